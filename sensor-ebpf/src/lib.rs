@@ -1,0 +1,2 @@
+//! The packet engine.
+#![no_std]
