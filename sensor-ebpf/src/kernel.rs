@@ -1,17 +1,87 @@
 //! Entry points and the one place that knows verdicts.
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
-#[xdp]
-pub fn sensor_inline(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+mod maps;
+mod window;
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{
+        TC_ACT_UNSPEC,
+        xdp_action::{XDP_DROP, XDP_PASS},
+    },
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use aya_log_ebpf::debug;
+use sensor_ebpf::{
+    abi::{Outcome, Unparsed},
+    account::account,
+    packet::Window,
+};
+
+use self::{
+    maps::Maps,
+    window::{MultiBuffer, SingleBuffer, TcWindow},
+};
+
+/// A sensor in the path of a router never touches a packet.
+const INLINE: u32 = XDP_PASS;
+/// Packets from a tap or SPAN port end here: the stack need not look at them.
+const MIRROR: u32 = XDP_DROP;
+/// Leaves the decision to the programs behind this one.
+const EGRESS: i32 = TC_ACT_UNSPEC;
+
+/// Counts what an inline interface receives, frames of several buffers too (Linux 5.18).
+#[xdp(frags)]
+fn sensor_inline_frags(ctx: XdpContext) -> u32 {
+    count(&ctx, &MultiBuffer::new(&ctx));
+    INLINE
 }
 
+/// Counts what an inline interface receives, for drivers and kernels without multi-buffer frames.
+#[xdp]
+fn sensor_inline(ctx: XdpContext) -> u32 {
+    count(&ctx, &SingleBuffer::new(&ctx));
+    INLINE
+}
+
+/// Counts what a mirror port delivers, frames of several buffers too (Linux 5.18).
+#[xdp(frags)]
+fn sensor_mirror_frags(ctx: XdpContext) -> u32 {
+    count(&ctx, &MultiBuffer::new(&ctx));
+    MIRROR
+}
+
+/// Counts what a mirror port delivers, for drivers and kernels without multi-buffer frames.
+#[xdp]
+fn sensor_mirror(ctx: XdpContext) -> u32 {
+    count(&ctx, &SingleBuffer::new(&ctx));
+    MIRROR
+}
+
+/// Counts what an inline interface sends.
+#[classifier]
+fn sensor_egress(ctx: TcContext) -> i32 {
+    count(&ctx, &TcWindow::new(&ctx));
+    EGRESS
+}
+
+#[inline(always)]
+fn count<C: EbpfContext, W: Window>(ctx: &C, window: &W) {
+    if let Outcome::Unparsed(reason) = account(window, &mut Maps)
+        && reason as u32 != Unparsed::NotIp as u32
+    {
+        debug!(ctx, "unparsed frame: reason {}, {} bytes", reason.name(), window.frame_len());
+    }
+}
+
+/// The library has no panic: this satisfies the compiler and is removed by the linker.
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// The kernel only offers its GPL helpers to programs under a GPL-compatible licence.
+/// The kernel offers its GPL-only helpers to programs under a compatible licence.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,5 +1,5 @@
 //! The eBPF object: entry points for the kernel; on the host an empty program.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod kernel;

@@ -1,1 +1,21 @@
-//! Agent.
+//! The agent: loads the packet engine into the kernel, reads its counters, writes summaries; or replays captures through it.
+//!
+//! `docs/architecture.md` has the map and the invariants.
+
+pub mod bpf;
+pub mod capture;
+pub mod cidr;
+pub mod cli;
+pub mod collect;
+pub mod config;
+pub mod epoch;
+pub mod interval;
+pub mod logging;
+pub mod native;
+pub mod output;
+pub mod pipeline;
+pub mod prefix;
+pub mod preflight;
+pub mod replay;
+pub mod summary;
+pub mod table_file;

@@ -1,2 +1,44 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask <task>`: the same commands on a laptop and in CI.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Tasks of the sensor workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+enum Task {
+    /// Find or install what the eBPF object needs: a Rust with its core library's source, and bpf-linker
+    Setup,
+    /// Build the eBPF object and say what is in it
+    BuildEbpf,
+    /// Run every test: the plain ones as you, those that need root through sudo
+    Test,
+    /// Formatting, lints for host and BPF target, documentation, licences, tidy
+    Check,
+    /// The house rules alone: file sizes, module docs, markers, links, ABI hash
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Setup => xtask::setup::setup().map(drop),
+        Task::BuildEbpf => xtask::ebpf::build_and_describe(),
+        Task::Test => xtask::test::test(),
+        Task::Check => xtask::check::check(),
+        Task::Tidy => xtask::tidy::tidy().map(drop),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line of causes, not anyhow's list: a backtrace says nothing about a missing package.
+#[expect(clippy::print_stderr, reason = "the only error output of a task")]
+fn report(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

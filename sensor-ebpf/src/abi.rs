@@ -1,0 +1,40 @@
+//! What kernel and user space agree on: layouts, indices and limits of every map.
+//!
+//! `docs/abi.md` draws the bytes; `cargo xtask tidy` compares its hash of these files with the one the page carries.
+
+mod control;
+mod counter;
+mod direction;
+mod ledger;
+mod settings;
+mod trie;
+
+pub use control::{Control, ControlBlock};
+pub use counter::{Counter, prefix_row};
+pub use direction::{Direction, Side};
+pub use ledger::{Cell, Degraded, Matched, Outcome, Unparsed, ledger_row};
+pub use settings::Settings;
+pub use trie::{Entry, INLINE_RUNS, Line, MAX_NETWORKS, MAX_NODES, MAX_PREFIXES, NetworkId, Node, PrefixId, Words};
+
+/// Number of this layout. A pinned map of another number is never reused.
+pub const ABI_VERSION: u32 = 1;
+
+/// Names of the maps in the object: what the loader looks up and `docs/abi.md` describes.
+pub mod map_name {
+    /// One [`ControlBlock`](super::ControlBlock).
+    pub const CONTROL: &str = "CONTROL";
+    /// Root entries of both families and both table slots, packed in [`Line`](super::Line)s.
+    pub const ROOTS: &str = "ROOTS";
+    /// Trie [`Node`](super::Node)s of both table slots.
+    pub const NODES: &str = "NODES";
+    /// Run values of nodes with more than [`INLINE_RUNS`](super::INLINE_RUNS) runs, packed in [`Line`](super::Line)s.
+    pub const RUNS: &str = "RUNS";
+    /// One [`Counter`](super::Counter) per slice, prefix and direction.
+    pub const PREFIXES: &str = "PREFIXES";
+    /// One [`Counter`](super::Counter) per interface side, bank, slice and [`Cell`](super::Cell).
+    pub const LEDGER: &str = "LEDGER";
+    /// All maps that instances of one sensor share.
+    pub const SHARED: [&str; 6] = [CONTROL, ROOTS, NODES, RUNS, PREFIXES, LEDGER];
+    /// The read-only [`Settings`](super::Settings) of one program instance.
+    pub const SETTINGS: &str = "SETTINGS";
+}

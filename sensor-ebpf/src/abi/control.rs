@@ -1,0 +1,102 @@
+//! The words by which user space steers the running programs.
+
+/// The single entry of map `CONTROL`: one cache line, written by the agent, read by every program.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+#[repr(C, align(64))]
+pub struct ControlBlock {
+    /// A [`Control`], as its word: one aligned store switches table and bank.
+    pub word: u64,
+    /// [`ABI_VERSION`](super::ABI_VERSION) of the agent that made the maps.
+    pub abi_version: u32,
+    /// Zero.
+    pub reserved: [u32; 13],
+}
+
+/// Which half of the prefix table and which bank of the ledger is in force.
+///
+/// Bit 0 is the table slot, bit 1 the ledger bank, bits 32..64 the generation of the prefix table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control(u64);
+
+impl Control {
+    const SLOT: u64 = 1;
+    const BANK: u64 = 1 << 1;
+    const GENERATION_SHIFT: u32 = 32;
+
+    /// Halves of the prefix table: one in force, one being built.
+    pub const SLOTS: u32 = 2;
+    /// Banks of the ledger: one being counted in, one at rest.
+    pub const BANKS: u32 = 2;
+
+    /// The control word as read from the map.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// The word to store.
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Half of the prefix table in force: 0 or 1.
+    #[inline(always)]
+    pub const fn slot(self) -> u32 {
+        (self.0 & Self::SLOT) as u32
+    }
+
+    /// Bank of the ledger in force: 0 or 1.
+    #[inline(always)]
+    pub const fn bank(self) -> u32 {
+        ((self.0 & Self::BANK) >> 1) as u32
+    }
+
+    /// How many tables were put in force before this one; wraps.
+    pub const fn generation(self) -> u32 {
+        (self.0 >> Self::GENERATION_SHIFT) as u32
+    }
+
+    /// The other table half in force, under the next generation number.
+    #[must_use]
+    pub const fn next_generation(self) -> Self {
+        let generation = self.generation().wrapping_add(1) as u64;
+        let flags = (self.0 & (Self::SLOT | Self::BANK)) ^ Self::SLOT;
+        Self(flags | generation << Self::GENERATION_SHIFT)
+    }
+
+    /// The other ledger bank in force.
+    #[must_use]
+    pub const fn other_bank(self) -> Self {
+        Self(self.0 ^ Self::BANK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_is_half_of_the_block_header() {
+        assert_eq!(core::mem::size_of::<ControlBlock>(), 64);
+        assert_eq!(core::mem::offset_of!(ControlBlock, word), 0);
+    }
+
+    #[test]
+    fn slot_bank_and_generation_move_apart() {
+        let start = Control::default();
+        let flipped = start.next_generation();
+        assert_eq!((flipped.slot(), flipped.bank(), flipped.generation()), (1, 0, 1));
+        let banked = flipped.other_bank();
+        assert_eq!((banked.slot(), banked.bank(), banked.generation()), (1, 1, 1));
+        assert_eq!(banked.next_generation().next_generation().generation(), 3);
+        assert_eq!(Control::from_word(banked.word()), banked);
+    }
+
+    #[test]
+    fn the_generation_wraps_without_touching_the_flags() {
+        let last = Control::from_word(u64::from(u32::MAX) << 32 | 0b10);
+        let next = last.next_generation();
+        assert_eq!((next.slot(), next.bank(), next.generation()), (1, 1, 0));
+    }
+}

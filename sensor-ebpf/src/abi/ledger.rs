@@ -1,0 +1,203 @@
+//! The conservation ledger: every frame a hook sees lands in exactly one outcome, so `seen` is the sum of the outcomes.
+
+use super::Control;
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// At least one address lies in a prefix of the table.
+    Matched(Matched),
+    /// An IP packet none of whose addresses lies in the table.
+    Other,
+    /// No IP header was found, or not the whole of it.
+    Unparsed(Unparsed),
+}
+
+/// Which address of a matched packet lies in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Matched {
+    /// The source alone: counted `out` for its prefix.
+    Source = 0,
+    /// The destination alone: counted `in` for its prefix.
+    Destination = 1,
+    /// Both: once `out` for the one, once `in` for the other.
+    Both = 2,
+}
+
+/// Why a frame has no countable IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Unparsed {
+    /// The frame ends inside a link header or inside the fixed part of its IP header.
+    Truncated = 0,
+    /// The link layer announces another protocol (ARP, LLDP, ...).
+    NotIp = 1,
+    /// More VLAN tags than [`MAX_VLAN_TAGS`](crate::packet::MAX_VLAN_TAGS).
+    VlanDepth = 2,
+    /// More MPLS labels than [`MAX_MPLS_LABELS`](crate::packet::MAX_MPLS_LABELS).
+    MplsDepth = 3,
+    /// The link layer announces IPv4 or IPv6 and the version field says otherwise.
+    IpVersion = 4,
+    /// An IPv4 header length below its 20 fixed bytes.
+    IpHeaderLength = 5,
+}
+
+/// What was wrong with a packet that was counted all the same. Not part of the sum: a packet can have none or several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Degraded {
+    /// The IP length field says more than the frame holds; billed up to the end of the frame.
+    IpLengthOverFrame = 0,
+    /// The IP length field is zero (segmentation offload, jumbogram); billed up to the end of the frame.
+    IpLengthZero = 1,
+    /// The IP length field says less than the IP header itself; billed as it says.
+    IpLengthUnderHeader = 2,
+    /// A watched packet that is a later fragment: no L4 header, no ports.
+    LaterFragment = 3,
+    /// A watched packet whose frame ends before its ports.
+    L4Truncated = 4,
+    /// A watched packet with more IPv6 extension headers than [`MAX_EXTENSION_HEADERS`](crate::packet::MAX_EXTENSION_HEADERS).
+    ExtensionDepth = 5,
+    /// An index of the prefix table or of the counters pointed outside its map: a defect of the sensor, never of the packet.
+    MapFault = 6,
+}
+
+impl Matched {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Source, Self::Destination, Self::Both];
+}
+
+impl Unparsed {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Truncated, Self::NotIp, Self::VlanDepth, Self::MplsDepth, Self::IpVersion, Self::IpHeaderLength];
+
+    /// The reason in records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::NotIp => "not_ip",
+            Self::VlanDepth => "vlan_depth",
+            Self::MplsDepth => "mpls_depth",
+            Self::IpVersion => "ip_version",
+            Self::IpHeaderLength => "ip_header_length",
+        }
+    }
+}
+
+impl Degraded {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::IpLengthOverFrame,
+        Self::IpLengthZero,
+        Self::IpLengthUnderHeader,
+        Self::LaterFragment,
+        Self::L4Truncated,
+        Self::ExtensionDepth,
+        Self::MapFault,
+    ];
+
+    /// The reason in records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IpLengthOverFrame => "ip_len_over_frame",
+            Self::IpLengthZero => "ip_len_zero",
+            Self::IpLengthUnderHeader => "ip_len_under_header",
+            Self::LaterFragment => "later_fragment",
+            Self::L4Truncated => "l4_truncated",
+            Self::ExtensionDepth => "extension_depth",
+            Self::MapFault => "map_fault",
+        }
+    }
+}
+
+/// One row of the ledger: an outcome or a degradation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell(u32);
+
+impl Cell {
+    const OTHER: u32 = Matched::ALL.len() as u32;
+    const UNPARSED: u32 = Self::OTHER + 1;
+    const DEGRADED: u32 = Self::UNPARSED + Unparsed::ALL.len() as u32;
+    const USED: u32 = Self::DEGRADED + Degraded::ALL.len() as u32;
+
+    /// Rows of one interface side, bank and slice; a power of two with room for reasons to come.
+    pub const COUNT: u32 = 32;
+
+    /// The row of an outcome.
+    #[inline(always)]
+    pub const fn outcome(outcome: Outcome) -> Self {
+        Self(match outcome {
+            Outcome::Matched(matched) => matched as u32,
+            Outcome::Other => Self::OTHER,
+            Outcome::Unparsed(reason) => Self::UNPARSED + reason as u32,
+        })
+    }
+
+    /// The row of a degradation.
+    #[inline(always)]
+    pub const fn degraded(reason: Degraded) -> Self {
+        Self(Self::DEGRADED + reason as u32)
+    }
+
+    /// Every row in use.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::USED).map(Self)
+    }
+
+    /// Number of the row within its interface side, bank and slice: below [`Cell::COUNT`].
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// Row of `cell` in map `LEDGER`: interface side `slot`, bank `bank`, slice `slice` of `slices`.
+#[inline(always)]
+pub const fn ledger_row(slot: u32, bank: u32, slice: u32, slices: u32, cell: Cell) -> u32 {
+    ((slot * Control::BANKS + bank) * slices + slice) * Cell::COUNT + cell.index()
+}
+
+const _: () = assert!(Cell::USED <= Cell::COUNT);
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, vec::Vec};
+
+    use super::*;
+
+    #[test]
+    fn every_cell_has_a_row_of_its_own() {
+        let matched = Matched::ALL.map(|kind| Cell::outcome(Outcome::Matched(kind)));
+        let unparsed = Unparsed::ALL.map(|reason| Cell::outcome(Outcome::Unparsed(reason)));
+        let degraded = Degraded::ALL.map(Cell::degraded);
+        let other = [Cell::outcome(Outcome::Other)];
+        let named = [matched.as_slice(), &other, &unparsed, &degraded].concat();
+        assert_eq!(named, Cell::all().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn rows_of_slots_banks_and_slices_do_not_meet() {
+        let mut seen = BTreeSet::new();
+        for slot in 0..3 {
+            for bank in 0..Control::BANKS {
+                for slice in 0..4 {
+                    for cell in Cell::all() {
+                        assert!(seen.insert(ledger_row(slot, bank, slice, 4, cell)));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<&str> = Unparsed::ALL
+            .iter()
+            .map(|reason| reason.name())
+            .chain(Degraded::ALL.iter().map(|reason| reason.name()))
+            .collect();
+        assert_eq!(names.len(), Unparsed::ALL.len() + Degraded::ALL.len());
+    }
+}

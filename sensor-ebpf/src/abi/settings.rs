@@ -1,0 +1,29 @@
+//! Constants of one program instance, set before it is loaded and frozen by the kernel.
+
+/// What the loader writes into the read-only data of an instance; the verifier then removes the code that is never reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+#[repr(C)]
+pub struct Settings {
+    /// Interface side this instance books its ledger under.
+    pub ledger_slot: u32,
+    /// CPU slices of the counters, less one; the number of slices is a power of two.
+    pub slice_mask: u32,
+    /// Rows of one slice of the prefix counters: highest [`PrefixId`](super::PrefixId) plus one.
+    pub prefix_capacity: u32,
+    /// Leading bits that index the IPv4 root: 16 or 24.
+    pub root_bits_v4: u32,
+    /// Leading bits that index the IPv6 root: 16, or 24 for global unicast (2000::/3) and 16 for the rest.
+    pub root_bits_v6: u32,
+    /// Non-zero in a replay: lengths come from the metadata before the frame, because a capture may hold less than the wire did.
+    pub replay: u32,
+}
+
+impl Settings {
+    /// CPU slices of the counters.
+    pub const fn slices(&self) -> u32 {
+        self.slice_mask + 1
+    }
+}
+
+const _: () = assert!(core::mem::size_of::<Settings>() == 24);

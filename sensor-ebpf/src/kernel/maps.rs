@@ -1,0 +1,153 @@
+//! Every map, private, behind the functions of [`State`].
+
+use core::{arch::asm, ptr::read_volatile};
+
+use aya_ebpf::{bindings::BPF_F_MMAPABLE, helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
+use sensor_ebpf::{
+    abi::{Control, ControlBlock, Counter, Entry, Line, Node, Settings, Words},
+    state::{Size, State},
+};
+
+/// Entries of maps that the loader sizes: their real number is known only then.
+const SIZED_BY_LOADER: u32 = 1;
+
+/// Key: 0. Value: what user space steers.
+#[map]
+static CONTROL: Array<ControlBlock> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Key: 16 root entries. Value: the entries.
+#[map]
+static ROOTS: Array<Words> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
+/// Key: node index. Value: the node.
+#[map]
+static NODES: Array<Node> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
+/// Key: 16 run values. Value: the values.
+#[map]
+static RUNS: Array<Words> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
+/// Key: slice, prefix, direction. Value: packets and bytes.
+#[map]
+static PREFIXES: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
+/// Key: interface side, bank, slice, cell. Value: packets and bytes.
+#[map]
+static LEDGER: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
+/// Set by the loader before the program is verified; volatile, or the compiler would take these zeros for the truth.
+#[unsafe(no_mangle)]
+static SETTINGS: Settings =
+    Settings { ledger_slot: 0, slice_mask: 0, prefix_capacity: 0, root_bits_v4: 0, root_bits_v6: 0, replay: 0 };
+
+macro_rules! setting {
+    ($field:ident) => {{
+        // SAFETY: a static is always readable; the kernel froze it before the first run.
+        unsafe { read_volatile(&raw const SETTINGS.$field) }
+    }};
+}
+
+/// Whether lengths come from the metadata before the frame.
+#[inline(always)]
+pub(super) fn is_replay() -> bool {
+    setting!(replay) != 0
+}
+
+/// The maps of this object.
+pub(super) struct Maps;
+
+impl State for Maps {
+    #[inline(always)]
+    fn control(&self) -> Control {
+        // SAFETY: the pointer is into a live map value; the agent stores the word whole, so a volatile read is never torn.
+        Control::from_word(CONTROL.get_ptr(0).map_or(0, |block| unsafe { read_volatile(&raw const (*block).word) }))
+    }
+
+    #[inline(always)]
+    fn slice(&self) -> u32 {
+        // SAFETY: the helper takes nothing and cannot fail.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        cpu & setting!(slice_mask)
+    }
+
+    #[inline(always)]
+    fn slices(&self) -> u32 {
+        setting!(slice_mask) + 1
+    }
+
+    #[inline(always)]
+    fn ledger_slot(&self) -> u32 {
+        setting!(ledger_slot)
+    }
+
+    #[inline(always)]
+    fn prefix_capacity(&self) -> u32 {
+        setting!(prefix_capacity)
+    }
+
+    #[inline(always)]
+    fn root_bits_v4(&self) -> u32 {
+        setting!(root_bits_v4)
+    }
+
+    #[inline(always)]
+    fn root_bits_v6(&self) -> u32 {
+        setting!(root_bits_v6)
+    }
+
+    #[inline(always)]
+    fn root(&self, index: u32) -> Option<Entry> {
+        word(&ROOTS, index)
+    }
+
+    #[inline(always)]
+    fn node(&self, index: u32) -> Option<&Node> {
+        NODES.get(index)
+    }
+
+    #[inline(always)]
+    fn run(&self, index: u32) -> Option<Entry> {
+        word(&RUNS, index)
+    }
+
+    #[inline(always)]
+    fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {
+        PREFIXES.get_ptr_mut(row).map(|counter| add(counter, size))
+    }
+
+    #[inline(always)]
+    fn add_ledger(&mut self, row: u32, size: Size) -> Option<()> {
+        LEDGER.get_ptr_mut(row).map(|counter| add(counter, size))
+    }
+}
+
+#[inline(always)]
+fn word(map: &Array<Words>, index: u32) -> Option<Entry> {
+    let Line { element, word } = Line::of(index);
+    map.get(element)?.0.get(word).copied()
+}
+
+#[inline(always)]
+fn add(counter: *mut Counter, size: Size) {
+    // SAFETY: the verifier proved the pointer to be a whole, aligned map value that lives as long as the program runs.
+    unsafe {
+        add_word(&raw mut (*counter).packets, size.packets);
+        add_word(&raw mut (*counter).bytes, size.bytes);
+        add_word(&raw mut (*counter).frame_bytes, size.frame_bytes);
+    }
+}
+
+/// Atomic, because CPUs may share a slice and PREEMPT_RT may interrupt the program by itself.
+///
+/// Assembly, because `core` has no `fetch_add` for a target without compare-and-swap, and because the form without a result loads
+/// on Linux 5.10.
+///
+/// # Safety
+/// `word` must be valid for writes and aligned.
+#[inline(always)]
+unsafe fn add_word(word: *mut u64, by: u32) {
+    // SAFETY: the caller vouches for the pointer; the instruction touches nothing else.
+    unsafe {
+        asm!("lock *(u64 *)({word} + 0) += {by}", word = in(reg) word, by = in(reg) u64::from(by), options(nostack, preserves_flags));
+    }
+}

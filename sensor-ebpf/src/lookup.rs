@@ -1,0 +1,123 @@
+//! Longest-prefix match in the compressed multibit trie: bounded, allocation-free, the same code in the kernel and on the host.
+//!
+//! Roots of one table slot, in this order: IPv4 (`1 << root_bits_v4` entries), IPv6 by its first 16 bits (65,536 entries) and, where
+//! `root_bits_v6` is 24, IPv6 global unicast by bits 3..24 (2,097,152 entries; 2000::/3 is all that is assigned, RFC 4291).
+
+use crate::{
+    abi::{Control, Entry},
+    state::State,
+};
+
+/// Bits that each level below the root decides.
+pub const STRIDE: u32 = 8;
+/// Leading bits of the small IPv6 root.
+pub const SMALL_ROOT_BITS_V6: u32 = 16;
+/// Leading bits that the large IPv6 root decides, of which three are those of 2000::/3.
+pub const LARGE_ROOT_BITS_V6: u32 = 24;
+/// Root bits that IPv4 may use.
+pub const ROOT_BITS_V4: [u32; 2] = [16, 24];
+/// Root bits that IPv6 may use.
+pub const ROOT_BITS_V6: [u32; 2] = [SMALL_ROOT_BITS_V6, LARGE_ROOT_BITS_V6];
+
+const GLOBAL_UNICAST: u64 = 0b001;
+const GLOBAL_UNICAST_BITS: u32 = 3;
+const MAX_LEVELS_V4: u32 = (32 - 16) / STRIDE;
+const MAX_LEVELS_V6: u32 = (128 - 16) / STRIDE;
+
+/// Root entries of IPv4 in one table slot.
+#[inline(always)]
+pub const fn root_len_v4(root_bits: u32) -> u32 {
+    1 << root_bits
+}
+
+/// Root entries of IPv6 in one table slot.
+#[inline(always)]
+pub const fn root_len_v6(root_bits: u32) -> u32 {
+    let large = if root_bits == LARGE_ROOT_BITS_V6 { 1 << (LARGE_ROOT_BITS_V6 - GLOBAL_UNICAST_BITS) } else { 0 };
+    (1 << SMALL_ROOT_BITS_V6) + large
+}
+
+/// Index of an IPv4 address among the IPv4 root entries of a slot.
+#[inline(always)]
+pub const fn root_index_v4(root_bits: u32, address: u32) -> u32 {
+    address >> (32 - root_bits)
+}
+
+/// Index of an IPv6 address, by its leading 64 bits, among the IPv6 root entries of a slot, and how many bits that decided.
+#[inline(always)]
+pub const fn root_index_v6(root_bits: u32, leading: u64) -> (u32, u32) {
+    if root_bits == LARGE_ROOT_BITS_V6 && leading >> (64 - GLOBAL_UNICAST_BITS) == GLOBAL_UNICAST {
+        let mask = (1 << (LARGE_ROOT_BITS_V6 - GLOBAL_UNICAST_BITS)) - 1;
+        let index = (leading >> (64 - LARGE_ROOT_BITS_V6)) & mask;
+        ((1 << SMALL_ROOT_BITS_V6) + index as u32, LARGE_ROOT_BITS_V6)
+    } else {
+        ((leading >> (64 - SMALL_ROOT_BITS_V6)) as u32, SMALL_ROOT_BITS_V6)
+    }
+}
+
+/// The entry of an IPv4 address in the table in force; `None` where the table points outside its maps.
+#[inline(always)]
+pub fn v4<S: State>(state: &S, control: Control, address: u32) -> Option<Entry> {
+    let root_bits = state.root_bits_v4();
+    let mut entry = state.root(slot_base(state, control) + root_index_v4(root_bits, address))?;
+    let mut rest = address << root_bits;
+    for _ in 0..MAX_LEVELS_V4 {
+        let Some(child) = entry.child() else { return Some(entry) };
+        entry = step(state, child, (rest >> 24) as u8)?;
+        rest <<= STRIDE;
+    }
+    Some(entry)
+}
+
+/// The entry of an IPv6 address (leading and trailing 64 bits) in the table in force; `None` where the table points outside its maps.
+#[inline(always)]
+pub fn v6<S: State>(state: &S, control: Control, [leading, trailing]: [u64; 2]) -> Option<Entry> {
+    let (index, decided) = root_index_v6(state.root_bits_v6(), leading);
+    let mut entry = state.root(slot_base(state, control) + root_len_v4(state.root_bits_v4()) + index)?;
+    let mut rest = leading << decided;
+    // Levels until the trailing half begins; a fixed number, so that the loop has one bound for both root sizes.
+    let mut left_in_half = (64 - decided) / STRIDE;
+    for _ in 0..MAX_LEVELS_V6 {
+        let Some(child) = entry.child() else { return Some(entry) };
+        if left_in_half == 0 {
+            rest = trailing;
+            left_in_half = 64 / STRIDE;
+        }
+        entry = step(state, child, (rest >> 56) as u8)?;
+        rest <<= STRIDE;
+        left_in_half -= 1;
+    }
+    Some(entry)
+}
+
+#[inline(always)]
+fn slot_base<S: State>(state: &S, control: Control) -> u32 {
+    control.slot() * (root_len_v4(state.root_bits_v4()) + root_len_v6(state.root_bits_v6()))
+}
+
+#[inline(always)]
+fn step<S: State>(state: &S, node: u32, slot: u8) -> Option<Entry> {
+    let node = state.node(node)?;
+    let run = node.run_of(slot);
+    if node.base == crate::abi::Node::INLINE {
+        node.inline.get(run as usize).copied()
+    } else {
+        state.run(node.base.wrapping_add(run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_cover_every_address_once() {
+        assert_eq!(root_index_v4(16, 0xc000_0201), 0xc000);
+        assert_eq!(root_index_v4(24, u32::MAX), 0xff_ffff);
+        assert_eq!(root_index_v6(16, 0x2001_0db8 << 32), (0x2001, 16));
+        assert_eq!(root_index_v6(24, 0x2001_0db8 << 32), (0x1_0000 + 0x00_010d, 24));
+        assert_eq!(root_index_v6(24, 0x3fff_ffff << 32), (root_len_v6(24) - 1, 24));
+        assert_eq!(root_index_v6(24, 0xfe80 << 48), (0xfe80, 16));
+        assert_eq!(root_len_v6(16), 65_536);
+    }
+}

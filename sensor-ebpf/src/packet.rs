@@ -1,0 +1,109 @@
+//! From the bytes of a frame to what is counted: link layer, IP header, and (for watched packets) ports.
+//!
+//! Ordinary Rust over a [`Window`]: no context type, every loop and every offset bounded by a named constant.
+
+mod ipv4;
+mod ipv6;
+mod l4;
+mod link;
+mod slice;
+
+pub use ipv4::Ipv4;
+pub use ipv6::Ipv6;
+pub use l4::{L4, MAX_EXTENSION_HEADERS, Ports, Upper};
+pub use link::{ETHERNET_HEADER_LEN, L3, MAX_MPLS_LABELS, MAX_VLAN_TAGS, link};
+pub use slice::SliceWindow;
+
+/// Headers that begin beyond this offset are not looked for: a bound, and a mask, that the kernel's verifier can follow.
+pub const MAX_OFFSET: usize = 4095;
+
+const _: () = assert!((MAX_OFFSET + 1).is_power_of_two());
+
+/// Bounded access to the bytes of one frame, starting at its link header.
+pub trait Window {
+    /// `N` bytes from `offset`; `None` where they are not all within reach.
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// Bytes from the link header to the end of the frame on the wire; a capture may hold fewer.
+    fn wire_len(&self) -> u32;
+
+    /// The same offset, at most [`MAX_OFFSET`], with its value hidden from static analysis.
+    ///
+    /// The kernel's verifier walks a path of its own for every constant offset a header can stand at; where the constant is
+    /// forgotten, the paths meet again. On the host there is nothing to hide from.
+    fn obscure(&self, offset: usize) -> usize {
+        offset
+    }
+
+    /// Bytes counted for the frame: [`Window::wire_len`], less a link header that was added for the replay.
+    fn frame_len(&self) -> u32 {
+        self.wire_len()
+    }
+}
+
+/// Two bytes in network order.
+#[inline(always)]
+fn be16<W: Window>(window: &W, offset: usize) -> Option<u16> {
+    window.read::<2>(offset).map(u16::from_be_bytes)
+}
+
+/// How far an IP length field could be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthCheck {
+    /// It names an end within the frame.
+    Plausible,
+    /// It is zero: billed to the end of the frame.
+    Zero,
+    /// It names an end beyond the frame: billed to the end of the frame.
+    OverFrame,
+    /// It is less than the header itself: billed as it says.
+    UnderHeader,
+}
+
+/// The billed length of an IP packet whose header starts at `offset` and says `stated`, header included (0 where the field is 0).
+///
+/// The rule is in `docs/counting.md`; "frame" is the length on the wire, never the captured bytes.
+#[inline(always)]
+fn billed_length<W: Window>(window: &W, offset: usize, stated: u32, header: u32) -> (u32, LengthCheck) {
+    let room = window.wire_len().saturating_sub(offset as u32);
+    if stated == 0 {
+        (room, LengthCheck::Zero)
+    } else if stated > room {
+        (room, LengthCheck::OverFrame)
+    } else if stated < header {
+        (stated, LengthCheck::UnderHeader)
+    } else {
+        (stated, LengthCheck::Plausible)
+    }
+}
+
+/// A cross-check shared by the tests of this folder: frames as bytes.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::vec::Vec;
+
+    /// An Ethernet header of that ethertype.
+    pub(crate) fn ethernet(ethertype: u16) -> Vec<u8> {
+        let mut frame = std::vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+        frame.extend(ethertype.to_be_bytes());
+        frame
+    }
+
+    /// An IPv4 header of that total length and protocol from 192.0.2.1 to 198.51.100.2.
+    pub(crate) fn ipv4(total: u16, protocol: u8) -> Vec<u8> {
+        let mut header = std::vec![0x45, 0];
+        header.extend(total.to_be_bytes());
+        header.extend([0, 1, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2]);
+        header
+    }
+
+    /// An IPv6 header of that payload length and next header from 2001:db8::1 to 2001:db8:1::2.
+    pub(crate) fn ipv6(payload: u16, next_header: u8) -> Vec<u8> {
+        let mut header = std::vec![0x60, 0, 0, 0];
+        header.extend(payload.to_be_bytes());
+        header.extend([next_header, 64]);
+        header.extend(core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).octets());
+        header.extend(core::net::Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2).octets());
+        header
+    }
+}

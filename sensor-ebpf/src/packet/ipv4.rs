@@ -1,0 +1,147 @@
+//! The IPv4 header (RFC 791).
+
+use super::{L4, LengthCheck, Upper, Window, billed_length, l4};
+use crate::abi::{Degraded, Unparsed};
+
+/// Bytes of the header without options.
+const FIXED_LEN: usize = 20;
+
+/// What counting needs of an IPv4 header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4 {
+    /// Source address.
+    pub source: u32,
+    /// Destination address.
+    pub destination: u32,
+    /// Billed bytes: see `docs/counting.md`.
+    pub length: u32,
+    /// What the length field was worth.
+    pub length_check: LengthCheck,
+    protocol: u8,
+    fragment_offset: u16,
+    payload: usize,
+}
+
+impl Ipv4 {
+    /// Reads the header at `offset`. Options that the frame ends within are no obstacle to counting.
+    ///
+    /// # Errors
+    /// The reason why the packet cannot be counted.
+    #[inline(always)]
+    pub fn read<W: Window>(window: &W, offset: usize) -> Result<Self, Unparsed> {
+        let header = window.read::<FIXED_LEN>(offset).ok_or(Unparsed::Truncated)?;
+        let [version, _, len_high, len_low, _, _, fragment_high, fragment_low, _, protocol, _, _, addresses @ ..] =
+            header;
+        if version >> 4 != 4 {
+            return Err(Unparsed::IpVersion);
+        }
+        let header_len = usize::from(version & 0x0f) * 4;
+        if header_len < FIXED_LEN {
+            return Err(Unparsed::IpHeaderLength);
+        }
+        let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
+        let stated = u32::from(u16::from_be_bytes([len_high, len_low]));
+        let (length, length_check) = billed_length(window, offset, stated, header_len as u32);
+        Ok(Self {
+            source: u32::from_be_bytes([s0, s1, s2, s3]),
+            destination: u32::from_be_bytes([d0, d1, d2, d3]),
+            length,
+            length_check,
+            protocol,
+            fragment_offset: u16::from_be_bytes([fragment_high & 0x1f, fragment_low]),
+            payload: offset + header_len,
+        })
+    }
+
+    /// The upper layer: protocol and, where the packet carries them, ports.
+    ///
+    /// # Errors
+    /// The reason why the ports are not to be had.
+    #[inline(always)]
+    pub fn l4<W: Window>(&self, window: &W) -> Result<L4, Degraded> {
+        if self.fragment_offset != 0 {
+            return Err(Degraded::LaterFragment);
+        }
+        l4::ports(window, Upper { protocol: self.protocol, offset: self.payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Ports, SliceWindow, testing::ipv4};
+
+    fn read(bytes: &[u8]) -> Result<Ipv4, Unparsed> {
+        Ipv4::read(&SliceWindow::whole(bytes), 0)
+    }
+
+    #[test]
+    fn addresses_and_length_of_a_plain_header() {
+        let mut packet = ipv4(28, 17);
+        packet.extend([0x30, 0x39, 0, 53, 0, 8, 0, 0]);
+        packet.extend([0; 18]); // Ethernet padding is not billed
+        let header = read(&packet).unwrap();
+        assert_eq!((header.source, header.destination), (0xc000_0201, 0xc633_6402));
+        assert_eq!((header.length, header.length_check), (28, LengthCheck::Plausible));
+        let upper = header.l4(&SliceWindow::whole(&packet)).unwrap();
+        assert_eq!(upper.ports, Some(Ports { source: 12345, destination: 53 }));
+        assert_eq!((upper.upper.protocol, upper.upper.offset), (17, 20));
+    }
+
+    #[test]
+    fn options_move_the_payload() {
+        let mut packet = ipv4(32, 6);
+        packet[0] = 0x47;
+        packet.extend([1; 8]);
+        packet.extend([0, 80, 1, 187]);
+        let header = read(&packet).unwrap();
+        let upper = header.l4(&SliceWindow::whole(&packet)).unwrap();
+        assert_eq!(upper.ports, Some(Ports { source: 80, destination: 443 }));
+        let cut = SliceWindow::captured(&packet[..24], 32, 32);
+        assert_eq!(Ipv4::read(&cut, 0).unwrap().length, 32);
+        assert_eq!(header.l4(&cut), Err(Degraded::L4Truncated));
+    }
+
+    #[test]
+    fn the_length_rule() {
+        let at_wire = |total: u16, wire: u32| {
+            let packet = ipv4(total, 17);
+            let header = Ipv4::read(&SliceWindow::captured(&packet, wire, wire), 0).unwrap();
+            (header.length, header.length_check)
+        };
+        assert_eq!(at_wire(1500, 1500), (1500, LengthCheck::Plausible));
+        assert_eq!(at_wire(1500, 1501), (1500, LengthCheck::Plausible));
+        assert_eq!(at_wire(1500, 1499), (1499, LengthCheck::OverFrame));
+        assert_eq!(at_wire(0, 9000), (9000, LengthCheck::Zero));
+        assert_eq!(at_wire(19, 60), (19, LengthCheck::UnderHeader));
+        assert_eq!(at_wire(20, 20), (20, LengthCheck::Plausible));
+    }
+
+    #[test]
+    fn headers_that_are_none() {
+        let mut packet = ipv4(20, 6);
+        packet[0] = 0x65;
+        assert_eq!(read(&packet), Err(Unparsed::IpVersion));
+        packet[0] = 0x44;
+        assert_eq!(read(&packet), Err(Unparsed::IpHeaderLength));
+        for len in 0..20 {
+            assert_eq!(read(&ipv4(20, 6)[..len]), Err(Unparsed::Truncated));
+        }
+    }
+
+    #[test]
+    fn fragments_have_ports_once() {
+        let mut packet = ipv4(60, 17);
+        packet.extend([0; 40]);
+        packet[6] = 0x20; // more fragments, offset 0
+        let window = SliceWindow::whole(&packet);
+        assert!(Ipv4::read(&window, 0).unwrap().l4(&window).unwrap().ports.is_some());
+        packet[7] = 1;
+        let window = SliceWindow::whole(&packet);
+        assert_eq!(Ipv4::read(&window, 0).unwrap().l4(&window), Err(Degraded::LaterFragment));
+        packet[6] = 0x40; // don't fragment is no fragment
+        packet[7] = 0;
+        let window = SliceWindow::whole(&packet);
+        assert!(Ipv4::read(&window, 0).unwrap().l4(&window).is_ok());
+    }
+}

@@ -1,0 +1,155 @@
+//! The IPv6 header (RFC 8200).
+
+use super::{L4, LengthCheck, Upper, Window, billed_length, l4};
+use crate::abi::{Degraded, Unparsed};
+
+/// Bytes of the header.
+const HEADER_LEN: usize = 40;
+
+/// What counting needs of an IPv6 header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6 {
+    /// Source address: leading and trailing 64 bits.
+    pub source: [u64; 2],
+    /// Destination address: leading and trailing 64 bits.
+    pub destination: [u64; 2],
+    /// Billed bytes, this header included: see `docs/counting.md`.
+    pub length: u32,
+    /// What the length field was worth.
+    pub length_check: LengthCheck,
+    next_header: u8,
+    payload: usize,
+}
+
+impl Ipv6 {
+    /// Reads the header at `offset`.
+    ///
+    /// # Errors
+    /// The reason why the packet cannot be counted.
+    #[inline(always)]
+    pub fn read<W: Window>(window: &W, offset: usize) -> Result<Self, Unparsed> {
+        let header = window.read::<HEADER_LEN>(offset).ok_or(Unparsed::Truncated)?;
+        let [version, _, _, _, len_high, len_low, next_header, _, ..] = header;
+        if version >> 4 != 6 {
+            return Err(Unparsed::IpVersion);
+        }
+        let stated = match u32::from(u16::from_be_bytes([len_high, len_low])) {
+            0 => 0,
+            payload => payload + HEADER_LEN as u32,
+        };
+        let (length, length_check) = billed_length(window, offset, stated, HEADER_LEN as u32);
+        Ok(Self {
+            source: [word(&header, 8), word(&header, 16)],
+            destination: [word(&header, 24), word(&header, 32)],
+            length,
+            length_check,
+            next_header,
+            payload: offset + HEADER_LEN,
+        })
+    }
+
+    /// The upper layer behind the extension headers: protocol and, where the packet carries them, ports.
+    ///
+    /// # Errors
+    /// The reason why the ports are not to be had.
+    #[inline(always)]
+    pub fn l4<W: Window>(&self, window: &W) -> Result<L4, Degraded> {
+        let upper = l4::skip_extensions(window, Upper { protocol: self.next_header, offset: self.payload })?;
+        l4::ports(window, upper)
+    }
+}
+
+#[inline(always)]
+fn word(header: &[u8; HEADER_LEN], at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&header[at..at + 8]);
+    u64::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::packet::{MAX_EXTENSION_HEADERS, Ports, SliceWindow, testing::ipv6};
+
+    fn l4_of(packet: &[u8]) -> Result<L4, Degraded> {
+        let window = SliceWindow::whole(packet);
+        Ipv6::read(&window, 0).unwrap().l4(&window)
+    }
+
+    fn chain(kinds: &[u8], protocol: u8) -> Vec<u8> {
+        let mut packet = ipv6(200, kinds.first().copied().unwrap_or(protocol));
+        for (index, _) in kinds.iter().enumerate() {
+            packet.extend([kinds.get(index + 1).copied().unwrap_or(protocol), 0, 0, 0, 0, 0, 0, 0]);
+        }
+        packet.extend([0, 80, 1, 187, 0, 0, 0, 0]);
+        packet
+    }
+
+    #[test]
+    fn addresses_and_length_of_a_plain_header() {
+        let packet = [ipv6(8, 17), std::vec![0, 53, 0x30, 0x39, 0, 8, 0, 0]].concat();
+        let header = Ipv6::read(&SliceWindow::whole(&packet), 0).unwrap();
+        assert_eq!(header.source, [0x2001_0db8_0000_0000, 1]);
+        assert_eq!(header.destination, [0x2001_0db8_0001_0000, 2]);
+        assert_eq!((header.length, header.length_check), (48, LengthCheck::Plausible));
+        assert_eq!(l4_of(&packet).unwrap().ports, Some(Ports { source: 53, destination: 12345 }));
+    }
+
+    #[test]
+    fn the_length_rule() {
+        let at_wire = |payload: u16, wire: u32| {
+            let packet = ipv6(payload, 6);
+            let header = Ipv6::read(&SliceWindow::captured(&packet, wire, wire), 0).unwrap();
+            (header.length, header.length_check)
+        };
+        assert_eq!(at_wire(1460, 1500), (1500, LengthCheck::Plausible));
+        assert_eq!(at_wire(1461, 1500), (1500, LengthCheck::OverFrame));
+        assert_eq!(at_wire(0, 70_000), (70_000, LengthCheck::Zero));
+        assert_eq!(at_wire(1, 60), (41, LengthCheck::Plausible));
+    }
+
+    #[test]
+    fn extension_headers_up_to_the_bound() {
+        assert_eq!(l4_of(&chain(&[0, 43, 60], 6)).unwrap().ports, Some(Ports { source: 80, destination: 443 }));
+        let most = std::vec![60; MAX_EXTENSION_HEADERS];
+        assert!(l4_of(&chain(&most, 17)).unwrap().ports.is_some());
+        let more = std::vec![60; MAX_EXTENSION_HEADERS + 1];
+        assert_eq!(l4_of(&chain(&more, 17)), Err(Degraded::ExtensionDepth));
+    }
+
+    #[test]
+    fn an_authentication_header_counts_its_length_in_words() {
+        let mut packet = ipv6(40, 51);
+        packet.extend([6, 4, 0, 0]);
+        packet.extend([0; 20]); // (4 + 2) x 4 bytes
+        packet.extend([0, 80, 1, 187]);
+        assert_eq!(l4_of(&packet).unwrap().ports, Some(Ports { source: 80, destination: 443 }));
+    }
+
+    #[test]
+    fn first_fragments_have_ports_and_later_ones_do_not() {
+        let mut packet = chain(&[44], 17);
+        assert!(l4_of(&packet).unwrap().ports.is_some());
+        packet[43] = 1; // more fragments
+        assert!(l4_of(&packet).unwrap().ports.is_some());
+        packet[43] = 8; // offset 1
+        assert_eq!(l4_of(&packet), Err(Degraded::LaterFragment));
+    }
+
+    #[test]
+    fn a_packet_cut_at_any_byte_is_counted_as_soon_as_its_header_is_whole() {
+        let packet = chain(&[0, 44], 6);
+        for len in 0..packet.len() {
+            let window = SliceWindow::whole(&packet[..len]);
+            match Ipv6::read(&window, 0) {
+                Ok(header) => {
+                    assert!(len >= 40);
+                    assert_eq!(header.l4(&window).is_ok(), len >= 60, "cut at {len}");
+                }
+                Err(reason) => assert_eq!((reason, len < 40), (Unparsed::Truncated, true)),
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What the engine needs of its surroundings: maps in the kernel, vectors on the host.
+
+use crate::abi::{Control, Counter, Entry, Node};
+
+/// The maps of one sensor as one program instance sees them. Every index is checked by the implementation: a map knows its length.
+pub trait State {
+    /// The control word, read once per frame.
+    fn control(&self) -> Control;
+    /// Slice this CPU counts in: below the number of slices.
+    fn slice(&self) -> u32;
+    /// [`Settings::slices`](crate::abi::Settings::slices).
+    fn slices(&self) -> u32;
+    /// [`Settings::ledger_slot`](crate::abi::Settings::ledger_slot).
+    fn ledger_slot(&self) -> u32;
+    /// [`Settings::prefix_capacity`](crate::abi::Settings::prefix_capacity).
+    fn prefix_capacity(&self) -> u32;
+    /// [`Settings::root_bits_v4`](crate::abi::Settings::root_bits_v4).
+    fn root_bits_v4(&self) -> u32;
+    /// [`Settings::root_bits_v6`](crate::abi::Settings::root_bits_v6).
+    fn root_bits_v6(&self) -> u32;
+
+    /// Root entry `index` of the array over both table slots.
+    fn root(&self, index: u32) -> Option<Entry>;
+    /// Trie node `index`.
+    fn node(&self, index: u32) -> Option<&Node>;
+    /// Run value `index`.
+    fn run(&self, index: u32) -> Option<Entry>;
+
+    /// Adds to a row of the prefix counters; `None` where there is no such row.
+    fn add_prefix(&mut self, row: u32, size: Size) -> Option<()>;
+    /// Adds to a row of the ledger; `None` where there is no such row.
+    fn add_ledger(&mut self, row: u32, size: Size) -> Option<()>;
+}
+
+/// What one packet adds to a counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Packets on the wire; more than one where the hook saw them merged.
+    pub packets: u32,
+    /// L3 bytes, 0 of a frame without IP.
+    pub bytes: u32,
+    /// Frame bytes.
+    pub frame_bytes: u32,
+}
+
+impl From<Size> for Counter {
+    fn from(size: Size) -> Self {
+        Self {
+            packets: size.packets.into(),
+            bytes: size.bytes.into(),
+            frame_bytes: size.frame_bytes.into(),
+            reserved: 0,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Attaching a program instance to an interface: native or nothing, unless generic was asked for.
+
+use std::{ffi::CString, fmt, io};
+
+use anyhow::{Context, Result, anyhow};
+use aya::programs::{Xdp, XdpMode, links::FdLink, xdp::XdpLink};
+
+use super::{Instance, sys};
+
+/// What an interface is to the sensor; each has programs of its own with one verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// In the path of a router: every packet passes.
+    Inline,
+    /// A tap or SPAN port: packets end here.
+    Mirror,
+}
+
+/// Whether the program takes frames of several buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffers {
+    /// `xdp.frags`: Linux 5.18 and a driver that knows it; any MTU.
+    Several,
+    /// Plain XDP: the driver limits the MTU to about a page.
+    One,
+}
+
+/// A program at work on an interface; dropping it detaches.
+#[derive(Debug)]
+pub struct Attachment {
+    _link: FdLink,
+    /// The variant that the kernel and the driver took.
+    pub buffers: Buffers,
+}
+
+impl fmt::Display for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Several => "frames of several buffers",
+            Self::One => "frames of one buffer",
+        })
+    }
+}
+
+impl Hook {
+    const fn program(self, buffers: Buffers) -> &'static str {
+        match (self, buffers) {
+            (Self::Inline, Buffers::Several) => "sensor_inline_frags",
+            (Self::Inline, Buffers::One) => "sensor_inline",
+            (Self::Mirror, Buffers::Several) => "sensor_mirror_frags",
+            (Self::Mirror, Buffers::One) => "sensor_mirror",
+        }
+    }
+}
+
+impl Instance {
+    /// Attaches to `interface`, with the variant for several buffers where kernel and driver have it.
+    ///
+    /// # Errors
+    /// No such interface, another program there, a driver without native XDP, missing rights; each with what to do.
+    pub fn attach(&mut self, interface: &str, hook: Hook, mode: XdpMode) -> Result<Attachment> {
+        let index = interface_index(interface)?;
+        let first = match self.attach_variant(index, hook, Buffers::Several, mode) {
+            Ok(attachment) => return Ok(attachment),
+            Err(error) => error,
+        };
+        if !may_be_for_lack_of_frags(&first) {
+            return Err(explain(first, interface, mode));
+        }
+        tracing::debug!(
+            interface,
+            error = format!("{first:#}"),
+            "the program for frames of several buffers was refused"
+        );
+        self.attach_variant(index, hook, Buffers::One, mode).map_err(|error| explain(error, interface, mode))
+    }
+
+    /// The program of that kind, loaded into the kernel.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub(super) fn program(&mut self, hook: Hook, buffers: Buffers) -> Result<&mut Xdp> {
+        let name = hook.program(buffers);
+        let program = self.ebpf.program_mut(name).with_context(|| format!("the eBPF object has no program {name}"))?;
+        let program: &mut Xdp = program.try_into()?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("the kernel refuses program {name}"))?;
+        }
+        Ok(program)
+    }
+
+    fn attach_variant(&mut self, index: u32, hook: Hook, buffers: Buffers, mode: XdpMode) -> Result<Attachment> {
+        let program = self.program(hook, buffers)?;
+        let id = program.attach_to_if_index(index, mode)?;
+        let link: XdpLink = program.take_link(id)?;
+        // aya falls back to netlink by itself; such an attachment would outlive a crash of the agent without anybody owning it.
+        let link = FdLink::try_from(link)
+            .map_err(|error| anyhow!("the kernel has no BPF links for XDP (Linux 5.9): {error}"))?;
+        Ok(Attachment { _link: link, buffers })
+    }
+}
+
+/// Index of an interface of this network namespace.
+///
+/// # Errors
+/// There is none of that name.
+pub fn interface_index(interface: &str) -> Result<u32> {
+    let name = CString::new(interface).with_context(|| format!("{interface:?} is no interface name"))?;
+    sys::interface_index(&name)
+        .with_context(|| format!("no interface {interface}: `ip link` lists those of this network namespace"))
+}
+
+fn errno(error: &anyhow::Error) -> Option<i32> {
+    error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error)
+}
+
+fn may_be_for_lack_of_frags(error: &anyhow::Error) -> bool {
+    matches!(errno(error), None | Some(libc::EINVAL | libc::EOPNOTSUPP))
+}
+
+fn explain(error: anyhow::Error, interface: &str, mode: XdpMode) -> anyhow::Error {
+    match errno(&error) {
+        Some(libc::EBUSY) => error.context(format!(
+            "another XDP program is attached to {interface} and stays: `ip link show dev {interface}` names it, `ip link set dev {interface} xdp off` removes it"
+        )),
+        Some(libc::EOPNOTSUPP) if mode == XdpMode::Driver => error.context(format!(
+            "the driver of {interface} has no native XDP in its present state: try `ethtool -K {interface} lro off rx-gro-hw off`, or ask for the slower mode with xdp = \"generic\""
+        )),
+        Some(libc::ERANGE) => error.context(format!(
+            "the MTU of {interface} is too large for XDP with one buffer: lower it with `ip link set dev {interface} mtu 1500`"
+        )),
+        Some(libc::EPERM | libc::EACCES) => {
+            error.context(format!("no right to attach to {interface}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"))
+        }
+        _ => error.context(format!("cannot attach to {interface}")),
+    }
+}

@@ -1,0 +1,166 @@
+//! The unsafe door to the kernel: the few system calls that neither `std` nor aya offers.
+
+use std::{
+    ffi::CStr,
+    io,
+    mem::size_of,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    path::PathBuf,
+    ptr,
+};
+
+/// `BPF_MAP_CREATE` and `BPF_MAP_UPDATE_ELEM` of bpf(2).
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+const BPF_MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
+const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+
+/// A BPF file system mounted nowhere: pins in it are reached by [`DetachedBpffs::path`] and vanish with this value.
+///
+/// Instances of one sensor share maps by pins; a replay or a test must leave none behind, whatever ends it.
+#[derive(Debug)]
+pub(crate) struct DetachedBpffs(OwnedFd);
+
+impl DetachedBpffs {
+    /// Makes one (fsopen(2), Linux 5.2; needs CAP_SYS_ADMIN).
+    pub(crate) fn new() -> io::Result<Self> {
+        const NAME: &CStr = c"bpf";
+        let null: *const libc::c_void = ptr::null();
+        // SAFETY: fsopen takes a valid C string and flags.
+        let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, NAME.as_ptr(), 0) })?;
+        // SAFETY: the descriptor is open; the command takes no key, value or further argument.
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), FSCONFIG_CMD_CREATE, null, null, 0) })?;
+        // SAFETY: the descriptor is open; no flags, no attributes.
+        owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 0, 0) }).map(Self)
+    }
+
+    /// The directory to pin in, valid in this process alone.
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+}
+
+/// Waits until no program runs any more that began before the call.
+///
+/// An update of a map of maps returns only after an RCU grace period (`maybe_wait_bpf_programs`), so this one exists to be updated.
+#[derive(Debug)]
+pub(crate) struct GracePeriod {
+    outer: OwnedFd,
+    inner: OwnedFd,
+}
+
+/// The head of `union bpf_attr` for `BPF_MAP_CREATE`; the kernel takes shorter versions of it.
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+}
+
+/// `union bpf_attr` for `BPF_MAP_UPDATE_ELEM`.
+#[repr(C)]
+struct MapUpdate {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+impl GracePeriod {
+    /// Makes the two small maps it takes.
+    pub(crate) fn new() -> io::Result<Self> {
+        let inner = create_array(BPF_MAP_TYPE_ARRAY, 0)?;
+        let outer = create_array(BPF_MAP_TYPE_ARRAY_OF_MAPS, inner.as_raw_fd() as u32)?;
+        Ok(Self { outer, inner })
+    }
+
+    /// Blocks for some milliseconds.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        let key = 0_u32;
+        let value = self.inner.as_raw_fd() as u32;
+        let update = MapUpdate {
+            map_fd: self.outer.as_raw_fd() as u32,
+            padding: 0,
+            key: (&raw const key) as u64,
+            value: (&raw const value) as u64,
+            flags: 0,
+        };
+        bpf(BPF_MAP_UPDATE_ELEM, &update).map(|_| ())
+    }
+}
+
+fn create_array(map_type: u32, inner_map_fd: u32) -> io::Result<OwnedFd> {
+    let create = MapCreate { map_type, key_size: 4, value_size: 4, max_entries: 1, map_flags: 0, inner_map_fd };
+    owned(bpf(BPF_MAP_CREATE, &create)?)
+}
+
+fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
+    // SAFETY: the attributes are a live, fully initialised head of `union bpf_attr`, and their size is passed along.
+    check(unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) })
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = check(result)?;
+    // SAFETY: the kernel just made this descriptor for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Whether the effective user is root.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Index of an interface of the network namespace this thread is in.
+pub(crate) fn interface_index(name: &CStr) -> io::Result<u32> {
+    // SAFETY: the name is a valid C string.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
+/// A shared, writable mapping of a whole file or map.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: *mut libc::c_void,
+    len: usize,
+}
+
+// SAFETY: the mapping is plain memory; whoever reads or writes through it says how it is synchronised.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; all access goes through raw pointers and volatile or whole-word operations.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes behind `fd`, rounded up to whole pages by the kernel.
+    pub(crate) fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        let start =
+            unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_fd().as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { start, len }) }
+    }
+
+    /// The first byte.
+    pub(crate) fn start(&self) -> *mut libc::c_void {
+        self.start
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this value made the mapping and hands out no reference that outlives it.
+        unsafe { libc::munmap(self.start, self.len) };
+    }
+}

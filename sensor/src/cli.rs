@@ -1,0 +1,81 @@
+//! The command line.
+
+mod check;
+mod replay;
+mod run;
+
+use std::io;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    cidr::Cidr,
+    config::WATCH_NETWORK,
+    prefix::{PrefixSet, SetBuilder},
+};
+
+/// Counts exact bytes per prefix at the border of a network, in the kernel.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Attach to interfaces and write a summary of every interval until stopped
+    Run(run::RunArgs),
+    /// Run capture files through the same program; the time of the capture drives the intervals
+    Replay(replay::ReplayArgs),
+    /// Check a configuration, and whether this machine can run it; changes nothing
+    Check(check::CheckArgs),
+}
+
+/// What to count, where there is no configuration file.
+#[derive(Clone, Debug, Default, Args)]
+struct Selection {
+    /// Watch this prefix; may be given more than once
+    #[arg(long, value_name = "CIDR")]
+    watch: Vec<Cidr>,
+    /// Count the prefixes of this file (one CIDR a line, or prefix,asn[,name]); may be given more than once
+    #[arg(long, value_name = "FILE")]
+    prefixes: Vec<std::path::PathBuf>,
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    /// The command failed; the message says where and what to do.
+    pub fn execute(self) -> Result<()> {
+        let result = match self.command {
+            Command::Run(args) => args.execute(),
+            Command::Replay(args) => args.execute(),
+            Command::Check(args) => args.execute(),
+        };
+        match result {
+            // Whoever reads the records has seen enough: `sensor replay FILE | head` is no failure.
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The prefixes of a selection of the command line: one watched network, and tables that are only counted.
+fn selected(selection: &Selection) -> Result<PrefixSet> {
+    let mut builder = SetBuilder::default();
+    if !selection.watch.is_empty() {
+        builder.watch(WATCH_NETWORK, selection.watch.iter().copied())?;
+    }
+    builder.account_tables(&selection.prefixes)?;
+    builder.build()
+}

@@ -1,0 +1,64 @@
+//! `sensor run`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::Selection;
+use crate::{
+    config::{self, Config, InterfaceName, Interval, SensorId},
+    output::Format,
+    pipeline,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Configuration file; the options below it do without
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Attach to this interface; may be given more than once
+    #[arg(short, long, value_name = "NAME", conflicts_with = "config")]
+    interface: Vec<InterfaceName>,
+    #[command(flatten)]
+    selection: Selection,
+    /// The interfaces are taps or SPAN ports: packets end at them
+    #[arg(long, conflicts_with = "config")]
+    mirror: bool,
+    /// Attach in the network stack where the driver has no native XDP: slower
+    #[arg(long, conflicts_with = "config")]
+    generic: bool,
+    /// Export period [default: 10s]
+    #[arg(long, value_name = "DURATION", conflicts_with = "config")]
+    interval: Option<Interval>,
+    /// Name of the sensor in the records [default: host name]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    sensor_id: Option<SensorId>,
+    /// Tables for people or JSON lines for programs; without it by where standard output goes
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+impl RunArgs {
+    pub(super) fn execute(self) -> Result<()> {
+        let format = self.format.unwrap_or_else(Format::of_stdout);
+        let config = match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::from_args(self.into_args())?,
+        };
+        pipeline::run(&config, format)
+    }
+
+    fn into_args(self) -> config::Args {
+        config::Args {
+            sensor_id: self.sensor_id,
+            interval: self.interval,
+            state_dir: None,
+            interfaces: self.interface,
+            mode: if self.mirror { config::Mode::Mirror } else { config::Mode::Inline },
+            xdp: if self.generic { config::XdpMode::Generic } else { config::XdpMode::Native },
+            watch: self.selection.watch,
+            tables: self.selection.prefixes,
+        }
+    }
+}

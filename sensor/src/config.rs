@@ -1,0 +1,180 @@
+//! Configuration: one TOML file, or the command line where there is none.
+//!
+//! Two layers. `raw` takes the text apart into values that know where they stand; `check` turns them into a [`Config`],
+//! which is valid throughout. Both collect every problem instead of stopping at the first, each with file, line, column
+//! and the fix. Whoever holds a [`Config`] need not check it again.
+
+mod check;
+mod error;
+mod nearest;
+mod raw;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use jiff::tz::TimeZone;
+
+pub use self::{
+    error::{ConfigError, Problem},
+    values::{
+        DEFAULT_INTERVAL, InterfaceName, Interval, MAX_INTERFACE_NAME_LEN, MAX_INTERVAL, MAX_NAME_LEN,
+        MAX_SENSOR_ID_LEN, MIN_INTERVAL, Name, SensorId, ValueError,
+    },
+};
+use crate::cidr::Cidr;
+
+/// Largest configuration file in bytes. Long prefix lists belong into accounting tables.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// Where state is kept unless the configuration says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/sensor";
+/// Name of the one network that `--watch` makes.
+pub const WATCH_NETWORK: &str = "watch";
+
+/// A valid configuration.
+///
+/// Holds at least one interface and something to count: a network or an accounting table. Interface names, network names
+/// and table paths are unique, each network has at least one prefix, and no prefix belongs to two networks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Name of this sensor in everything it exports.
+    pub sensor_id: SensorId,
+    /// Export period.
+    pub interval: Interval,
+    /// Folder of everything that outlives the agent; an absolute path.
+    pub state_dir: PathBuf,
+    /// Where packets are counted, in the order of the file.
+    pub interfaces: Vec<Interface>,
+    /// What is watched, in the order of the file.
+    pub networks: Vec<Network>,
+    /// Tables of prefixes that are only counted; relative names were resolved against the folder of the file.
+    pub tables: Vec<PathBuf>,
+}
+
+/// An interface to attach to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name in the kernel.
+    pub name: InterfaceName,
+    /// Whether packets travel on.
+    pub mode: Mode,
+    /// How the program is attached.
+    pub xdp: XdpMode,
+}
+
+/// What becomes of the packets of an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// They travel on, counted: the sensor never drops a packet here.
+    #[default]
+    Inline,
+    /// A tap or mirror port: packets of both directions arrive here, and end here.
+    Mirror,
+}
+
+/// Where in the receive path XDP runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver. Without support there, attaching fails; it never falls back silently.
+    #[default]
+    Native,
+    /// In the network stack: any driver, slower. Only on request.
+    Generic,
+}
+
+/// A named group of watched prefixes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Its name in records and reports.
+    pub name: Name,
+    /// The zone its hours and weekends are told in.
+    pub timezone: TimeZone,
+    /// What belongs to it, each prefix once, in the order of the file. Another network may hold a more-specific: a packet
+    /// belongs to the network of its longest watched prefix.
+    pub prefixes: Vec<Cidr>,
+}
+
+/// What the command line says where no file is given; unset fields take their defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Args {
+    /// Name of this sensor.
+    pub sensor_id: Option<SensorId>,
+    /// Export period.
+    pub interval: Option<Interval>,
+    /// Folder of everything that outlives the agent.
+    pub state_dir: Option<PathBuf>,
+    /// Interfaces, all of the same mode.
+    pub interfaces: Vec<InterfaceName>,
+    /// What becomes of their packets.
+    pub mode: Mode,
+    /// How the program is attached to them.
+    pub xdp: XdpMode,
+    /// Prefixes of one network called [`WATCH_NETWORK`], in UTC.
+    pub watch: Vec<Cidr>,
+    /// Accounting tables; relative names stay relative to the current folder.
+    pub tables: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is too large or no text; or everything that is wrong inside it, at once.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a configuration; `path` names it in messages, and its folder is where relative paths start.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut problems = error::Problems::new(path, text);
+        let raw = raw::decode(text, &mut problems);
+        let config = raw.and_then(|raw| check::check(&raw, path, &mut problems));
+        problems.finish(config)
+    }
+
+    /// The configuration of a command line without a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn from_args(args: Args) -> Result<Self, ConfigError> {
+        check::from_args(args)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let path = || path.to_owned();
+    let read_error = |source| ConfigError::Read { path: path(), source };
+    let file = File::open(path()).map_err(read_error)?;
+    if file.metadata().map_err(read_error)?.is_dir() {
+        return Err(ConfigError::Directory { path: path() });
+    }
+    let mut bytes = vec![];
+    // The bound holds for pipes and devices too, which state no length.
+    file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(read_error)?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        return Err(ConfigError::TooLarge { path: path() });
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ConfigError::Empty { path: path() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        ConfigError::NotUtf8 { path: path(), line }
+    })
+}
+
+/// The name of this machine, as far as it can be a sensor's.
+fn host_name() -> Result<SensorId, String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").map_err(|error: io::Error| error.to_string())?;
+    name.trim().parse().map_err(|error: ValueError| error.to_string())
+}

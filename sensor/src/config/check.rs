@@ -1,0 +1,277 @@
+//! From raw values to a valid configuration.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt::Display,
+    fs::File,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use jiff::tz::{self, TimeZone};
+
+use super::{
+    Args, Config, ConfigError, DEFAULT_STATE_DIR, Interface, InterfaceName, Mode, Name, Network, WATCH_NETWORK,
+    XdpMode,
+    error::Problems,
+    host_name,
+    nearest::nearest,
+    raw::{RawConfig, RawInterface, RawNetwork, RawSensor, Text},
+};
+use crate::cidr::{Cidr, quote};
+
+/// Where a problem with the whole file is shown.
+const START: Range<usize> = 0..0;
+
+/// Checks a whole file; `None` where a part of the configuration could not be made. What is wrong is added.
+pub(super) fn check(raw: &RawConfig, path: &Path, problems: &mut Problems<'_>) -> Option<Config> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // A mistyped section is missing too: to say so would be noise.
+    let complete = problems.is_empty();
+    let mut check = Check { problems, folder };
+    let sensor = check.sensor(&raw.sensor);
+    let interfaces = check.interfaces(&raw.interfaces);
+    let networks = check.networks(&raw.networks);
+    let tables = check.tables(&raw.tables);
+    if raw.interfaces.is_empty() && complete {
+        check.problems.add(&START, "no interface is configured; add [[interface]] with name = \"eth0\"");
+    }
+    if raw.networks.is_empty() && raw.tables.is_empty() && complete {
+        let fix = "add [[network]] with name and prefixes, or [accounting] with tables";
+        check.problems.add(&START, format!("nothing to count is configured; {fix}"));
+    }
+    sensor.map(|sensor| Config { interfaces, networks, tables, ..sensor })
+}
+
+/// Checks a command line.
+pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
+    let mut problems = Problems::of_command_line();
+    let Args { sensor_id, interval, state_dir, interfaces, mode, xdp, mut watch, tables } = args;
+    let sensor_id = sensor_id.map_or_else(host_name, Ok);
+    if let Err(reason) = &sensor_id {
+        problems.add(&START, format!("the host name cannot name this sensor ({reason}); use a configuration file"));
+    }
+    if interfaces.is_empty() {
+        problems.add(&START, "no interface is given; add -i eth0");
+    }
+    for (index, name) in interfaces.iter().enumerate() {
+        if interfaces[..index].contains(name) {
+            problems.add(&START, format!("interface {name} is given twice; name it once"));
+        }
+    }
+    if watch.is_empty() && tables.is_empty() {
+        problems.add(&START, "nothing to count is given; add --watch 192.0.2.0/24");
+    }
+    let state_dir = state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into());
+    if !state_dir.is_absolute() {
+        problems
+            .add(&START, format!("the state folder {} is a relative path; write an absolute one", state_dir.display()));
+    }
+    watch.sort();
+    watch.dedup();
+    let watched = (!watch.is_empty()).then(|| WATCH_NETWORK.parse::<Name>().ok()).flatten();
+    let networks = watched.map(|name| Network { name, timezone: TimeZone::UTC, prefixes: watch });
+    let config = sensor_id.ok().map(|sensor_id| Config {
+        sensor_id,
+        interval: interval.unwrap_or_default(),
+        state_dir,
+        interfaces: interfaces.into_iter().map(|name| Interface { name, mode, xdp }).collect(),
+        networks: networks.into_iter().collect(),
+        tables,
+    });
+    problems.finish(config)
+}
+
+struct Check<'p, 't> {
+    problems: &'p mut Problems<'t>,
+    /// Where relative paths start.
+    folder: &'p Path,
+}
+
+impl Check<'_, '_> {
+    /// The values of `[sensor]`, with the rest of the configuration empty.
+    fn sensor(&mut self, raw: &RawSensor) -> Option<Config> {
+        let sensor_id = match &raw.id {
+            Some(text) => self.parse(text),
+            None => host_name()
+                .map_err(|reason| {
+                    let message = format!("the host name cannot name this sensor ({reason}); add id to [sensor]");
+                    self.problems.add(&START, message);
+                })
+                .ok(),
+        };
+        let interval = raw.interval.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
+        let state_dir = raw.state_dir.as_ref().map_or(DEFAULT_STATE_DIR, |text| text.get_ref());
+        if let Some(text) = raw.state_dir.as_ref().filter(|_| !Path::new(state_dir).is_absolute()) {
+            let message = format!("state_dir {} is a relative path; write an absolute one", quote(state_dir));
+            self.problems.add(&text.span(), message);
+        }
+        Some(Config {
+            sensor_id: sensor_id?,
+            interval: interval?,
+            state_dir: state_dir.into(),
+            interfaces: vec![],
+            networks: vec![],
+            tables: vec![],
+        })
+    }
+
+    fn interfaces(&mut self, raw: &[RawInterface]) -> Vec<Interface> {
+        let mut names = Seen::new("interface");
+        raw.iter()
+            .filter_map(|raw| {
+                let mode = self.choice("mode", raw.mode.as_ref(), [("inline", Mode::Inline), ("mirror", Mode::Mirror)]);
+                let choices = [("native", XdpMode::Native), ("generic", XdpMode::Generic)];
+                let xdp = self.choice("xdp", raw.xdp.as_ref(), choices);
+                let name = self.unique::<InterfaceName>(raw.name.as_ref()?, &mut names)?;
+                Some(Interface { name, mode, xdp })
+            })
+            .collect()
+    }
+
+    fn networks(&mut self, raw: &[RawNetwork]) -> Vec<Network> {
+        let mut names = Seen::new("network");
+        let mut owners = HashMap::new();
+        let mut networks = vec![];
+        for (index, raw) in raw.iter().enumerate() {
+            let name = raw.name.as_ref().and_then(|text| self.unique::<Name>(text, &mut names));
+            let timezone = raw.timezone.as_ref().map_or(Some(TimeZone::UTC), |text| self.timezone(text));
+            let title = raw.name.as_ref().map_or("", |text| text.get_ref());
+            let mut prefixes = vec![];
+            for text in &raw.prefixes {
+                let Some(prefix) = self.parse::<Cidr>(text) else { continue };
+                match owners.entry(prefix) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(Owner { network: index, title, span: text.span() });
+                        prefixes.push(prefix);
+                    }
+                    Entry::Occupied(entry) => self.owned(prefix, text, entry.get(), index),
+                }
+            }
+            if let (Some(name), Some(timezone)) = (name, timezone) {
+                networks.push(Network { name, timezone, prefixes });
+            }
+        }
+        networks
+    }
+
+    /// A prefix that stands in the file before: twice in one network is once, in two networks it would bill both.
+    fn owned(&mut self, prefix: Cidr, text: &Text, owner: &Owner<'_>, network: usize) {
+        if owner.network != network && !self.problems.overflow() {
+            let line = self.problems.line(&owner.span);
+            let title = quote(owner.title);
+            let message =
+                format!("prefix {prefix} belongs to network {title} already (line {line}); remove it from one");
+            self.problems.add(&text.span(), message);
+        }
+    }
+
+    fn timezone(&mut self, text: &Text) -> Option<TimeZone> {
+        let name = text.get_ref();
+        if name == "UTC" {
+            // Known without the system's time zone files.
+            return Some(TimeZone::UTC);
+        }
+        let zone = tz::db().get(name).ok();
+        if zone.is_none() && !self.problems.overflow() {
+            let known: Vec<String> = tz::db().available().map(|name| name.to_string()).collect();
+            let quoted = quote(name);
+            let message = match nearest(name, known.iter().map(String::as_str)) {
+                _ if known.is_empty() => {
+                    format!("time zone {quoted} cannot be looked up; install the package tzdata, or write \"UTC\"")
+                }
+                Some(near) => format!("unknown time zone {quoted}; did you mean {near:?}?"),
+                None => format!("unknown time zone {quoted}; write an IANA name, such as \"Europe/Zurich\""),
+            };
+            self.problems.add(&text.span(), message);
+        }
+        zone
+    }
+
+    /// Resolves table paths and sees that each can be opened; what is in them is read later.
+    fn tables(&mut self, raw: &[Text]) -> Vec<PathBuf> {
+        let mut seen = Seen::new("table");
+        let mut tables = vec![];
+        for text in raw {
+            let path = self.folder.join(text.get_ref());
+            if let Err(error) = openable(&path) {
+                let path = path.display();
+                self.problems.add(&text.span(), format!("cannot read table {path}: {error}; correct the path"));
+            } else if self.first(text, &mut seen) {
+                tables.push(path);
+            }
+        }
+        tables
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&mut self, text: &Text) -> Option<T> {
+        text.get_ref().parse().map_err(|error| self.problems.add(&text.span(), error)).ok()
+    }
+
+    /// A name that must not have come before.
+    fn unique<T: FromStr<Err: Display>>(&mut self, text: &Text, seen: &mut Seen) -> Option<T> {
+        let value = self.parse(text)?;
+        self.first(text, seen).then_some(value)
+    }
+
+    /// Whether a text comes for the first time; if not, that is added.
+    fn first(&mut self, text: &Text, seen: &mut Seen) -> bool {
+        match seen.spans.entry(text.get_ref().clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(text.span());
+                return true;
+            }
+            Entry::Occupied(entry) if !self.problems.overflow() => {
+                let line = self.problems.line(entry.get());
+                let (what, name) = (seen.what, quote(text.get_ref()));
+                self.problems.add(&text.span(), format!("{what} {name} stands in line {line} already; remove one"));
+            }
+            Entry::Occupied(_) => {}
+        }
+        false
+    }
+
+    fn choice<T: Copy + Default, const N: usize>(
+        &mut self,
+        key: &str,
+        text: Option<&Text>,
+        choices: [(&str, T); N],
+    ) -> T {
+        let Some(text) = text else { return T::default() };
+        let chosen = choices.iter().find(|(word, _)| word == text.get_ref());
+        if chosen.is_none() {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+            let message = format!("{key} cannot be {}; write {}", quote(text.get_ref()), words.join(" or "));
+            self.problems.add(&text.span(), message);
+        }
+        chosen.map(|(_, value)| *value).unwrap_or_default()
+    }
+}
+
+/// The network that a prefix was first seen in.
+struct Owner<'a> {
+    network: usize,
+    title: &'a str,
+    span: Range<usize>,
+}
+
+/// Values of one kind that came before, and where.
+struct Seen {
+    what: &'static str,
+    spans: HashMap<String, Range<usize>>,
+}
+
+impl Seen {
+    fn new(what: &'static str) -> Self {
+        Self { what, spans: HashMap::new() }
+    }
+}
+
+fn openable(path: &Path) -> io::Result<()> {
+    if File::open(path)?.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The library twin: the body of the kernel program over plain vectors. Needs no privileges.
+
+use anyhow::Result;
+use sensor_ebpf::{
+    abi::{Cell, Control, Counter, Direction, Entry, Node, Outcome, ledger_row},
+    account::account,
+    packet::Window,
+    state::{Size, State},
+};
+
+use crate::{
+    collect::{LedgerRow, Meter, Reading},
+    prefix::Trie,
+};
+
+/// Counts frames in this process.
+#[derive(Debug)]
+pub struct Native {
+    trie: Trie,
+    prefix_capacity: u32,
+    prefixes: Vec<Counter>,
+    ledger: Vec<Counter>,
+}
+
+impl Native {
+    /// A twin for `prefixes` prefixes.
+    pub fn new(trie: Trie, prefixes: u32) -> Self {
+        let prefix_capacity = prefixes + 1;
+        Self {
+            trie,
+            prefix_capacity,
+            prefixes: vec![Counter::default(); (prefix_capacity * Direction::COUNT) as usize],
+            ledger: vec![Counter::default(); Cell::COUNT as usize],
+        }
+    }
+
+    /// Counts one frame.
+    pub fn count(&mut self, window: &impl Window) -> Outcome {
+        account(window, self)
+    }
+}
+
+impl Meter for Native {
+    fn read(&mut self) -> Result<Reading> {
+        let mut row = LedgerRow::default();
+        for cell in Cell::all() {
+            let index = ledger_row(self.ledger_slot(), self.control().bank(), self.slice(), self.slices(), cell);
+            row.add(cell, self.ledger.get(index as usize).copied().unwrap_or_default());
+        }
+        Ok(Reading { prefixes: self.prefixes.clone(), ledger: vec![row] })
+    }
+}
+
+impl State for Native {
+    fn control(&self) -> Control {
+        Control::default()
+    }
+
+    fn slice(&self) -> u32 {
+        0
+    }
+
+    fn slices(&self) -> u32 {
+        1
+    }
+
+    fn ledger_slot(&self) -> u32 {
+        0
+    }
+
+    fn prefix_capacity(&self) -> u32 {
+        self.prefix_capacity
+    }
+
+    fn root_bits_v4(&self) -> u32 {
+        self.trie.root_bits.v4
+    }
+
+    fn root_bits_v6(&self) -> u32 {
+        self.trie.root_bits.v6
+    }
+
+    fn root(&self, index: u32) -> Option<Entry> {
+        self.trie.roots.get(index as usize).copied()
+    }
+
+    fn node(&self, index: u32) -> Option<&Node> {
+        self.trie.nodes.get(index as usize)
+    }
+
+    fn run(&self, index: u32) -> Option<Entry> {
+        self.trie.runs.get(index as usize).copied()
+    }
+
+    fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {
+        add(self.prefixes.get_mut(row as usize)?, size);
+        Some(())
+    }
+
+    fn add_ledger(&mut self, row: u32, size: Size) -> Option<()> {
+        add(self.ledger.get_mut(row as usize)?, size);
+        Some(())
+    }
+}
+
+fn add(counter: &mut Counter, size: Size) {
+    *counter = counter.sum(&size.into());
+}

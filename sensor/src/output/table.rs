@@ -1,0 +1,108 @@
+//! Tables for people.
+
+use std::{
+    cmp::Reverse,
+    io::{self, Write},
+};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::summary::{Count, LedgerRecord, Summary};
+
+/// Prefixes shown; the JSON lines have them all.
+const MAX_ROWS: usize = 30;
+
+pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
+    let seconds = summary.interval().length().as_secs_f64();
+    writeln!(to, "{} to {} ({seconds:.3} s)", summary.key.start, summary.key.end)?;
+    if !summary.networks.is_empty() {
+        let rows = summary.networks.iter().map(|row| (row.network.clone(), row.direction, String::new(), row.count));
+        writeln!(to, "{}", traffic(["network", "direction", ""], rows, seconds))?;
+    }
+    if !summary.prefixes.is_empty() {
+        let mut prefixes: Vec<_> = summary.prefixes.iter().collect();
+        prefixes.sort_by_key(|row| Reverse(row.count.bytes));
+        let rows = prefixes
+            .iter()
+            .take(MAX_ROWS)
+            .map(|row| (row.prefix.clone(), row.direction, row.network.clone().unwrap_or_default(), row.count));
+        writeln!(to, "{}", traffic(["prefix", "direction", "network"], rows, seconds))?;
+        if prefixes.len() > MAX_ROWS {
+            writeln!(to, "and {} more rows: --format jsonl has all", prefixes.len() - MAX_ROWS)?;
+        }
+    }
+    summary.ledger.iter().try_for_each(|ledger| writeln!(to, "{}\n", line(ledger)))
+}
+
+fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, &'static str, String, Count)>, seconds: f64) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([head[0], head[1], head[2], "packets", "bytes", "frame bytes", "bit/s"]);
+    for (name, direction, network, count) in rows {
+        let Count { packets, bytes, frame_bytes } = count;
+        table.add_row([
+            name,
+            direction.to_owned(),
+            network,
+            packets.to_string(),
+            bytes.to_string(),
+            frame_bytes.to_string(),
+            rate(bytes, seconds),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn line(ledger: &LedgerRecord) -> String {
+    let mut parts = vec![format!("{} matched", ledger.matched_packets), format!("{} other", ledger.other_packets)];
+    parts.extend(ledger.unparsed.iter().map(|(reason, packets)| format!("{packets} {reason}")));
+    let mut line = format!(
+        "{} {}: {} frames seen, {} bytes = {}",
+        ledger.interface,
+        ledger.direction,
+        ledger.seen_packets,
+        ledger.seen_frame_bytes,
+        parts.join(" + ")
+    );
+    for (what, counts) in [("degraded", &ledger.degraded), ("counted by the native twin", &ledger.replay_fallback)] {
+        if !counts.is_empty() {
+            let counts: Vec<String> = counts.iter().map(|(reason, packets)| format!("{packets} {reason}")).collect();
+            line += &format!("; {what}: {}", counts.join(", "));
+        }
+    }
+    if let Some(nic) = ledger.nic {
+        line += &format!("; the interface itself: {} packets, {} bytes", nic.packets, nic.bytes);
+    }
+    line
+}
+
+/// Bits per second with a decimal unit.
+fn rate(bytes: u64, seconds: f64) -> String {
+    if seconds <= 0.0 {
+        return String::from("-");
+    }
+    let mut rate = bytes as f64 * 8.0 / seconds;
+    for unit in ["", " k", " M", " G"] {
+        if rate < 1000.0 {
+            return format!("{rate:.1}{unit}");
+        }
+        rate /= 1000.0;
+    }
+    format!("{rate:.1} T")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_keep_four_digits() {
+        assert_eq!(rate(0, 1.0), "0.0");
+        assert_eq!(rate(125, 1.0), "1.0 k");
+        assert_eq!(rate(125_000_000_000_000, 1.0), "1000.0 T");
+        assert_eq!(rate(1, 0.0), "-");
+    }
+}

@@ -1,0 +1,123 @@
+//! The wiring of `sensor run`, one function; `docs/architecture.md` draws it under the same names.
+//!
+//! ```text
+//! interface -> program -> maps -> Collector (tick) -> Summary -> Format -> standard output
+//!                   \-> log ring -> tracing -> standard error
+//! ```
+
+mod collector;
+mod nic;
+
+use std::{io, time::Duration};
+
+use anyhow::{Context, Result};
+use aya::programs::XdpMode;
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::collector::Collector;
+use crate::{
+    bpf::{Attachment, Hook, Kernel},
+    config::{self, Config},
+    interval::Interval,
+    output::Format,
+    prefix::{PrefixSet, SetBuilder},
+    summary::Summary,
+};
+
+/// Counts on the interfaces of `config` and writes a summary of every interval, until SIGINT or SIGTERM; then detaches and writes
+/// the last one.
+///
+/// # Errors
+/// Something of the configuration cannot be had; nothing stays attached.
+pub fn run(config: &Config, format: Format) -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(pipeline(config, format))
+}
+
+async fn pipeline(config: &Config, format: Format) -> Result<()> {
+    let mut stop = Stop::new()?;
+    let set = prefix_set(config)?;
+    let mut kernel = Kernel::load(&set, &set.trie()?, config.interfaces.len() as u32)?;
+    let mut attachments = Vec::new();
+    for (number, interface) in config.interfaces.iter().enumerate() {
+        let instance = kernel.instance(number)?;
+        attachments.push(attach(instance, interface)?);
+        instance.forward_log()?;
+    }
+    let mut collector = Collector::new(config, set, kernel)?;
+    let length = config.interval.duration();
+    loop {
+        let due = Interval::holding(Timestamp::now(), length).end;
+        tokio::select! {
+            biased;
+            () = stop.requested() => break,
+            () = wall_clock(due) => write(format, &collector.tick(due)?)?,
+        }
+    }
+    drop(attachments);
+    write(format, &collector.tick(Timestamp::now())?)
+}
+
+fn attach(instance: &mut crate::bpf::Instance, interface: &config::Interface) -> Result<Attachment> {
+    let hook = match interface.mode {
+        config::Mode::Inline => Hook::Inline,
+        config::Mode::Mirror => Hook::Mirror,
+    };
+    let mode = match interface.xdp {
+        config::XdpMode::Native => XdpMode::Driver,
+        config::XdpMode::Generic => XdpMode::Skb,
+    };
+    let attachment = instance.attach(interface.name.as_str(), hook, mode)?;
+    tracing::info!(interface = %interface.name, ?hook, xdp = ?interface.xdp, "attached, for {}", attachment.buffers);
+    Ok(attachment)
+}
+
+/// What the configuration counts.
+///
+/// # Errors
+/// A table that cannot be read, or more prefixes than a table holds.
+pub fn prefix_set(config: &Config) -> Result<PrefixSet> {
+    let mut builder = SetBuilder::default();
+    for network in &config.networks {
+        builder.watch(network.name.as_str(), network.prefixes.iter().copied())?;
+    }
+    builder.account_tables(&config.tables)?;
+    builder.build()
+}
+
+fn write(format: Format, summary: &Summary) -> Result<()> {
+    format.write(summary, &mut io::stdout().lock()).context("cannot write the records")
+}
+
+/// Sleeps until the wall clock shows `due`, also where it was set back meanwhile.
+async fn wall_clock(due: Timestamp) {
+    loop {
+        let left = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left).await;
+    }
+}
+
+/// The operator's wish to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Captures through the packet engine, in the kernel or in this process, with the capture's own clock.
+
+mod engine;
+mod frame;
+mod source;
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+
+pub use self::engine::{Engine, EngineKind};
+use self::{frame::link_frame, source::Source};
+use crate::{
+    capture::Capture,
+    collect::{Meter, Reading},
+    epoch::{Epoch, EpochHasher},
+    interval::Interval,
+    output::Format,
+    prefix::PrefixSet,
+    summary::{Key, LedgerLabel, Summary},
+};
+
+/// Name of the one ledger of a replay: all captures together.
+const LEDGER_NAME: &str = "capture";
+/// Frames between two looks at the progress bar.
+const FRAMES_PER_PROGRESS: u64 = 4096;
+
+/// What to replay, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// Capture files; `-` is standard input.
+    pub captures: Vec<PathBuf>,
+    /// Which engine counts.
+    pub engine: EngineKind,
+    /// Prefixes to count.
+    pub set: PrefixSet,
+    /// Observation domain of the records.
+    pub sensor: String,
+    /// Length of the intervals by capture time; `None`: one for everything.
+    pub interval: Option<Duration>,
+    /// How to write the summaries.
+    pub format: Format,
+}
+
+/// Replays all captures in turn as one history and writes its summaries to `out`.
+///
+/// # Errors
+/// A capture that cannot be opened or whose link type is not supported, a kernel that refuses the program, a writer that fails.
+/// A capture that breaks off is not one: what could be read is counted, and a warning says where it ended.
+pub fn replay(options: &Options, out: &mut dyn Write) -> Result<()> {
+    let mut hasher = EpochHasher::new(&options.sensor, options.interval, &options.set);
+    let mut sources = Vec::new();
+    for path in &options.captures {
+        let source = Source::open(path)?;
+        source.capture()?; // whether it is one, before anything is counted
+        hasher.capture(source.bytes()?).with_context(|| format!("cannot read {}", path.display()))?;
+        sources.push(source);
+    }
+    let engine = Engine::new(options.engine, &options.set)?;
+    let mut history = History::new(options, engine, hasher.finish(), out);
+    for source in &sources {
+        history.add(source)?;
+    }
+    history.finish()
+}
+
+/// The summaries as they come.
+struct History<'a> {
+    options: &'a Options,
+    out: &'a mut dyn Write,
+    engine: Engine,
+    epoch: Epoch,
+    reported: Reading,
+    current: Option<Interval>,
+    sequence: u64,
+}
+
+impl<'a> History<'a> {
+    fn new(options: &'a Options, engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
+        let reported = Reading::zero(options.set.len(), 1);
+        Self { options, out, engine, epoch, reported, current: None, sequence: 0 }
+    }
+
+    fn add(&mut self, source: &Source) -> Result<()> {
+        let name = source.name();
+        let mut capture = source.capture()?;
+        let progress = progress(&capture, name);
+        while let Some(frame) = capture.next()? {
+            let (seconds, nanoseconds) = frame.timestamp.to_parts();
+            self.advance(Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX))?;
+            let Some(frame) = link_frame(&frame) else {
+                bail!(
+                    "{}: link type {} is not supported by this version; it reads EN10MB (Ethernet)",
+                    name.display(),
+                    frame.link_type
+                );
+            };
+            self.engine.count(frame)?;
+            if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
+                progress.set_position(capture.bytes_read());
+            }
+        }
+        progress.finish_and_clear();
+        if let Some(damage) = capture.damage() {
+            tracing::warn!("{}: {damage}; what stands before it is counted", name.display());
+        }
+        Ok(())
+    }
+
+    /// Closes the interval that a frame of that time lies behind; a frame older than the interval belongs to it all the same.
+    fn advance(&mut self, moment: Timestamp) -> Result<()> {
+        let Some(length) = self.options.interval else {
+            let whole = self.current.get_or_insert(Interval { start: moment, end: moment });
+            whole.start = whole.start.min(moment);
+            whole.end = whole.end.max(moment);
+            return Ok(());
+        };
+        match self.current {
+            Some(current) if moment < current.end => Ok(()),
+            Some(current) => {
+                self.report(current)?;
+                self.current = Some(Interval::holding(moment, length));
+                Ok(())
+            }
+            None => {
+                self.current = Some(Interval::holding(moment, length));
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let last = self.current.unwrap_or(Interval { start: Timestamp::UNIX_EPOCH, end: Timestamp::UNIX_EPOCH });
+        self.report(last)
+    }
+
+    fn report(&mut self, interval: Interval) -> Result<()> {
+        let now = self.engine.read()?;
+        let delta = now.since(&self.reported)?;
+        let label =
+            LedgerLabel { interface: LEDGER_NAME.to_owned(), replay_fallback: self.engine.take_fallbacks(), nic: None };
+        let key = Key {
+            sensor: self.options.sensor.clone(),
+            epoch: self.epoch,
+            start: interval.start,
+            end: interval.end,
+            sequence: self.sequence,
+        };
+        let summary = Summary::new(key, &delta, &self.options.set, &[label]);
+        self.options.format.write(&summary, self.out).context("cannot write the records")?;
+        self.reported = now;
+        self.sequence += 1;
+        Ok(())
+    }
+}
+
+fn progress(capture: &Capture, name: &Path) -> ProgressBar {
+    const TEMPLATE: &str = "{msg} [{bar:40}] {bytes} of {total_bytes}, {eta} left";
+    let Some(size) = capture.size().filter(|_| stderr().is_terminal()) else { return ProgressBar::hidden() };
+    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(size).with_style(style).with_message(name.display().to_string())
+}

@@ -1,0 +1,116 @@
+//! The two engines of a replay. Both compile the same body; their results are equal.
+
+use std::{collections::BTreeMap, mem};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use sensor_ebpf::packet::SliceWindow;
+
+use super::frame::LinkFrame;
+use crate::{
+    bpf::{Buffers, Hook, Kernel, MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
+    collect::{Meter, Reading},
+    native::Native,
+    prefix::PrefixSet,
+};
+
+/// Which engine counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineKind {
+    /// The program in the kernel, run by `BPF_PROG_TEST_RUN`; needs root.
+    Kernel,
+    /// The same code in this process; needs nothing.
+    Native,
+}
+
+/// An engine at work.
+pub enum Engine {
+    /// The program in the kernel.
+    Kernel(Box<KernelEngine>),
+    /// The library twin.
+    Native(Native),
+}
+
+/// The kernel's program, and the twin for the frames that the kernel does not take.
+pub struct KernelEngine {
+    kernel: Kernel,
+    test_run: TestRun,
+    twin: Native,
+    fallbacks: BTreeMap<&'static str, u64>,
+}
+
+impl Engine {
+    /// Makes an engine that counts for `set`.
+    ///
+    /// # Errors
+    /// Missing rights, or a kernel that refuses the program.
+    pub fn new(kind: EngineKind, set: &PrefixSet) -> Result<Self> {
+        let trie = set.trie()?;
+        if kind == EngineKind::Native {
+            return Ok(Self::Native(Native::new(trie, set.len())));
+        }
+        let mut kernel = Kernel::load_for_replay(set, &trie)?;
+        let instance = kernel.instance(0)?;
+        let test_run = match TestRun::prepare(instance, Hook::Inline, Buffers::Several) {
+            Ok(test_run) => test_run,
+            Err(error) => {
+                tracing::warn!("{error:#}; frames beyond one buffer are left to the native twin");
+                TestRun::prepare(instance, Hook::Inline, Buffers::One)?
+            }
+        };
+        let twin = Native::new(trie, set.len());
+        Ok(Self::Kernel(Box::new(KernelEngine { kernel, test_run, twin, fallbacks: BTreeMap::new() })))
+    }
+
+    /// Counts one frame.
+    ///
+    /// # Errors
+    /// The kernel does not take it.
+    pub fn count(&mut self, frame: LinkFrame<'_>) -> Result<()> {
+        match self {
+            Self::Kernel(engine) => engine.count(frame),
+            Self::Native(native) => {
+                count_natively(native, frame);
+                Ok(())
+            }
+        }
+    }
+
+    /// Frames that the twin counted for the kernel since the last call, by reason.
+    pub fn take_fallbacks(&mut self) -> BTreeMap<&'static str, u64> {
+        match self {
+            Self::Kernel(engine) => mem::take(&mut engine.fallbacks),
+            Self::Native(_) => BTreeMap::new(),
+        }
+    }
+}
+
+impl KernelEngine {
+    fn count(&mut self, frame: LinkFrame<'_>) -> Result<()> {
+        let reason = match frame.captured.len() {
+            ..MIN_FRAME_LEN => "frame_too_short",
+            MIN_FRAME_LEN..=MAX_FRAME_LEN => {
+                let instance = self.kernel.instance(0)?;
+                self.test_run.run_captured(instance, frame.captured, frame.wire_len, frame.frame_len)?;
+                return Ok(());
+            }
+            _ => "frame_too_long",
+        };
+        *self.fallbacks.entry(reason).or_default() += 1;
+        count_natively(&mut self.twin, frame);
+        Ok(())
+    }
+}
+
+impl Meter for Engine {
+    fn read(&mut self) -> Result<Reading> {
+        match self {
+            Self::Kernel(engine) => engine.kernel.read()?.plus(&engine.twin.read()?),
+            Self::Native(native) => native.read(),
+        }
+    }
+}
+
+fn count_natively(native: &mut Native, frame: LinkFrame<'_>) {
+    native.count(&SliceWindow::captured(frame.captured, frame.wire_len, frame.frame_len));
+}

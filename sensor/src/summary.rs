@@ -1,0 +1,225 @@
+//! What one interval amounted to: the records that go to operators and collectors. Pure.
+
+use std::collections::BTreeMap;
+
+use sensor_ebpf::abi::{Counter, Degraded, Direction, Matched, Outcome, Side, Unparsed};
+use serde::Serialize;
+
+use crate::{
+    collect::{LedgerRow, Reading},
+    epoch::Epoch,
+    interval::Interval,
+    prefix::PrefixSet,
+};
+
+/// The key that all records of an interval share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Key {
+    /// Observation domain: `[sensor] id`.
+    pub sensor: String,
+    /// Which life of the counters.
+    pub epoch: Epoch,
+    /// Start of the interval, UTC.
+    pub start: jiff::Timestamp,
+    /// End of the interval, UTC, excluded.
+    pub end: jiff::Timestamp,
+    /// Number of the interval within the epoch, from 0.
+    pub sequence: u64,
+}
+
+/// Packets and bytes as records show them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Packets on the wire.
+    pub packets: u64,
+    /// L3 bytes.
+    pub bytes: u64,
+    /// Frame bytes.
+    pub frame_bytes: u64,
+}
+
+/// Traffic of one prefix, its more-specifics in the table excluded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PrefixRecord {
+    /// CIDR.
+    pub prefix: String,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// The watched network that it bills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// Traffic.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// Traffic of one watched network: all its prefixes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetworkRecord {
+    /// Name.
+    pub network: String,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// Traffic.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// Every frame of one interface side, by what became of it: seen = matched + other + unparsed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LedgerRecord {
+    /// Interface, or capture.
+    pub interface: String,
+    /// Side of the interface: `rx`.
+    pub direction: &'static str,
+    /// Frames that the hook saw.
+    pub seen_packets: u64,
+    /// Their bytes, link header included.
+    pub seen_frame_bytes: u64,
+    /// Packets with an address in the table.
+    pub matched_packets: u64,
+    /// Their L3 bytes.
+    pub matched_bytes: u64,
+    /// Of the matched: those with the source alone in the table.
+    pub matched_src_packets: u64,
+    /// Of the matched: those with the destination alone in the table.
+    pub matched_dst_packets: u64,
+    /// Of the matched: those with both.
+    pub matched_both_packets: u64,
+    /// IP packets with no address in the table.
+    pub other_packets: u64,
+    /// Their L3 bytes.
+    pub other_bytes: u64,
+    /// Frames without a countable IP header, by reason.
+    pub unparsed: BTreeMap<&'static str, u64>,
+    /// Packets counted with a reservation, by reason; not part of the sum.
+    pub degraded: BTreeMap<&'static str, u64>,
+    /// Frames of a replay that the kernel could not be given and that the native twin counted, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub replay_fallback: BTreeMap<&'static str, u64>,
+    /// What the interface's own counters say of the same side and span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nic: Option<NicCount>,
+}
+
+/// Growth of an interface's own counters (`/proc/net/dev`); what a byte is there depends on the driver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NicCount {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// All records of one interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Their key.
+    pub key: Key,
+    /// Networks with traffic.
+    pub networks: Vec<NetworkRecord>,
+    /// Prefixes with traffic.
+    pub prefixes: Vec<PrefixRecord>,
+    /// One for each interface side.
+    pub ledger: Vec<LedgerRecord>,
+}
+
+/// An interface side as the ledger names it.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerLabel {
+    /// Interface, or capture.
+    pub interface: String,
+    /// See [`LedgerRecord::replay_fallback`].
+    pub replay_fallback: BTreeMap<&'static str, u64>,
+    /// See [`LedgerRecord::nic`].
+    pub nic: Option<NicCount>,
+}
+
+impl Summary {
+    /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger.
+    pub fn new(key: Key, delta: &Reading, set: &PrefixSet, labels: &[LedgerLabel]) -> Self {
+        let mut networks = vec![[Counter::default(); Direction::ALL.len()]; set.networks().len()];
+        let mut prefixes = Vec::new();
+        for (id, cidr, _, network) in set.iter() {
+            let network = network.map(|network| network.get() as usize - 1);
+            for direction in Direction::ALL {
+                let counter = delta.prefix(id, direction);
+                if counter.is_zero() {
+                    continue;
+                }
+                if let Some(network) = network {
+                    let total = &mut networks[network][direction as usize];
+                    *total = total.sum(&counter);
+                }
+                prefixes.push(PrefixRecord {
+                    prefix: cidr.to_string(),
+                    direction: direction.name(),
+                    network: network.map(|network| set.networks()[network].clone()),
+                    count: counter.into(),
+                });
+            }
+        }
+        let networks = set
+            .networks()
+            .iter()
+            .zip(networks)
+            .flat_map(|(name, totals)| Direction::ALL.map(|direction| (name, direction, totals[direction as usize])))
+            .filter(|(_, _, total)| !total.is_zero())
+            .map(|(name, direction, total)| NetworkRecord {
+                network: name.clone(),
+                direction: direction.name(),
+                count: total.into(),
+            })
+            .collect();
+        let ledger = delta.ledger.iter().zip(labels).map(|(row, label)| LedgerRecord::new(row, label)).collect();
+        Self { key, networks, prefixes, ledger }
+    }
+
+    /// The span of the interval.
+    pub fn interval(&self) -> Interval {
+        Interval { start: self.key.start, end: self.key.end }
+    }
+
+    /// Whether nothing was seen at all.
+    pub fn is_empty(&self) -> bool {
+        self.ledger.iter().all(|ledger| ledger.seen_packets == 0)
+    }
+}
+
+impl LedgerRecord {
+    fn new(row: &LedgerRow, label: &LedgerLabel) -> Self {
+        let seen = row.seen();
+        let matched = row.matched();
+        let other = row.outcome(Outcome::Other);
+        let matched_packets = |kind| row.outcome(Outcome::Matched(kind)).packets;
+        let unparsed = Unparsed::ALL.map(|reason| (reason.name(), row.outcome(Outcome::Unparsed(reason)).packets));
+        let degraded = Degraded::ALL.map(|reason| (reason.name(), row.degraded(reason).packets));
+        Self {
+            interface: label.interface.clone(),
+            direction: Side::Rx.name(),
+            seen_packets: seen.packets,
+            seen_frame_bytes: seen.frame_bytes,
+            matched_packets: matched.packets,
+            matched_bytes: matched.bytes,
+            matched_src_packets: matched_packets(Matched::Source),
+            matched_dst_packets: matched_packets(Matched::Destination),
+            matched_both_packets: matched_packets(Matched::Both),
+            other_packets: other.packets,
+            other_bytes: other.bytes,
+            unparsed: non_zero(unparsed),
+            degraded: non_zero(degraded),
+            replay_fallback: label.replay_fallback.clone(),
+            nic: label.nic,
+        }
+    }
+}
+
+impl From<Counter> for Count {
+    fn from(counter: Counter) -> Self {
+        Self { packets: counter.packets, bytes: counter.bytes, frame_bytes: counter.frame_bytes }
+    }
+}
+
+fn non_zero(counts: impl IntoIterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {
+    counts.into_iter().filter(|(_, packets)| *packets > 0).collect()
+}
