@@ -2,6 +2,7 @@
 
 mod engine;
 mod frame;
+mod link;
 mod source;
 
 use std::{
@@ -15,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 pub use self::engine::{Engine, EngineKind};
-use self::{frame::link_frame, source::Source};
+use self::{frame::Framer, source::Source};
 use crate::{
     capture::Capture,
     collect::{Meter, Reading},
@@ -91,14 +92,15 @@ impl<'a> History<'a> {
         let name = source.name();
         let mut capture = source.capture()?;
         let progress = progress(&capture, name);
+        let mut framer = Framer::default();
         while let Some(frame) = capture.next()? {
             let (seconds, nanoseconds) = frame.timestamp.to_parts();
             self.advance(Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX))?;
-            let Some(frame) = link_frame(&frame) else {
+            let link_type = frame.link_type;
+            let Some(frame) = framer.ethernet(&frame) else {
                 bail!(
-                    "{}: link type {} is not supported by this version; it reads EN10MB (Ethernet)",
-                    name.display(),
-                    frame.link_type
+                    "{}: link type {link_type} is not supported; record with -i on an interface with IP, or convert it",
+                    name.display()
                 );
             };
             self.engine.count(frame)?;

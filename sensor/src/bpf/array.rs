@@ -23,7 +23,7 @@ pub(crate) struct MappedArray<T> {
 impl<T: Pod> MappedArray<T> {
     /// Words of one value: the kernel pads each to 8 bytes, and ours are multiples of that.
     const WORDS: usize = {
-        assert!(size_of::<T>() % size_of::<u64>() == 0 && align_of::<T>() % align_of::<u64>() == 0);
+        assert!(size_of::<T>().is_multiple_of(size_of::<u64>()) && align_of::<T>().is_multiple_of(align_of::<u64>()));
         size_of::<T>() / size_of::<u64>()
     };
 
