@@ -62,7 +62,7 @@ pub struct Table {
 #[non_exhaustive]
 pub enum TableError {
     /// The file cannot be opened.
-    #[error("cannot open {}: {source}; check the path and its permissions", path.display())]
+    #[error("cannot open {}; check the path and its permissions", path.display())]
     Open {
         /// Path as given.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum TableError {
         path: PathBuf,
     },
     /// Reading or decompressing failed.
-    #[error("cannot read {} behind line {line}: {source}; fetch or write the file again", path.display())]
+    #[error("cannot read {} behind line {line}; fetch or write the file again", path.display())]
     Read {
         /// Path as given.
         path: PathBuf,

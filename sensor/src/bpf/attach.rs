@@ -3,7 +3,7 @@
 use std::{ffi::CString, fmt, io};
 
 use anyhow::{Context, Result, anyhow};
-use aya::programs::{Xdp, XdpMode, links::FdLink, xdp::XdpLink};
+use aya::programs::{ProgramError, Xdp, XdpMode, links::FdLink, xdp::XdpLink};
 
 use super::{Instance, sys};
 
@@ -84,7 +84,7 @@ impl Instance {
         let program = self.ebpf.program_mut(name).with_context(|| format!("the eBPF object has no program {name}"))?;
         let program: &mut Xdp = program.try_into()?;
         if program.fd().is_err() {
-            program.load().with_context(|| format!("the kernel refuses program {name}"))?;
+            program.load().map_err(|error| refused(name, error))?;
         }
         Ok(program)
     }
@@ -98,6 +98,19 @@ impl Instance {
             .map_err(|error| anyhow!("the kernel has no BPF links for XDP (Linux 5.9): {error}"))?;
         Ok(Attachment { _link: link, buffers })
     }
+}
+
+/// The verifier explains itself over thousands of lines: they go to the log, the last telling one into the error.
+fn refused(program: &str, error: ProgramError) -> anyhow::Error {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return anyhow::Error::new(error).context(format!("the kernel refuses program {program}"));
+    };
+    let log = verifier_log.to_string();
+    tracing::debug!("verifier log of {program}:\n{log}");
+    let statistics = ["verification time", "stack depth", "processed "];
+    let reason = log.lines().rev().find(|line| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word)));
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    anyhow::Error::new(io_error).context(format!("the kernel refuses program {program}{reason} (RUST_LOG=debug shows its reasons)"))
 }
 
 /// Index of an interface of this network namespace.

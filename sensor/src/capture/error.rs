@@ -26,7 +26,7 @@ const FOREIGN: [(&[u8], &str, &str); 8] = [
 #[non_exhaustive]
 pub enum CaptureError {
     /// The file cannot be opened.
-    #[error("cannot open {name}: {source}; check the path and its permissions")]
+    #[error("cannot open {name}; check the path and its permissions")]
     Open {
         /// Path as given.
         name: String,
@@ -34,7 +34,7 @@ pub enum CaptureError {
         source: io::Error,
     },
     /// Reading failed half way; not a malformed capture.
-    #[error("cannot read {name} at byte {offset}: {source}; check the disk or the pipe it comes from")]
+    #[error("cannot read {name} at byte {offset}; check the disk or the pipe it comes from")]
     Read {
         /// Path as given, or `standard input`.
         name: String,

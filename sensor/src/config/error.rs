@@ -18,7 +18,7 @@ const MAX_PROBLEMS: usize = 50;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
+    #[error("cannot read {}; check the path and its permissions", path.display())]
     Read {
         /// Path as given.
         path: PathBuf,

@@ -164,7 +164,7 @@ fn files_that_are_no_tables() {
     let error = "t is compressed with bzip2, which is not supported; decompress it or use gzip".to_owned();
     assert_eq!(read("t", b"BZh91AY"), Err(error));
     let gz = gzip(b"10.0.0.0/8\n10.0.1.0/24\n");
-    assert!(read("t", &gz[..gz.len() - 4]).unwrap_err().starts_with("cannot read t behind line 2: "));
+    assert!(read("t", &gz[..gz.len() - 4]).unwrap_err().starts_with("cannot read t behind line 2; "));
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(read_table(folder.path()), Err(TableError::Directory { .. })));
     assert!(matches!(read_table(&folder.path().join("none")), Err(TableError::Open { .. })));
