@@ -19,10 +19,7 @@ use sensor_ebpf::{
     packet::Window,
 };
 
-use self::{
-    maps::Maps,
-    window::{MultiBuffer, SingleBuffer, TcWindow},
-};
+use self::{maps::Maps, window::FrameWindow};
 
 /// A sensor in the path of a router never touches a packet.
 const INLINE: u32 = XDP_PASS;
@@ -34,35 +31,35 @@ const EGRESS: i32 = TC_ACT_UNSPEC;
 /// Counts what an inline interface receives, frames of several buffers too (Linux 5.18).
 #[xdp(frags)]
 fn sensor_inline_frags(ctx: XdpContext) -> u32 {
-    count(&ctx, &MultiBuffer::new(&ctx));
+    count(&ctx, &FrameWindow::of_several_buffers(&ctx));
     INLINE
 }
 
 /// Counts what an inline interface receives, for drivers and kernels without multi-buffer frames.
 #[xdp]
 fn sensor_inline(ctx: XdpContext) -> u32 {
-    count(&ctx, &SingleBuffer::new(&ctx));
+    count(&ctx, &FrameWindow::of_one_buffer(&ctx));
     INLINE
 }
 
 /// Counts what a mirror port delivers, frames of several buffers too (Linux 5.18).
 #[xdp(frags)]
 fn sensor_mirror_frags(ctx: XdpContext) -> u32 {
-    count(&ctx, &MultiBuffer::new(&ctx));
+    count(&ctx, &FrameWindow::of_several_buffers(&ctx));
     MIRROR
 }
 
 /// Counts what a mirror port delivers, for drivers and kernels without multi-buffer frames.
 #[xdp]
 fn sensor_mirror(ctx: XdpContext) -> u32 {
-    count(&ctx, &SingleBuffer::new(&ctx));
+    count(&ctx, &FrameWindow::of_one_buffer(&ctx));
     MIRROR
 }
 
 /// Counts what an inline interface sends.
 #[classifier]
 fn sensor_egress(ctx: TcContext) -> i32 {
-    count(&ctx, &TcWindow::new(&ctx));
+    count(&ctx, &FrameWindow::of_socket_buffer(&ctx));
     EGRESS
 }
 

@@ -98,7 +98,7 @@ impl Kernel {
 
 impl Meter for Kernel {
     fn read(&mut self) -> Result<Reading> {
-        self.maps.read()
+        self.maps.read(|| ()).map(|(reading, ())| reading)
     }
 }
 
@@ -118,7 +118,8 @@ impl Instance {
         Ok(Self { ebpf })
     }
 
-    /// Loads the programs of these hooks without attaching them, and says for what frames.
+    /// Loads the programs of these hooks without attaching them, and says for what frames. Loading takes a good part of a second,
+    /// which should not lie between two attachments.
     ///
     /// # Errors
     /// The kernel refuses a program.
@@ -148,8 +149,9 @@ impl Instance {
         let mut logger = logger.context("cannot wait for the log of the eBPF programs")?;
         tokio::spawn(async move {
             while let Ok(mut guard) = logger.readable_mut().await {
-                guard.get_inner_mut().flush();
+                // In this order: a message that comes while the buffer is being emptied makes it ready again.
                 guard.clear_ready();
+                guard.get_inner_mut().flush();
             }
         });
         Ok(())

@@ -39,7 +39,7 @@ struct Selection {
     /// Watch this prefix; may be given more than once
     #[arg(long, value_name = "CIDR")]
     watch: Vec<Cidr>,
-    /// Count the prefixes of this file (one CIDR a line, or prefix,asn[,name]); may be given more than once
+    /// Count the prefixes of this file (one CIDR a line, or `prefix,asn[,name]`); may be given more than once
     #[arg(long, value_name = "FILE")]
     prefixes: Vec<std::path::PathBuf>,
 }

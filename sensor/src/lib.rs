@@ -19,3 +19,5 @@ pub mod preflight;
 pub mod replay;
 pub mod summary;
 pub mod table_file;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -15,7 +15,7 @@ use aya::programs::XdpMode;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::collector::Collector;
+use self::{collector::Collector, nic::Witness};
 use crate::{
     bpf::{Attachment, Hook, Kernel},
     config::{self, Config},
@@ -40,13 +40,18 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
     let set = prefix_set(config)?;
     let mut kernel = Kernel::load(&set, &set.trie()?, config.interfaces.len() as u32)?;
+    for (number, interface) in config.interfaces.iter().enumerate() {
+        kernel.instance(number)?.load_all([hook(interface)])?;
+    }
     let mut attachments = Vec::new();
+    let mut witness = Witness::default();
     for (number, interface) in config.interfaces.iter().enumerate() {
         let instance = kernel.instance(number)?;
+        witness.read(interface.name.as_str())?;
         attachments.push(attach(instance, interface)?);
         instance.forward_log()?;
     }
-    let mut collector = Collector::new(config, set, kernel)?;
+    let mut collector = Collector::new(config, set, kernel, witness)?;
     let length = config.interval.duration();
     loop {
         let due = Interval::holding(Timestamp::now(), length).end;
@@ -56,15 +61,23 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             () = wall_clock(due) => write(format, &collector.tick(due)?)?,
         }
     }
-    drop(attachments);
-    write(format, &collector.tick(Timestamp::now())?)
+    let mut witness = Witness::default();
+    for (attachment, interface) in attachments.into_iter().zip(&config.interfaces) {
+        witness.read(interface.name.as_str())?;
+        drop(attachment);
+    }
+    write(format, &collector.finish(Timestamp::now(), witness)?)
+}
+
+const fn hook(interface: &config::Interface) -> Hook {
+    match interface.mode {
+        config::Mode::Inline => Hook::Inline,
+        config::Mode::Mirror => Hook::Mirror,
+    }
 }
 
 fn attach(instance: &mut crate::bpf::Instance, interface: &config::Interface) -> Result<Attachment> {
-    let hook = match interface.mode {
-        config::Mode::Inline => Hook::Inline,
-        config::Mode::Mirror => Hook::Mirror,
-    };
+    let hook = hook(interface);
     let mode = match interface.xdp {
         config::XdpMode::Native => XdpMode::Driver,
         config::XdpMode::Generic => XdpMode::Skb,

@@ -4,6 +4,8 @@
 //! `cargo xtask build-ebpf` does.
 
 pub mod check;
+#[cfg(feature = "cli")]
+pub mod demo;
 pub mod ebpf;
 pub mod exec;
 pub mod setup;

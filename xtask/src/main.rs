@@ -1,6 +1,6 @@
 //! `cargo xtask <task>`: the same commands on a laptop and in CI.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
@@ -12,6 +12,12 @@ enum Task {
     Setup,
     /// Build the eBPF object and say what is in it
     BuildEbpf,
+    /// Show the sensor at work between two network namespaces, and compare it with the kernel's own counters
+    Demo {
+        /// The part that runs as root, with the programs of this folder; the task starts it by itself
+        #[arg(long, hide = true, value_name = "FOLDER")]
+        stage: Option<PathBuf>,
+    },
     /// Run every test: the plain ones as you, those that need root through sudo
     Test,
     /// Formatting, lints for host and BPF target, documentation, licences, tidy
@@ -24,6 +30,8 @@ fn main() -> ExitCode {
     let result = match Task::parse() {
         Task::Setup => xtask::setup::setup().map(drop),
         Task::BuildEbpf => xtask::ebpf::build_and_describe(),
+        Task::Demo { stage: None } => xtask::demo::demo(),
+        Task::Demo { stage: Some(programs) } => xtask::demo::stage(&programs),
         Task::Test => xtask::test::test(),
         Task::Check => xtask::check::check(),
         Task::Tidy => xtask::tidy::tidy().map(drop),

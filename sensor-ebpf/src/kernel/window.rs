@@ -1,9 +1,10 @@
 //! The only unsafe access to packet memory.
 
-use core::mem::size_of;
+use core::{mem::size_of, ptr::read_volatile};
 
 use aya_ebpf::{
-    helpers::generated::bpf_xdp_get_buff_len,
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::{TcContext, XdpContext},
 };
 use sensor_ebpf::packet::{MAX_OFFSET, Window};
@@ -13,69 +14,120 @@ use super::maps::is_replay;
 /// What the replay puts before a frame, in host byte order.
 type ReplayLengths = [u32; 2];
 
-/// The frame of an XDP program of one buffer.
-pub(super) struct SingleBuffer(Linear);
+/// Most bytes of a field that is looked for behind the linear part: tags, labels, extension headers, ports. A whole IP header is
+/// not: no driver's first buffer ends within the first hundred bytes, and 40 bytes on the stack cost the common path 8 ns.
+const MAX_FIELD_LEN: usize = 8;
 
-/// The frame of an XDP program that may have more buffers behind the linear part.
-pub(super) struct MultiBuffer(Linear);
+/// A frame: what is mapped in one piece, and a way to the rest.
+pub(super) struct FrameWindow<R> {
+    linear: Linear,
+    rest: R,
+}
 
-/// The frame of a TC program.
-pub(super) struct TcWindow(Linear);
+/// How to read what lies behind the linear part. A helper call of some 16 ns, so only where the linear part has ended.
+pub(super) trait Rest {
+    /// `N` bytes from `offset`.
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+}
 
-impl SingleBuffer {
+/// There is nothing behind the linear part.
+pub(super) struct Nothing;
+
+/// Further buffers of an XDP frame (Linux 5.18).
+pub(super) struct Buffers(*mut xdp_md);
+
+/// Fragments of a socket buffer.
+pub(super) struct Fragments(*mut __sk_buff);
+
+impl FrameWindow<Nothing> {
+    /// The frame of an XDP program of one buffer.
     #[inline(always)]
-    pub(super) fn new(ctx: &XdpContext) -> Self {
-        Self(Linear::of_xdp(ctx, (ctx.data_end() - ctx.data()) as u64))
+    pub(super) fn of_one_buffer(ctx: &XdpContext) -> Self {
+        Self { linear: Linear::of_xdp(ctx, (ctx.data_end() - ctx.data()) as u64), rest: Nothing }
     }
 }
 
-impl MultiBuffer {
+impl FrameWindow<Buffers> {
+    /// The frame of an XDP program that may have several buffers.
     #[inline(always)]
-    pub(super) fn new(ctx: &XdpContext) -> Self {
+    pub(super) fn of_several_buffers(ctx: &XdpContext) -> Self {
         // SAFETY: the context is the one this program was called with.
         let frame = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
-        Self(Linear::of_xdp(ctx, frame))
+        Self { linear: Linear::of_xdp(ctx, frame), rest: Buffers(ctx.ctx) }
     }
 }
 
-impl TcWindow {
+impl FrameWindow<Fragments> {
+    /// The frame of a TC program.
     #[inline(always)]
-    pub(super) fn new(ctx: &TcContext) -> Self {
+    pub(super) fn of_socket_buffer(ctx: &TcContext) -> Self {
         let linear = Linear::new(ctx.data(), ctx.data_end(), (ctx.data_end() - ctx.data()) as u64);
-        Self(Linear { wire_len: ctx.len(), frame_len: ctx.len(), ..linear })
+        let linear = Linear { wire_len: ctx.len(), frame_len: ctx.len(), ..linear };
+        Self { linear, rest: Fragments(ctx.skb.skb) }
     }
 }
 
-/// The three windows differ in where their lengths come from, not in how bytes are read.
-macro_rules! window {
-    ($name:ident) => {
-        impl Window for $name {
-            #[inline(always)]
-            fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-                self.0.read(offset)
-            }
-
-            #[inline(always)]
-            fn wire_len(&self) -> u32 {
-                self.0.wire_len
-            }
-
-            #[inline(always)]
-            fn frame_len(&self) -> u32 {
-                self.0.frame_len
-            }
-
-            #[inline(always)]
-            fn obscure(&self, offset: usize) -> usize {
-                self.0.obscure(offset)
-            }
+impl<R: Rest> Window for FrameWindow<R> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        if offset > MAX_OFFSET {
+            return None;
         }
-    };
+        match self.linear.read(offset) {
+            None if N <= MAX_FIELD_LEN => self.rest.read(offset),
+            bytes => bytes,
+        }
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> u32 {
+        self.linear.wire_len
+    }
+
+    #[inline(always)]
+    fn frame_len(&self) -> u32 {
+        self.linear.frame_len
+    }
+
+    #[inline(always)]
+    fn obscure(&self, offset: usize) -> usize {
+        (offset + self.linear.zero) & MAX_OFFSET
+    }
 }
 
-window!(SingleBuffer);
-window!(MultiBuffer);
-window!(TcWindow);
+impl Rest for Nothing {
+    #[inline(always)]
+    fn read<const N: usize>(&self, _offset: usize) -> Option<[u8; N]> {
+        None
+    }
+}
+
+impl Rest for Buffers {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
+        let failed = unsafe { bpf_xdp_load_bytes(self.0, offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        (failed == 0).then(|| from_stack(&bytes))
+    }
+}
+
+impl Rest for Fragments {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
+        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        (failed == 0).then(|| from_stack(&bytes))
+    }
+}
+
+/// The bytes, read one by one: on the stack the verifier takes no unaligned access, which the object is compiled to use elsewhere.
+#[inline(always)]
+fn from_stack<const N: usize>(bytes: &[u8; N]) -> [u8; N] {
+    // SAFETY: each element of an array can be read.
+    core::array::from_fn(|at| unsafe { read_volatile(&raw const bytes[at]) })
+}
 
 /// The part of a frame that is mapped in one piece.
 struct Linear {
@@ -109,15 +161,7 @@ impl Linear {
     }
 
     #[inline(always)]
-    fn obscure(&self, offset: usize) -> usize {
-        (offset + self.zero) & MAX_OFFSET
-    }
-
-    #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        if offset > MAX_OFFSET {
-            return None;
-        }
         let start = self.data + offset;
         if start + N > self.end {
             return None;

@@ -108,9 +108,11 @@ fn refused(program: &str, error: ProgramError) -> anyhow::Error {
     let log = verifier_log.to_string();
     tracing::debug!("verifier log of {program}:\n{log}");
     let statistics = ["verification time", "stack depth", "processed "];
-    let reason = log.lines().rev().find(|line| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word)));
+    let reason =
+        log.lines().rev().find(|line| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word)));
     let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-    anyhow::Error::new(io_error).context(format!("the kernel refuses program {program}{reason} (RUST_LOG=debug shows its reasons)"))
+    anyhow::Error::new(io_error)
+        .context(format!("the kernel refuses program {program}{reason} (RUST_LOG=debug shows its reasons)"))
 }
 
 /// Index of an interface of this network namespace.
@@ -134,10 +136,10 @@ fn may_be_for_lack_of_frags(error: &anyhow::Error) -> bool {
 fn explain(error: anyhow::Error, interface: &str, mode: XdpMode) -> anyhow::Error {
     match errno(&error) {
         Some(libc::EBUSY) => error.context(format!(
-            "another XDP program is attached to {interface} and stays: `ip link show dev {interface}` names it, `ip link set dev {interface} xdp off` removes it"
+            "another XDP program is attached to {interface} and stays: `ip link show dev {interface}` names it; stop whoever attached it"
         )),
         Some(libc::EOPNOTSUPP) if mode == XdpMode::Driver => error.context(format!(
-            "the driver of {interface} has no native XDP in its present state: try `ethtool -K {interface} lro off rx-gro-hw off`, or ask for the slower mode with xdp = \"generic\""
+            "the driver of {interface} has no native XDP in its present state: try `ethtool -K {interface} lro off rx-gro-hw off`, or ask for the slower mode with xdp = \"generic\" or --generic"
         )),
         Some(libc::ERANGE) => error.context(format!(
             "the MTU of {interface} is too large for XDP with one buffer: lower it with `ip link set dev {interface} mtu 1500`"

@@ -74,7 +74,8 @@ impl SharedMaps {
         let node_base = next.slot() * layout.nodes();
         let run_base = next.slot() * layout.run_lines() * Line::WORDS;
         let moved = |entry: &Entry| entry.child().map_or(*entry, |child| Entry::node(node_base + child));
-        let fits = trie.nodes.len() <= layout.nodes() as usize
+        let fits = trie.highest_id < layout.prefix_capacity()
+            && trie.nodes.len() <= layout.nodes() as usize
             && trie.runs.len() <= (layout.run_lines() * Line::WORDS) as usize
             && self.roots.store((next.slot() * layout.root_lines()) as usize, &lines(&trie.roots, moved))
             && self.runs.store((next.slot() * layout.run_lines()) as usize, &lines(&trie.runs, moved));
@@ -89,34 +90,43 @@ impl SharedMaps {
             .collect();
         if !(fits && self.nodes.store(node_base as usize, &nodes)) {
             bail!(
-                "the table of {} nodes does not fit into maps sized for {}: restart the sensor",
+                "the table of {} prefixes and {} nodes does not fit into maps sized for {} and {}: restart the sensor",
+                trie.highest_id,
                 trie.nodes.len(),
+                layout.prefix_capacity() - 1,
                 layout.nodes()
             );
         }
-        self.switch(next)
+        self.put_in_force(next)?;
+        self.wait()
     }
 
-    /// Everything counted so far. The ledger is exact up to one instant, a grace period ago; the prefix counters go on running
-    /// while they are read.
+    /// Everything counted so far. The ledger is exact as of one instant, at which `witness` is called; the prefix counters go on
+    /// running while they are read.
     ///
     /// # Errors
     /// The grace period could not be waited for.
-    pub fn read(&mut self) -> Result<Reading> {
+    pub fn read<T>(&mut self, witness: impl FnOnce() -> T) -> Result<(Reading, T)> {
         let resting = self.control_word.bank();
-        self.switch(self.control_word.other_bank())?;
+        self.put_in_force(self.control_word.other_bank())?;
+        let witnessed = witness();
+        self.wait()?;
         for slot in 0..self.layout.ledger_slots() {
             self.banks[slot as usize][resting as usize] = self.bank(slot, resting);
         }
         let ledger = self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect();
-        Ok(Reading { prefixes: self.prefix_rows(), ledger })
+        Ok((Reading { prefixes: self.prefix_rows(), ledger }, witnessed))
     }
 
-    fn switch(&mut self, next: Control) -> Result<()> {
+    fn put_in_force(&mut self, next: Control) -> Result<()> {
         if !self.control.publish_word(0, next.word()) {
             bail!("map {} has no entry", map_name::CONTROL);
         }
         self.control_word = next;
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
         self.grace.wait().context("cannot wait for an RCU grace period")
     }
 

@@ -1,18 +1,16 @@
 //! The tick: reads the counters, subtracts the last reading, names what grew.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::nic;
+use super::nic::Witness;
 use crate::{
     bpf::Kernel,
-    collect::{Meter, Reading},
+    collect::Reading,
     config::Config,
     epoch::Epoch,
     prefix::PrefixSet,
-    summary::{Key, LedgerLabel, NicCount, Summary},
+    summary::{Key, LedgerLabel, Summary},
 };
 
 /// Reads one running sensor.
@@ -23,21 +21,21 @@ pub(super) struct Collector {
     interfaces: Vec<String>,
     kernel: Kernel,
     reported: Reading,
-    nics: BTreeMap<String, NicCount>,
+    witness: Witness,
     from: Timestamp,
     sequence: u64,
 }
 
 impl Collector {
-    /// Starts the first interval now.
-    pub(super) fn new(config: &Config, set: PrefixSet, kernel: Kernel) -> Result<Self> {
+    /// Starts the first interval now. `witness` is what the interfaces had received when they were attached to.
+    pub(super) fn new(config: &Config, set: PrefixSet, kernel: Kernel, witness: Witness) -> Result<Self> {
         let interfaces: Vec<String> = config.interfaces.iter().map(|interface| interface.name.to_string()).collect();
         Ok(Self {
             sensor: config.sensor_id.to_string(),
             epoch: Epoch::draw()?,
             reported: Reading::zero(set.len(), interfaces.len()),
             set,
-            nics: nic::received()?,
+            witness,
             interfaces,
             kernel,
             from: Timestamp::now(),
@@ -47,14 +45,23 @@ impl Collector {
 
     /// Closes the interval that ends at `until`.
     pub(super) fn tick(&mut self, until: Timestamp) -> Result<Summary> {
-        let now = tokio::task::block_in_place(|| self.kernel.read())?;
-        let nics = nic::received()?;
+        let (now, witness) = tokio::task::block_in_place(|| self.kernel.maps().read(Witness::of_all))?;
+        self.close(until, now, witness?)
+    }
+
+    /// Closes the last interval, after detaching. `witness` is what the interfaces had received when they were detached from.
+    pub(super) fn finish(mut self, until: Timestamp, witness: Witness) -> Result<Summary> {
+        let (now, ()) = tokio::task::block_in_place(|| self.kernel.maps().read(|| ()))?;
+        self.close(until, now, witness)
+    }
+
+    fn close(&mut self, until: Timestamp, now: Reading, witness: Witness) -> Result<Summary> {
         let labels: Vec<LedgerLabel> = self
             .interfaces
             .iter()
             .map(|interface| LedgerLabel {
                 interface: interface.clone(),
-                nic: nic::growth(self.nics.get(interface), nics.get(interface)),
+                nic: witness.since(&self.witness, interface),
                 ..LedgerLabel::default()
             })
             .collect();
@@ -68,7 +75,7 @@ impl Collector {
         };
         let summary = Summary::new(key, &now.since(&self.reported)?, &self.set, &labels);
         self.reported = now;
-        self.nics = nics;
+        self.witness = witness;
         self.from = summary.key.end;
         self.sequence += 1;
         Ok(summary)

@@ -9,16 +9,31 @@ use crate::summary::NicCount;
 /// Of the network namespace of this very thread.
 const PATH: &str = "/proc/thread-self/net/dev";
 
-/// Packets and bytes received so far, by interface.
-pub(super) fn received() -> Result<BTreeMap<String, NicCount>> {
-    let text = fs::read_to_string(PATH).with_context(|| format!("cannot read {PATH}"))?;
-    Ok(parse(&text))
-}
+/// The interfaces' own counters, each as it was last read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Witness(BTreeMap<String, NicCount>);
 
-/// What came between two readings; `None` where the interface was not there at both, or its counters began anew.
-pub(super) fn growth(then: Option<&NicCount>, now: Option<&NicCount>) -> Option<NicCount> {
-    let (then, now) = (then?, now?);
-    Some(NicCount { packets: now.packets.checked_sub(then.packets)?, bytes: now.bytes.checked_sub(then.bytes)? })
+impl Witness {
+    /// Reads all interfaces.
+    pub(super) fn of_all() -> Result<Self> {
+        let text = fs::read_to_string(PATH).with_context(|| format!("cannot read {PATH}"))?;
+        Ok(Self(parse(&text)))
+    }
+
+    /// Reads one interface, and leaves the others as they are.
+    pub(super) fn read(&mut self, interface: &str) -> Result<()> {
+        let Self(mut now) = Self::of_all()?;
+        if let Some(count) = now.remove(interface) {
+            self.0.insert(interface.to_owned(), count);
+        }
+        Ok(())
+    }
+
+    /// What an interface received since `earlier`; `None` where it was not there at both, or its counters began anew.
+    pub(super) fn since(&self, earlier: &Self, interface: &str) -> Option<NicCount> {
+        let (then, now) = (earlier.0.get(interface)?, self.0.get(interface)?);
+        Some(NicCount { packets: now.packets.checked_sub(then.packets)?, bytes: now.bytes.checked_sub(then.bytes)? })
+    }
 }
 
 /// Lines `name: rx_bytes rx_packets ...` below two lines of heading (proc_pid_net(5)).
@@ -52,14 +67,18 @@ mod tests {
 
     #[test]
     fn growth_needs_both_readings() {
-        let count = |packets| NicCount { packets, bytes: packets * 60 };
-        assert_eq!(growth(Some(&count(3)), Some(&count(5))), Some(count(2)));
-        assert_eq!(growth(None, Some(&count(5))), None);
-        assert_eq!(growth(Some(&count(5)), Some(&count(3))), None);
+        let witness = |packets| Witness(BTreeMap::from([("a".to_owned(), NicCount { packets, bytes: packets * 60 })]));
+        assert_eq!(witness(5).since(&witness(3), "a"), Some(NicCount { packets: 2, bytes: 120 }));
+        assert_eq!(witness(5).since(&Witness::default(), "a"), None);
+        assert_eq!(Witness::default().since(&witness(3), "a"), None);
+        assert_eq!(witness(3).since(&witness(5), "a"), None);
     }
 
     #[test]
     fn this_machine_has_a_loopback() {
-        assert!(received().unwrap().contains_key("lo"));
+        let mut witness = Witness::default();
+        witness.read("lo").unwrap();
+        assert_eq!(witness.0.keys().collect::<Vec<_>>(), ["lo"]);
+        assert!(Witness::of_all().unwrap().since(&witness, "lo").is_some());
     }
 }

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, bail};
 use sensor_ebpf::{
-    abi::{Entry, INLINE_RUNS, MAX_NODES, Node},
+    abi::{Entry, INLINE_RUNS, MAX_NODES, Node, PrefixId},
     lookup::{STRIDE, root_index_v4, root_index_v6, root_len_v4, root_len_v6},
 };
 
@@ -59,6 +59,8 @@ pub struct Trie {
     pub nodes: Vec<Node>,
     /// Run values of nodes that hold them not inline.
     pub runs: Vec<Entry>,
+    /// Highest prefix id of a leaf; 0 of an empty table. The counters must have a row for it.
+    pub highest_id: u32,
 }
 
 impl Trie {
@@ -82,7 +84,9 @@ impl Trie {
                 builder.runs.len()
             );
         }
-        Ok(Self { root_bits, roots, nodes: builder.nodes, runs: builder.runs })
+        let ids = v4.iter().chain(v6).filter_map(|item| item.entry.prefix());
+        let highest_id = ids.map(PrefixId::get).max().unwrap_or(0);
+        Ok(Self { root_bits, roots, nodes: builder.nodes, runs: builder.runs, highest_id })
     }
 }
 

@@ -1,0 +1,10 @@
+//! For tests and the traffic generator: frames whose truth is known from how they were built, and a wire to send them over.
+//!
+//! Nothing here calls the packet engine, its lookup or the records: what is checked with it must be able to fail.
+
+pub mod frames;
+pub mod netns;
+pub mod rng;
+pub mod socket;
+mod sys;
+pub mod truth;

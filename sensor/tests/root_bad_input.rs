@@ -1,0 +1,84 @@
+//! What only root gets far enough to be refused for.
+#![expect(clippy::unwrap_used, reason = "a command that cannot be run fails the test")]
+
+#[path = "support/command.rs"]
+mod command;
+#[path = "support/refusal.rs"]
+mod refusal;
+#[path = "support/root.rs"]
+mod root;
+
+use std::{fs, process::Command};
+
+use sensor::capture::{LinkType, Timestamp, write::PcapWriter};
+use tempfile::TempDir;
+
+use self::{
+    command::{finish, sensor},
+    refusal::{one_line, refused},
+    root::is_root,
+};
+
+/// The binary in a network namespace with nothing but a loopback.
+fn alone(arguments: &[&str]) -> Command {
+    let inner = sensor(arguments);
+    let mut command = Command::new("unshare");
+    command.arg("--net").arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG");
+    command
+}
+
+#[test]
+fn a_run_on_an_interface_that_is_not_there_is_refused() {
+    if is_root("a_run_on_an_interface_that_is_not_there_is_refused") {
+        let run = finish(&mut alone(&["run", "-i", "nosuch0", "--watch", "192.0.2.0/24"]));
+        refused("nosuch0", &run, &["no interface nosuch0", "ip link"]);
+    }
+}
+
+#[test]
+fn a_run_never_falls_back_to_generic_xdp_by_itself() {
+    if is_root("a_run_never_falls_back_to_generic_xdp_by_itself") {
+        let run = finish(&mut alone(&["run", "-i", "lo", "--watch", "192.0.2.0/24"]));
+        refused("lo", &run, &["lo has no native XDP", "generic"]);
+    }
+}
+
+#[test]
+fn check_names_the_interface_that_is_missing_and_nothing_else() {
+    if !is_root("check_names_the_interface_that_is_missing_and_nothing_else") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("sensor.toml");
+    fs::write(&config, "[[interface]]\nname = \"nosuch0\"\n[[interface]]\nname = \"lo\"\n[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n").unwrap();
+    let run = finish(&mut alone(&["check", "--config", config.to_str().unwrap()]));
+    assert_eq!(run.status, Some(1), "{run:?}");
+    let missing: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("missing ")).collect();
+    assert!(missing.len() == 1 && missing[0].contains("no interface nosuch0"), "{}", run.stdout);
+    assert!(run.stdout.contains("interface lo: MTU"), "{}", run.stdout);
+    one_line("check", &run.stderr, &["1 of the above must be put right"]);
+    fs::write(&config, "[[interface]]\nname = \"lo\"\n[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n")
+        .unwrap();
+    let run = finish(&mut alone(&["check", "--config", config.to_str().unwrap()]));
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+}
+
+#[test]
+fn the_kernel_engine_refuses_the_same_captures() {
+    if !is_root("the_kernel_engine_refuses_the_same_captures") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("bad.pcap");
+    let mut usb = PcapWriter::new(Vec::new(), LinkType::Other(189)).unwrap();
+    usb.write_frame(Timestamp::EPOCH, 60, &[0; 60]).unwrap();
+    for (what, bytes, parts) in [
+        ("text", b"not a capture".to_vec(), ["bad.pcap", "is not a capture"]),
+        ("empty", Vec::new(), ["bad.pcap", "is empty"]),
+        ("another link type", usb.into_inner(), ["bad.pcap", "USB_LINUX"]),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let run = finish(&mut sensor(["replay", "--engine", "kernel", path.to_str().unwrap()]));
+        refused(what, &run, &parts);
+    }
+}

@@ -1,0 +1,164 @@
+//! The real binary, started in the namespace of the sensor.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use sensor::testing::netns::Wire;
+use serde_json::Value;
+
+/// Loading, a tick, and a machine that has other things to do.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks at something that cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A running `sensor run`; killed when dropped.
+pub(crate) struct Agent {
+    child: Child,
+    records: Lines,
+    messages: Lines,
+}
+
+/// What an agent that has ended leaves.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) records: Vec<Value>,
+    pub(crate) messages: Vec<String>,
+}
+
+impl Agent {
+    /// Starts `sensor run` with a short interval, JSON lines and these arguments.
+    pub(crate) fn start(wire: &Wire, arguments: &[&str]) -> Self {
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", &wire.sensor, env!("CARGO_BIN_EXE_sensor")])
+            .args(["run", "--interval", "1s", "--format", "jsonl"])
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let records = Lines::of(child.stdout.take().unwrap());
+        let messages = Lines::of(child.stderr.take().unwrap());
+        Self { child, records, messages }
+    }
+
+    /// The same, once its first interval is over: only then both witnesses are known to have begun.
+    pub(crate) fn started(wire: &Wire, arguments: &[&str]) -> Self {
+        let mut agent = Self::start(wire, arguments);
+        let ready = agent.records.wait(|lines| lines.iter().any(|line| line.contains(r#""record":"ledger""#)));
+        if !ready {
+            agent.child.kill().unwrap();
+            panic!("no record from {arguments:?}: {:#?}", agent.messages.taken());
+        }
+        agent
+    }
+
+    /// The records so far.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        parse(&self.records.taken())
+    }
+
+    /// Sends a signal by its name, and waits for the end.
+    pub(crate) fn stop(self, signal: &str) -> Ended {
+        // `ip netns exec` becomes the program it starts, so this is the agent's process id.
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+        self.ended()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> Ended {
+        let mut status = None;
+        let ended = eventually(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(ended, "the agent does not end: {:#?}", self.messages.taken());
+        self.records.join();
+        self.messages.join();
+        Ended { status: status.unwrap(), records: parse(&self.records.taken()), messages: self.messages.taken() }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Of an agent that has ended already neither does anything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn parse(lines: &[String]) -> Vec<Value> {
+    lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// Whether a condition becomes true before the deadline.
+pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// The lines of a pipe, read as they come.
+struct Lines {
+    shared: Arc<Shared>,
+    reader: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    lines: Mutex<(Vec<String>, Pipe)>,
+    changed: Condvar,
+}
+
+#[derive(Default, PartialEq)]
+enum Pipe {
+    #[default]
+    Open,
+    Closed,
+}
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let shared = Arc::<Shared>::default();
+        let writer = Arc::clone(&shared);
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                writer.lines.lock().unwrap().0.push(line.unwrap());
+                writer.changed.notify_all();
+            }
+            writer.lines.lock().unwrap().1 = Pipe::Closed;
+            writer.changed.notify_all();
+        });
+        Self { shared, reader: Some(reader) }
+    }
+
+    fn taken(&self) -> Vec<String> {
+        self.shared.lines.lock().unwrap().0.clone()
+    }
+
+    /// Whether the lines come to fulfil a condition before the deadline, or before there are no more.
+    fn wait(&self, condition: impl Fn(&[String]) -> bool) -> bool {
+        let lines = self.shared.lines.lock().unwrap();
+        let not_yet = |(lines, pipe): &mut (Vec<String>, Pipe)| !condition(lines) && *pipe == Pipe::Open;
+        let (lines, _timeout) = self.shared.changed.wait_timeout_while(lines, DEADLINE, not_yet).unwrap();
+        condition(&lines.0)
+    }
+
+    fn join(&mut self) {
+        self.reader.take().unwrap().join().unwrap();
+    }
+}
