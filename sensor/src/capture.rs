@@ -207,6 +207,15 @@ impl Capture {
         self.size
     }
 
+    /// The link type of all frames, where the file states one at its start: classic pcap does, pcapng has one for each interface.
+    #[must_use]
+    pub fn link_type(&self) -> Option<LinkType> {
+        match &self.format {
+            Format::Classic(classic) => Some(classic.link_type()),
+            Format::Pcapng(_) => None,
+        }
+    }
+
     /// Frames delivered so far.
     #[must_use]
     pub fn frames(&self) -> u64 {

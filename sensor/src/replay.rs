@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 pub use self::engine::{Engine, EngineKind};
 use self::{frame::Framer, source::Source};
 use crate::{
-    capture::Capture,
+    capture::{Capture, LinkType},
     collect::{Meter, Reading},
     epoch::{Epoch, EpochHasher},
     interval::Interval,
@@ -59,7 +59,10 @@ pub fn replay(options: &Options, out: &mut dyn Write) -> Result<()> {
     let mut sources = Vec::new();
     for path in &options.captures {
         let source = Source::open(path)?;
-        source.capture()?; // whether it is one, before anything is counted
+        // Whether it is a capture that can be read, before anything is counted.
+        if let Some(link_type) = source.capture()?.link_type().filter(|link_type| !link::is_known(*link_type)) {
+            return Err(unsupported(path, link_type));
+        }
         hasher.capture(source.bytes()?).with_context(|| format!("cannot read {}", path.display()))?;
         sources.push(source);
     }
@@ -69,6 +72,13 @@ pub fn replay(options: &Options, out: &mut dyn Write) -> Result<()> {
         history.add(source)?;
     }
     history.finish()
+}
+
+fn unsupported(name: &Path, link_type: LinkType) -> anyhow::Error {
+    anyhow!(
+        "{}: link type {link_type} is not supported; record on an interface with IP, or convert the capture",
+        name.display()
+    )
 }
 
 /// The summaries as they come.
@@ -97,12 +107,7 @@ impl<'a> History<'a> {
             let (seconds, nanoseconds) = frame.timestamp.to_parts();
             self.advance(Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX))?;
             let link_type = frame.link_type;
-            let Some(frame) = framer.ethernet(&frame) else {
-                bail!(
-                    "{}: link type {link_type} is not supported; record with -i on an interface with IP, or convert it",
-                    name.display()
-                );
-            };
+            let Some(frame) = framer.ethernet(&frame) else { return Err(unsupported(name, link_type)) };
             self.engine.count(frame)?;
             if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
                 progress.set_position(capture.bytes_read());

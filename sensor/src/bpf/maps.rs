@@ -65,7 +65,7 @@ impl SharedMaps {
         let layout = &self.layout;
         if trie.root_bits != layout.root_bits() {
             bail!(
-                "the table has roots of {:?} bits and the maps have {:?}: restart the sensor",
+                "the table has {} and the maps were made for {}: restart the sensor",
                 trie.root_bits,
                 layout.root_bits()
             );

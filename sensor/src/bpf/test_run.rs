@@ -7,8 +7,10 @@ use super::{Buffers, Hook, Instance};
 
 /// Fewest bytes the kernel takes: an Ethernet header (`ETH_HLEN`).
 pub const MIN_FRAME_LEN: usize = 14;
-/// Most bytes handed to the kernel: what fits one buffer and `MAX_SKB_FRAGS` pages on kernels with 4 KiB pages.
+/// Most bytes handed to a program for several buffers: what fits one buffer and `MAX_SKB_FRAGS` pages of 4 KiB.
 pub const MAX_FRAME_LEN: usize = 65_536;
+/// Most bytes handed to a program for one buffer: a page of 4 KiB, less headroom, metadata and what stands behind the frame.
+const MAX_ONE_BUFFER_LEN: usize = 3_072;
 
 /// `struct xdp_md` as the kernel takes it: offsets into the data, which begins with the metadata.
 #[repr(C)]
@@ -40,6 +42,14 @@ impl TestRun {
     pub fn prepare(instance: &mut Instance, hook: Hook, buffers: Buffers) -> Result<Self> {
         instance.program(hook, buffers)?;
         Ok(Self { hook, buffers, buffer: Vec::new() })
+    }
+
+    /// Longest frame the program can be run on, in captured bytes.
+    pub fn max_frame_len(&self) -> usize {
+        match self.buffers {
+            Buffers::Several => MAX_FRAME_LEN,
+            Buffers::One => MAX_ONE_BUFFER_LEN,
+        }
     }
 
     /// Runs the program on a frame and returns its verdict.

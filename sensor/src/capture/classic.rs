@@ -33,6 +33,11 @@ pub(super) fn is_magic(head: &[u8]) -> bool {
 }
 
 impl Classic {
+    /// Link type of the file.
+    pub(super) fn link_type(&self) -> LinkType {
+        self.link_type
+    }
+
     /// Reads the file header.
     pub(super) fn open(window: &mut Window) -> Result<Self, OpenError> {
         if !window.fill_to(HEADER_LEN)? {

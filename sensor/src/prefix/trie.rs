@@ -2,6 +2,8 @@
 //!
 //! Node and run indices are relative to the start of the table; whoever puts it into a half of the maps adds that half's offset.
 
+use std::fmt;
+
 use anyhow::{Result, bail};
 use sensor_ebpf::{
     abi::{Entry, INLINE_RUNS, MAX_NODES, Node, PrefixId},
@@ -45,6 +47,12 @@ impl RootBits {
     /// Root entries of one table half.
     pub const fn entries(self) -> u32 {
         root_len_v4(self.v4) + root_len_v6(self.v6)
+    }
+}
+
+impl fmt::Display for RootBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "roots of {} bits for IPv4 and {} for IPv6", self.v4, self.v6)
     }
 }
 

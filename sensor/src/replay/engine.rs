@@ -8,7 +8,7 @@ use sensor_ebpf::packet::SliceWindow;
 
 use super::frame::LinkFrame;
 use crate::{
-    bpf::{Buffers, Hook, Kernel, MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
+    bpf::{Buffers, Hook, Kernel, MIN_FRAME_LEN, TestRun},
     collect::{Meter, Reading},
     native::Native,
     prefix::PrefixSet,
@@ -87,15 +87,13 @@ impl Engine {
 
 impl KernelEngine {
     fn count(&mut self, frame: LinkFrame<'_>) -> Result<()> {
-        let reason = match frame.captured.len() {
-            ..MIN_FRAME_LEN => "frame_too_short",
-            MIN_FRAME_LEN..=MAX_FRAME_LEN => {
-                let instance = self.kernel.instance(0)?;
-                self.test_run.run_captured(instance, frame.captured, frame.wire_len, frame.frame_len)?;
-                return Ok(());
-            }
-            _ => "frame_too_long",
-        };
+        let len = frame.captured.len();
+        if (MIN_FRAME_LEN..=self.test_run.max_frame_len()).contains(&len) {
+            let instance = self.kernel.instance(0)?;
+            self.test_run.run_captured(instance, frame.captured, frame.wire_len, frame.frame_len)?;
+            return Ok(());
+        }
+        let reason = if len < MIN_FRAME_LEN { "frame_too_short" } else { "frame_too_long" };
         *self.fallbacks.entry(reason).or_default() += 1;
         count_natively(&mut self.twin, frame);
         Ok(())

@@ -71,6 +71,11 @@ impl Header {
     const TRUNCATED: Self = Self::new(0, Payload::Truncated);
 }
 
+/// Whether frames of a link type can be read.
+pub(super) fn is_known(link_type: LinkType) -> bool {
+    header(link_type, &[]).is_some()
+}
+
 /// The link header of a frame; `None` for a link type that this version does not know.
 pub(super) fn header(link_type: LinkType, frame: &[u8]) -> Option<Header> {
     // The function of a link type reads its fields with `?`: a field that is not there is a header that is cut.
