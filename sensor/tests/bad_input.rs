@@ -138,9 +138,13 @@ fn link_types_that_are_not_read() {
     let folder = folder();
     for (number, name) in [(189, "USB_LINUX"), (220, "USB_LINUX_MMAPPED"), (147, "LINKTYPE_147")] {
         let mut writer = PcapWriter::new(Vec::new(), LinkType::from(number)).unwrap();
+        let refuse = |what: &str, capture: Vec<u8>| {
+            let path = write(&folder, "other.pcap", capture);
+            refused(what, &replay(&[&path]), &["other.pcap", name, "not supported", "convert the capture"]);
+        };
+        refuse("without a frame", PcapWriter::new(Vec::new(), LinkType::from(number)).unwrap().into_inner());
         writer.write_frame(Timestamp::EPOCH, 60, &[0; 60]).unwrap();
-        let path = write(&folder, "other.pcap", writer.into_inner());
-        refused(name, &replay(&[&path]), &["other.pcap", name, "not supported", "convert it"]);
+        refuse(name, writer.into_inner());
     }
 }
 
