@@ -69,7 +69,10 @@ fn unprivileged(folder: &TempDir, arguments: &[&str]) -> Command {
     let mut command = sensor(arguments);
     if may_load() {
         let copy = folder.path().join("sensor");
-        fs::copy(env!("CARGO_BIN_EXE_sensor"), &copy).unwrap();
+        // By another process: a file that this one has open for writing, a child forked meanwhile by another test has too, and
+        // nobody can execute it ("text file busy").
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sensor")).arg(&copy).status().unwrap();
+        assert!(copied.success());
         command = Command::new(copy);
         command.args(arguments).env_remove("RUST_LOG").uid(NOBODY).gid(NOBODY);
     }
