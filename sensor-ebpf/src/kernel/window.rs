@@ -131,7 +131,12 @@ impl<M: Memory> Window for FrameWindow<M> {
 macro_rules! linear {
     ($context:expr) => {{
         // SAFETY: the context is the one this program was called with.
-        unsafe { (read_volatile(&raw const (*$context).data) as usize, read_volatile(&raw const (*$context).data_end) as usize) }
+        unsafe {
+            (
+                read_volatile(&raw const (*$context).data) as usize,
+                read_volatile(&raw const (*$context).data_end) as usize,
+            )
+        }
     }};
 }
 

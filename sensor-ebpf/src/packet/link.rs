@@ -5,13 +5,15 @@ use crate::abi::Unparsed;
 
 /// Destination, source, type.
 pub const ETHERNET_HEADER_LEN: usize = 14;
-/// VLAN tags followed before a frame counts as `vlan_depth`.
+/// VLAN and backbone tags followed before a frame counts as `vlan_depth`.
 pub const MAX_VLAN_TAGS: usize = 4;
 /// MPLS labels followed before a frame counts as `mpls_depth`.
 pub const MAX_MPLS_LABELS: usize = 8;
 
 const TYPE_OFFSET: usize = 12;
 const VLAN_TAG_LEN: usize = 4;
+/// Service instance tag of a provider backbone bridge (IEEE 802.1ah): four bytes, and the customer's whole Ethernet header.
+const BACKBONE_TAG_LEN: usize = 4 + ETHERNET_HEADER_LEN;
 const MPLS_LABEL_LEN: usize = 4;
 const PPPOE_HEADER_LEN: usize = 6;
 
@@ -24,6 +26,7 @@ mod ethertype {
     pub(super) const MPLS: u16 = 0x8847;
     pub(super) const MPLS_UPSTREAM: u16 = 0x8848;
     pub(super) const PPPOE_SESSION: u16 = 0x8864;
+    pub(super) const BACKBONE_SERVICE: u16 = 0x88e7;
     pub(super) const PROVIDER_VLAN: u16 = 0x88a8;
     pub(super) const OLD_QINQ: u16 = 0x9100;
     pub(super) const OLD_QINQ_2: u16 = 0x9200;
@@ -38,7 +41,7 @@ pub enum L3 {
     V6(usize),
 }
 
-/// Finds the outermost IP header behind Ethernet II or 802.3, VLAN tags, MPLS labels or a PPPoE session.
+/// Finds the outermost IP header behind Ethernet II or 802.3, VLAN and backbone tags, MPLS labels or a PPPoE session.
 ///
 /// # Errors
 /// The reason why the frame has none.
@@ -54,11 +57,13 @@ pub fn link<W: Window>(window: &W) -> Result<L3, Unparsed> {
         return Ok(L3::V6(offset));
     }
     for _ in 0..MAX_VLAN_TAGS {
-        if !is_vlan(kind) {
-            break;
-        }
-        kind = be16(window, offset + 2).ok_or(Unparsed::Truncated)?;
-        offset += VLAN_TAG_LEN;
+        offset += match kind {
+            ethertype::BACKBONE_SERVICE => BACKBONE_TAG_LEN,
+            _ if is_vlan(kind) => VLAN_TAG_LEN,
+            _ => break,
+        };
+        // The type of what follows is the last thing in either tag.
+        kind = be16(window, offset - size_of::<u16>()).ok_or(Unparsed::Truncated)?;
     }
     if kind <= ethertype::MAX_LENGTH {
         return logical_link(window, offset);
@@ -68,6 +73,7 @@ pub fn link<W: Window>(window: &W) -> Result<L3, Unparsed> {
         ethertype::IPV6 => Ok(L3::V6(offset)),
         ethertype::MPLS | ethertype::MPLS_UPSTREAM => mpls(window, offset),
         ethertype::PPPOE_SESSION => ppp(window, offset + PPPOE_HEADER_LEN),
+        ethertype::BACKBONE_SERVICE => Err(Unparsed::VlanDepth),
         _ if is_vlan(kind) => Err(Unparsed::VlanDepth),
         _ => Err(Unparsed::NotIp),
     }
@@ -135,7 +141,7 @@ fn logical_link<W: Window>(window: &W, offset: usize) -> Result<L3, Unparsed> {
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
+    use std::{vec, vec::Vec};
 
     use super::*;
     use crate::packet::{SliceWindow, testing::ethernet};
@@ -171,6 +177,17 @@ mod tests {
         check(&tagged(&[0x9200, 0x9100, 0x88a8, 0x8100], 0x0800), &[], Ok(L3::V4(30)));
         check(&tagged(&[0x8100; 5], 0x0800), &[], Err(Unparsed::VlanDepth));
         check(&tagged(&[0x8100], 0x0806), &[], Err(Unparsed::NotIp));
+    }
+
+    #[test]
+    fn a_backbone_tag_holds_an_ethernet_header() {
+        let inner = |kind: u16| [&[0, 0, 1, 2][..], &ethernet(kind)].concat();
+        check(&ethernet(0x88e7), &inner(0x0800), Ok(L3::V4(32)));
+        check(&tagged(&[0x88a8], 0x88e7), &inner(0x86dd), Ok(L3::V6(36)));
+        check(&ethernet(0x88e7), &[inner(0x8100), vec![0, 5, 0x08, 0x00]].concat(), Ok(L3::V4(36)));
+        check(&ethernet(0x88e7), &inner(0x0806), Err(Unparsed::NotIp));
+        check(&ethernet(0x88e7), &inner(0x0800)[..17], Err(Unparsed::Truncated));
+        check(&tagged(&[0x8100; 4], 0x88e7), &inner(0x0800), Err(Unparsed::VlanDepth));
     }
 
     #[test]
