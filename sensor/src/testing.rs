@@ -1,8 +1,9 @@
 //! For tests and the traffic generator: frames whose truth is known from how they were built, and a wire to send them over.
 //!
-//! Nothing here calls the packet engine, its lookup or the records: what is checked with it must be able to fail.
+//! Nothing here but `fuzz` calls the packet engine, its lookup or the records: what is checked with it must be able to fail.
 
 pub mod frames;
+pub mod fuzz;
 pub mod netns;
 pub mod rng;
 pub mod socket;
