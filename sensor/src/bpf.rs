@@ -70,7 +70,7 @@ impl Kernel {
         let layout = Layout::new(trie, set.len(), cpus()?, interfaces);
         let load = |interface| Instance::load(&pins, &layout, layout.settings(interface, replay));
         let first = load(0)?;
-        let mut maps = SharedMaps::open(&first.ebpf, layout)?;
+        let mut maps = SharedMaps::open(&first.ebpf, layout, !replay)?;
         maps.publish(trie)?;
         let mut instances = vec![first];
         for interface in 1..interfaces {
@@ -158,9 +158,9 @@ impl Instance {
     }
 }
 
-/// Whether this process may load programs: the effective user is root.
+/// Whether this process may load programs. Being root is not enough in a container, so the first step of it is tried.
 pub fn may_load() -> bool {
-    sys::is_root()
+    DetachedBpffs::new().is_ok()
 }
 
 /// CPUs that may ever count, which is more than are online where more can be plugged in.
@@ -181,7 +181,7 @@ fn program_log_level() -> u8 {
 fn explain_rights(error: io::Error) -> anyhow::Error {
     match error.raw_os_error() {
         Some(libc::EPERM) => anyhow::anyhow!(
-            "the kernel engine needs root (CAP_SYS_ADMIN): run it with sudo, or replay with --engine native"
+            "the kernel engine needs root (CAP_SYS_ADMIN): run it with sudo; `sensor replay --engine native` needs no rights"
         ),
         Some(libc::ENOSYS | libc::ENODEV) => {
             anyhow::anyhow!("this kernel has no BPF file system: it needs Linux 5.10 with CONFIG_BPF_SYSCALL")

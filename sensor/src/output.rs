@@ -2,10 +2,13 @@
 
 mod jsonl;
 mod table;
+mod writer;
 
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
+
+pub use self::writer::Writer;
 
 use crate::summary::Summary;
 

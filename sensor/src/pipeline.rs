@@ -8,7 +8,7 @@
 mod collector;
 mod nic;
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aya::programs::XdpMode;
@@ -20,10 +20,12 @@ use crate::{
     bpf::{Attachment, Hook, Kernel},
     config::{self, Config},
     interval::Interval,
-    output::Format,
+    output::{Format, Writer},
     prefix::{PrefixSet, SetBuilder},
-    summary::Summary,
 };
+
+/// Difference between the wall clock and the time that really passed from which on the clock must have been set.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 /// Counts on the interfaces of `config` and writes a summary of every interval, until SIGINT or SIGTERM; then detaches and writes
 /// the last one.
@@ -53,12 +55,23 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     }
     let mut collector = Collector::new(config, set, kernel, witness)?;
     let length = config.interval.duration();
+    let mut writer = Writer::start(format)?;
+    let mut unsent = None;
     loop {
         let due = Interval::holding(Timestamp::now(), length).end;
-        tokio::select! {
+        let until = tokio::select! {
             biased;
             () = stop.requested() => break,
-            () = wall_clock(due) => write(format, &collector.tick(due)?)?,
+            until = wall_clock(due, length) => until,
+        };
+        let summary = collector.tick(until)?;
+        tokio::select! {
+            biased;
+            () = stop.requested() => {
+                unsent = Some(summary);
+                break;
+            }
+            sent = writer.send(summary.clone()) => sent?,
         }
     }
     let mut witness = Witness::default();
@@ -66,7 +79,8 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
         witness.read(interface.name.as_str())?;
         drop(attachment);
     }
-    write(format, &collector.finish(Timestamp::now(), witness)?)
+    let last = collector.finish(Timestamp::now(), witness)?;
+    writer.finish(unsent.into_iter().chain([last])).await
 }
 
 const fn hook(interface: &config::Interface) -> Hook {
@@ -100,19 +114,14 @@ pub fn prefix_set(config: &Config) -> Result<PrefixSet> {
     builder.build()
 }
 
-fn write(format: Format, summary: &Summary) -> Result<()> {
-    format.write(summary, &mut io::stdout().lock()).context("cannot write the records")
-}
-
-/// Sleeps until the wall clock shows `due`, also where it was set back meanwhile.
-async fn wall_clock(due: Timestamp) {
-    loop {
-        let left = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
-        if left.is_zero() {
-            return;
-        }
-        tokio::time::sleep(left).await;
-    }
+/// Sleeps until the wall clock shows `due`, or for `length` where it was set back meanwhile; returns the moment to close at.
+async fn wall_clock(due: Timestamp, length: Duration) -> Timestamp {
+    let left = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+    tokio::time::sleep(left.min(length)).await;
+    // A timer may ring a trifle early by the wall clock; whatever is further off was a step of the clock.
+    let now = Timestamp::now();
+    let off = now.duration_since(due).unsigned_abs();
+    if off < CLOCK_STEP { due } else { now }
 }
 
 /// The operator's wish to stop.

@@ -179,11 +179,6 @@ impl Summary {
     pub fn interval(&self) -> Interval {
         Interval { start: self.key.start, end: self.key.end }
     }
-
-    /// Whether nothing was seen at all.
-    pub fn is_empty(&self) -> bool {
-        self.ledger.iter().all(|ledger| ledger.seen_packets == 0)
-    }
 }
 
 impl LedgerRecord {

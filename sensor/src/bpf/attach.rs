@@ -145,7 +145,7 @@ fn explain(error: anyhow::Error, interface: &str, mode: XdpMode) -> anyhow::Erro
             "the MTU of {interface} is too large for XDP with one buffer: lower it with `ip link set dev {interface} mtu 1500`"
         )),
         Some(libc::EPERM | libc::EACCES) => {
-            error.context(format!("no right to attach to {interface}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"))
+            error.context(format!("no right to attach to {interface}: run as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN"))
         }
         _ => error.context(format!("cannot attach to {interface}")),
     }

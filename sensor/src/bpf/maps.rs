@@ -29,6 +29,8 @@ pub struct SharedMaps {
     /// What each bank held when it was last at rest: per ledger slot, by bank.
     banks: Vec<[LedgerRow; Control::BANKS as usize]>,
     grace: GracePeriod,
+    /// Whether programs run by themselves; those of a replay run only while this process waits for them.
+    live: bool,
 }
 
 impl SharedMaps {
@@ -36,7 +38,7 @@ impl SharedMaps {
     ///
     /// # Errors
     /// A map of the object is missing or cannot be mapped.
-    pub(crate) fn open(ebpf: &Ebpf, layout: Layout) -> Result<Self> {
+    pub(crate) fn open(ebpf: &Ebpf, layout: Layout, live: bool) -> Result<Self> {
         let maps = Self {
             layout,
             control_word: Control::default(),
@@ -48,6 +50,7 @@ impl SharedMaps {
             ledger: open(ebpf, &layout, map_name::LEDGER)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
             grace: GracePeriod::new().context("cannot create the map that grace periods are waited on with")?,
+            live,
         };
         let block = ControlBlock { abi_version: ABI_VERSION, ..ControlBlock::default() };
         if !maps.control.store(0, &[block]) {
@@ -108,9 +111,13 @@ impl SharedMaps {
     /// The grace period could not be waited for.
     pub fn read<T>(&mut self, witness: impl FnOnce() -> T) -> Result<(Reading, T)> {
         let resting = self.control_word.bank();
-        self.put_in_force(self.control_word.other_bank())?;
+        if self.live {
+            self.put_in_force(self.control_word.other_bank())?;
+        }
         let witnessed = witness();
-        self.wait()?;
+        if self.live {
+            self.wait()?;
+        }
         for slot in 0..self.layout.ledger_slots() {
             self.banks[slot as usize][resting as usize] = self.bank(slot, resting);
         }

@@ -115,12 +115,6 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Whether the effective user is root.
-pub(crate) fn is_root() -> bool {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() == 0 }
-}
-
 /// Index of an interface of the network namespace this thread is in.
 pub(crate) fn interface_index(name: &CStr) -> io::Result<u32> {
     // SAFETY: the name is a valid C string.

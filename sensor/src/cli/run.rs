@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use super::Selection;
@@ -42,7 +42,13 @@ pub(super) struct RunArgs {
 impl RunArgs {
     pub(super) fn execute(self) -> Result<()> {
         let format = self.format.unwrap_or_else(Format::of_stdout);
+        let selected = !self.selection.watch.is_empty() || !self.selection.prefixes.is_empty();
         let config = match &self.config {
+            Some(_) if selected => {
+                bail!(
+                    "--watch and --prefixes do without a configuration file: write them into it, or leave out --config"
+                )
+            }
             Some(path) => Config::load(path)?,
             None => Config::from_args(self.into_args())?,
         };

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt::Display,
-    fs::File,
+    fs::{self, File},
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -270,8 +270,13 @@ impl Seen {
 }
 
 fn openable(path: &Path) -> io::Result<()> {
-    if File::open(path)?.metadata()?.is_dir() {
+    // Asked before opening: opening a pipe waits for its other end.
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    Ok(())
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path).map(|_| ())
 }

@@ -1,9 +1,11 @@
 //! The tick: reads the counters, subtracts the last reading, names what grew.
 
-use anyhow::Result;
-use jiff::Timestamp;
+use std::time::Instant;
 
-use super::nic::Witness;
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{CLOCK_STEP, nic::Witness};
 use crate::{
     bpf::Kernel,
     collect::Reading,
@@ -23,6 +25,8 @@ pub(super) struct Collector {
     reported: Reading,
     witness: Witness,
     from: Timestamp,
+    /// The same moment on a clock that nobody sets.
+    from_instant: Instant,
     sequence: u64,
 }
 
@@ -39,6 +43,7 @@ impl Collector {
             interfaces,
             kernel,
             from: Timestamp::now(),
+            from_instant: Instant::now(),
             sequence: 0,
         })
     }
@@ -65,19 +70,27 @@ impl Collector {
                 ..LedgerLabel::default()
             })
             .collect();
-        let key = Key {
-            sensor: self.sensor.clone(),
-            epoch: self.epoch,
-            start: self.from,
-            // A clock that was set back must not make an interval of negative length.
-            end: until.max(self.from),
-            sequence: self.sequence,
-        };
+        let start = self.start(until);
+        let key = Key { sensor: self.sensor.clone(), epoch: self.epoch, start, end: until, sequence: self.sequence };
         let summary = Summary::new(key, &now.since(&self.reported)?, &self.set, &labels);
         self.reported = now;
         self.witness = witness;
-        self.from = summary.key.end;
+        self.from = until;
+        self.from_instant = Instant::now();
         self.sequence += 1;
         Ok(summary)
+    }
+
+    /// Where the interval that ends at `until` began: where the last one ended, unless the clock was set since. Then it is told by
+    /// how long it really was, so that rates stay right and no interval is of negative length.
+    fn start(&self, until: Timestamp) -> Timestamp {
+        let real = self.from_instant.elapsed();
+        let shown = until.duration_since(self.from);
+        let step = shown - SignedDuration::try_from(real).unwrap_or(SignedDuration::MAX);
+        if step.unsigned_abs() < CLOCK_STEP {
+            return self.from;
+        }
+        tracing::warn!(step = format!("{step:#}"), "the clock was set; the interval is told by its real length");
+        until.checked_sub(real).unwrap_or(self.from).min(until)
     }
 }
