@@ -1,19 +1,24 @@
 //! Accounting tables: files of prefixes that are only counted.
 //!
-//! Two formats, each plain or gzip (told by content): one prefix a line, `#` starting a comment; and
-//! `prefix,asn[,name]` with an optional header line. `.txt` and `.csv` say which one it is; under any other name the first
-//! line with content decides. Reading stops at the first bad line.
+//! Three formats, each plain, gzip or bzip2: one prefix a line, `#` starting a comment; `prefix,asn[,name]` with an optional
+//! header line; and MRT dumps of a routing table ([`mrt`]). Compression and MRT are told by content. `.txt` and `.csv` say
+//! which text it is; under any other name the first line with content decides. Reading stops at the first bad line or
+//! record.
+
+mod mrt;
+mod open;
 
 use std::{
     collections::HashSet,
-    fs::File,
-    io::{self, BufRead, BufReader, Cursor, Read},
+    io::{self, BufRead, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
+
+pub use self::mrt::RecordProblem;
+use self::open::{Content, open};
 
 use crate::cidr::{Cidr, CidrError, quote};
 
@@ -24,16 +29,6 @@ pub const MAX_LINE_LEN: usize = 4096;
 /// Longest name in bytes.
 pub const MAX_NAME_LEN: usize = 255;
 
-/// Buffer for reading, in bytes.
-const READ_LEN: usize = 256 << 10;
-/// Bytes that tell formats apart: an MRT record header.
-const HEAD_LEN: u64 = 12;
-/// First two bytes of a gzip member (RFC 1952, 2.3.1).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// MRT types that route collectors write (RFC 6396, section 4): TABLE_DUMP, TABLE_DUMP_V2, BGP4MP, BGP4MP_ET.
-const MRT_TYPES: [u16; 4] = [12, 13, 16, 17];
-/// Other compressions: first bytes, name.
-const COMPRESSIONS: [(&[u8], &str); 3] = [(b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")];
 /// What the first column may be called in a header line.
 const HEADER_NAMES: [&str; 3] = ["prefix", "network", "cidr"];
 
@@ -53,11 +48,11 @@ pub struct TableEntry {
 pub struct Table {
     /// Sorted, every prefix once: where it stood several times, its first line holds.
     pub prefixes: Vec<TableEntry>,
-    /// Lines left out because their prefix stood before.
+    /// Lines and records left out because their prefix stood before.
     pub duplicates: usize,
 }
 
-/// A table that cannot be read. Each message is one line, names file and line, and says what to do.
+/// A table that cannot be read. Each message is one line, names file and line or record, and says what to do.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TableError {
@@ -85,19 +80,43 @@ pub enum TableError {
         /// What the system or the decoder said.
         source: io::Error,
     },
-    /// An MRT dump.
-    #[error("{} is an MRT file, which is not supported by this version; convert it to one prefix a line", path.display())]
-    Mrt {
-        /// Path as given.
-        path: PathBuf,
-    },
-    /// A compression other than gzip.
-    #[error("{} is compressed with {compression}, which is not supported; decompress it or use gzip", path.display())]
+    /// A compression other than gzip and bzip2.
+    #[error("{} is compressed with {compression}, which is not supported; decompress it or use gzip or bzip2", path.display())]
     Compression {
         /// Path as given.
         path: PathBuf,
         /// Its name.
         compression: &'static str,
+    },
+    /// Reading, decompressing or framing failed in an MRT dump: usually it is cut.
+    #[error("cannot read {} in MRT record {record} at byte {offset}; the file is cut or damaged, fetch it again", path.display())]
+    ReadRecord {
+        /// Path as given.
+        path: PathBuf,
+        /// Number of the record, from 1.
+        record: u64,
+        /// Where the record starts, in decompressed bytes.
+        offset: u64,
+        /// What the system or the decoder said.
+        source: io::Error,
+    },
+    /// An MRT record that is not part of a routing table.
+    #[error("{}: MRT record {record} at byte {offset} {problem}", path.display())]
+    Record {
+        /// Path as given.
+        path: PathBuf,
+        /// Number of the record, from 1.
+        record: u64,
+        /// Where the record starts, in decompressed bytes.
+        offset: u64,
+        /// What is wrong with it.
+        problem: RecordProblem,
+    },
+    /// An MRT dump with nothing to count.
+    #[error("{} is an MRT file without an IPv4 or IPv6 unicast prefix; give a RIB dump", path.display())]
+    NoPrefix {
+        /// Path as given.
+        path: PathBuf,
     },
     /// A line that is no entry.
     #[error("{}:{line}: {problem}", path.display())]
@@ -140,14 +159,19 @@ pub enum LineProblem {
     #[error("the line is not UTF-8 text; check that this is a table of prefixes")]
     NotText,
     /// More entries than accepted.
-    #[error("more than {MAX_TABLE_PREFIXES} prefixes; leave out tables or aggregate them")]
-    TooMany,
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
 }
+
+/// More entries than accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("more than {MAX_TABLE_PREFIXES} prefixes; leave out tables or aggregate them")]
+pub struct TooMany;
 
 /// Reads one table.
 ///
 /// # Errors
-/// The file cannot be read, is of a format that is not supported, or has a bad line.
+/// The file cannot be read, is of a format that is not supported, or has a bad line or record.
 pub fn read_table(path: &Path) -> Result<Table, TableError> {
     read_tables(&[path])
 }
@@ -170,7 +194,14 @@ pub fn read_tables<P: AsRef<Path>>(paths: &[P]) -> Result<Table, TableError> {
 }
 
 fn read_into(path: &Path, entries: &mut Entries) -> Result<(), TableError> {
-    let mut reader = open(path)?;
+    let (content, reader) = open(path)?;
+    match content {
+        Content::Mrt => mrt::read(path, reader, entries),
+        Content::Text => read_lines(path, reader, entries),
+    }
+}
+
+fn read_lines(path: &Path, mut reader: impl BufRead, entries: &mut Entries) -> Result<(), TableError> {
     let mut format = format_by_name(path);
     let mut buffer = Vec::with_capacity(MAX_LINE_LEN);
     let mut line = 0;
@@ -193,37 +224,6 @@ fn read_into(path: &Path, entries: &mut Entries) -> Result<(), TableError> {
     }
 }
 
-/// Opens a table, decompresses it and refuses what is no text.
-fn open(path: &Path) -> Result<Box<dyn BufRead>, TableError> {
-    let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(TableError::Directory { path: path.to_owned() });
-    }
-    let read_error = |source| TableError::Read { path: path.to_owned(), line: 0, source };
-    let (mut head, mut reader) = peek(file).map_err(read_error)?;
-    if head.starts_with(&GZIP_MAGIC) {
-        (head, reader) = peek(MultiGzDecoder::new(reader)).map_err(read_error)?;
-    }
-    if let Some((_, compression)) = COMPRESSIONS.iter().find(|(magic, _)| head.starts_with(magic)) {
-        return Err(TableError::Compression { path: path.to_owned(), compression });
-    }
-    // Four bytes of time, then the type: text has no zero byte there.
-    if let Some(&[_, _, _, _, high, low]) = head.first_chunk()
-        && MRT_TYPES.contains(&u16::from_be_bytes([high, low]))
-    {
-        return Err(TableError::Mrt { path: path.to_owned() });
-    }
-    Ok(reader)
-}
-
-/// Reads ahead: the first bytes, and a reader that gives them again.
-fn peek(mut reader: impl Read + 'static) -> io::Result<(Vec<u8>, Box<dyn BufRead>)> {
-    let mut head = vec![];
-    reader.by_ref().take(HEAD_LEN).read_to_end(&mut head)?;
-    let reader = Cursor::new(head.clone()).chain(reader);
-    Ok((head, Box::new(BufReader::with_capacity(READ_LEN, reader))))
-}
-
 /// How lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
@@ -238,7 +238,8 @@ enum Format {
 
 fn format_by_name(path: &Path) -> Format {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    match name.strip_suffix(".gz").unwrap_or(&name) {
+    let plain = [".gz", ".bz2"].iter().find_map(|compression| name.strip_suffix(compression));
+    match plain.unwrap_or(&name) {
         name if name.ends_with(".csv") => Format::Csv { first: true },
         name if name.ends_with(".txt") => Format::Lines,
         _ => Format::Unknown,
@@ -280,7 +281,7 @@ impl Entries {
                     return Err(LineProblem::Comma);
                 }
                 let cidr = prefix.parse()?;
-                self.push(TableEntry { cidr, asn: None, name: None })
+                Ok(self.push(TableEntry { cidr, asn: None, name: None })?)
             }
         }
     }
@@ -321,7 +322,7 @@ impl Entries {
         let cidr = prefix.parse()?;
         let asn = parse_asn(asn)?;
         let name = (!name.is_empty()).then(|| self.intern(name));
-        self.push(TableEntry { cidr, asn, name })
+        Ok(self.push(TableEntry { cidr, asn, name })?)
     }
 
     /// The shared copy of a name: tables repeat the name of an AS for each of its prefixes.
@@ -334,9 +335,9 @@ impl Entries {
         name
     }
 
-    fn push(&mut self, entry: TableEntry) -> Result<(), LineProblem> {
+    fn push(&mut self, entry: TableEntry) -> Result<(), TooMany> {
         if self.list.len() >= MAX_TABLE_PREFIXES {
-            return Err(LineProblem::TooMany);
+            return Err(TooMany);
         }
         self.list.push(entry);
         Ok(())

@@ -165,6 +165,9 @@ fn prefix_files_that_cannot_be_read() {
     refuse("host bits", &line, &["host.txt:3: ", "host bits", "write 198.51.100.0/24"]);
     refuse("a word", &write(&folder, "word.txt", "prefixes\n"), &["word.txt:1: ", "write a whole address"]);
     refuse("binary", &write(&folder, "binary", [0xff, 0xfe, 0, 1]), &["binary:1: ", "not UTF-8"]);
+    let updates = write(&folder, "updates", b"\x65\0\0\0\0\x10\0\x04\0\0\0\x01\0");
+    refuse("an MRT updates file", &updates, &["updates: MRT record 1 at byte 0", "updates file", "give a RIB dump"]);
+    refuse("a cut MRT dump", &write(&folder, "rib", b"\x65\0\0\0\0\x0d\0\x02\0\0\0\x09"), &["rib in MRT record 1"]);
     refuse("xz", &write(&folder, "list.xz", b"\xfd7zXZ\0\0\0\0\0\0\0"), &["list.xz", "xz", "use gzip"]);
 }
 

@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
+use ::bzip2::write::BzEncoder;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 
 use super::*;
 
 /// Reads `content` from a file called `name`; the folder's name is left out of errors.
-fn read(name: &str, content: &[u8]) -> Result<Table, String> {
+pub(super) fn read(name: &str, content: &[u8]) -> Result<Table, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, content).unwrap();
@@ -16,13 +17,19 @@ fn read(name: &str, content: &[u8]) -> Result<Table, String> {
     read_table(&path).map_err(|error| error.to_string().replace(&prefix, ""))
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(vec![], Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn entry(cidr: &str, asn: impl Into<Option<u32>>, name: Option<&str>) -> TableEntry {
+pub(super) fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = BzEncoder::new(vec![], ::bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(super) fn entry(cidr: &str, asn: impl Into<Option<u32>>, name: Option<&str>) -> TableEntry {
     TableEntry { cidr: cidr.parse().unwrap(), asn: asn.into(), name: name.map(Arc::from) }
 }
 
@@ -40,8 +47,10 @@ fn lines() {
     for name in ["t.txt", "t", "t.list"] {
         assert_eq!(read(name, text).as_ref(), Ok(&expected));
         assert_eq!(read(name, &gzip(text)).as_ref(), Ok(&expected), "gzip by content");
+        assert_eq!(read(name, &bzip2(text)).as_ref(), Ok(&expected), "bzip2 by content");
     }
-    assert_eq!(read("t.txt.gz", &gzip(text)), Ok(expected));
+    assert_eq!(read("t.txt.gz", &gzip(text)).as_ref(), Ok(&expected));
+    assert_eq!(read("t.txt.bz2", &bzip2(text)), Ok(expected));
     assert_eq!(read("t.txt", b""), Ok(Table::default()));
 }
 
@@ -157,12 +166,14 @@ fn too_many() {
 
 #[test]
 fn files_that_are_no_tables() {
-    let mrt = [0x60, 0, 0, 0, 0, 13, 0, 1, 0, 0, 0, 9, 1, 2, 3];
-    let error = "t is an MRT file, which is not supported by this version; convert it to one prefix a line".to_owned();
-    assert_eq!(read("t", &mrt), Err(error.clone()));
-    assert_eq!(read("t", &gzip(&mrt)), Err(error));
-    let error = "t is compressed with bzip2, which is not supported; decompress it or use gzip".to_owned();
-    assert_eq!(read("t", b"BZh91AY"), Err(error));
+    let compressed = |compression: &str| {
+        Err(format!("t is compressed with {compression}, which is not supported; decompress it or use gzip or bzip2"))
+    };
+    assert_eq!(read("t", b"\xfd7zXZ\0"), compressed("xz"));
+    assert_eq!(read("t", &gzip(b"\x28\xb5\x2f\xfd")), compressed("zstd"));
+    assert_eq!(read("t", &gzip(&bzip2(b"::/0"))), compressed("bzip2 twice"));
+    assert_eq!(read("t", &bzip2(&gzip(b"::/0"))), compressed("gzip twice"));
+    assert_eq!(read("t", b"BZh91AY"), Err("cannot read t behind line 0; fetch or write the file again".to_owned()));
     let gz = gzip(b"10.0.0.0/8\n10.0.1.0/24\n");
     assert!(read("t", &gz[..gz.len() - 4]).unwrap_err().starts_with("cannot read t behind line 2; "));
     let folder = tempfile::tempdir().unwrap();
