@@ -103,15 +103,23 @@ impl<'a> History<'a> {
         let mut capture = source.capture()?;
         let progress = progress(&capture, name);
         let mut framer = Framer::default();
+        // pcapng may hold interfaces of other kinds beside those that can be read.
+        let (mut known, mut unknown) = (false, None);
         while let Some(frame) = capture.next()? {
             let (seconds, nanoseconds) = frame.timestamp.to_parts();
             self.advance(Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX))?;
-            let link_type = frame.link_type;
-            let Some(frame) = framer.ethernet(&frame) else { return Err(unsupported(name, link_type)) };
-            self.engine.count(frame)?;
+            if link::is_known(frame.link_type) {
+                known = true;
+            } else if unknown.replace(frame.link_type) != Some(frame.link_type) {
+                tracing::warn!("{}: frames of link type {} count as not_ip", name.display(), frame.link_type);
+            }
+            self.engine.count(framer.ethernet(&frame))?;
             if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
                 progress.set_position(capture.bytes_read());
             }
+        }
+        if let Some(link_type) = unknown.filter(|_| !known) {
+            return Err(unsupported(name, link_type));
         }
         progress.finish_and_clear();
         if let Some(damage) = capture.damage() {
@@ -150,8 +158,11 @@ impl<'a> History<'a> {
     fn report(&mut self, interval: Interval) -> Result<()> {
         let now = self.engine.read()?;
         let delta = now.since(&self.reported)?;
-        let label =
-            LedgerLabel { interface: LEDGER_NAME.to_owned(), replay_fallback: self.engine.take_fallbacks(), nic: None };
+        let label = LedgerLabel {
+            interface: LEDGER_NAME.to_owned(),
+            replay_fallback: self.engine.take_fallbacks(),
+            ..LedgerLabel::default()
+        };
         let key = Key {
             sensor: self.options.sensor.clone(),
             epoch: self.epoch,

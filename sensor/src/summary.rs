@@ -97,6 +97,9 @@ pub struct LedgerRecord {
     /// Frames of a replay that the kernel could not be given and that the native twin counted, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub replay_fallback: BTreeMap<&'static str, u64>,
+    /// Whether the program is still attached, of a running sensor: where it is not, nothing seen means nothing known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached: Option<bool>,
     /// What the interface's own counters say of the same side and span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nic: Option<NicCount>,
@@ -131,6 +134,8 @@ pub struct LedgerLabel {
     pub interface: String,
     /// See [`LedgerRecord::replay_fallback`].
     pub replay_fallback: BTreeMap<&'static str, u64>,
+    /// See [`LedgerRecord::attached`].
+    pub attached: Option<bool>,
     /// See [`LedgerRecord::nic`].
     pub nic: Option<NicCount>,
 }
@@ -204,6 +209,7 @@ impl LedgerRecord {
             unparsed: non_zero(unparsed),
             degraded: non_zero(degraded),
             replay_fallback: label.replay_fallback.clone(),
+            attached: label.attached,
             nic: label.nic,
         }
     }

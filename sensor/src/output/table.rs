@@ -73,6 +73,9 @@ fn line(ledger: &LedgerRecord) -> String {
             line += &format!("; {what}: {}", counts.join(", "));
         }
     }
+    if ledger.attached == Some(false) {
+        line += "; NOT ATTACHED ANY MORE";
+    }
     if let Some(nic) = ledger.nic {
         line += &format!("; the interface itself: {} packets, {} bytes", nic.packets, nic.bytes);
     }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{CLOCK_STEP, nic::Witness};
 use crate::{
-    bpf::Kernel,
+    bpf::{self, Kernel},
     collect::Reading,
     config::Config,
     epoch::Epoch,
@@ -20,7 +20,7 @@ pub(super) struct Collector {
     sensor: String,
     epoch: Epoch,
     set: PrefixSet,
-    interfaces: Vec<String>,
+    interfaces: Vec<Interface>,
     kernel: Kernel,
     reported: Reading,
     witness: Witness,
@@ -30,10 +30,24 @@ pub(super) struct Collector {
     sequence: u64,
 }
 
+/// An interface as it was attached to.
+struct Interface {
+    name: String,
+    index: u32,
+    attached: bool,
+}
+
 impl Collector {
     /// Starts the first interval now. `witness` is what the interfaces had received when they were attached to.
     pub(super) fn new(config: &Config, set: PrefixSet, kernel: Kernel, witness: Witness) -> Result<Self> {
-        let interfaces: Vec<String> = config.interfaces.iter().map(|interface| interface.name.to_string()).collect();
+        let interfaces: Vec<Interface> = config
+            .interfaces
+            .iter()
+            .map(|interface| {
+                let name = interface.name.to_string();
+                Ok(Interface { index: bpf::interface_index(&name)?, name, attached: true })
+            })
+            .collect::<Result<_>>()?;
         Ok(Self {
             sensor: config.sensor_id.to_string(),
             epoch: Epoch::draw()?,
@@ -61,12 +75,14 @@ impl Collector {
     }
 
     fn close(&mut self, until: Timestamp, now: Reading, witness: Witness) -> Result<Summary> {
+        self.interfaces.iter_mut().for_each(Interface::look);
         let labels: Vec<LedgerLabel> = self
             .interfaces
             .iter()
             .map(|interface| LedgerLabel {
-                interface: interface.clone(),
-                nic: witness.since(&self.witness, interface),
+                interface: interface.name.clone(),
+                attached: Some(interface.attached),
+                nic: witness.since(&self.witness, &interface.name),
                 ..LedgerLabel::default()
             })
             .collect();
@@ -92,5 +108,19 @@ impl Collector {
         }
         tracing::warn!(step = format!("{step:#}"), "the clock was set; the interval is told by its real length");
         until.checked_sub(real).unwrap_or(self.from).min(until)
+    }
+}
+
+impl Interface {
+    /// Notices that the interface went away: the kernel then detaches the program, and one of the same name that comes later has none.
+    fn look(&mut self) {
+        let there = bpf::interface_index(&self.name).is_ok_and(|index| index == self.index);
+        if self.attached && !there {
+            tracing::error!(
+                interface = self.name,
+                "the interface went away; nothing is counted there until the sensor is restarted"
+            );
+        }
+        self.attached &= there;
     }
 }

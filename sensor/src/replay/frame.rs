@@ -26,22 +26,20 @@ pub(super) struct Framer {
 }
 
 impl Framer {
-    /// The frame as the engine takes it; `None` where this version does not know the link type.
-    pub(super) fn ethernet<'a>(&'a mut self, frame: &Frame<'a>) -> Option<LinkFrame<'a>> {
-        let Header { len, payload } = header(frame.link_type, frame.data)?;
+    /// The frame as the engine takes it; one of a link type that this version does not know is not IP.
+    pub(super) fn ethernet<'a>(&'a mut self, frame: &Frame<'a>) -> LinkFrame<'a> {
+        let Header { len, payload } =
+            header(frame.link_type, frame.data).unwrap_or(Header { len: 0, payload: Payload::NotIp });
         // A capture may say that the wire held less than was captured; the captured bytes are the witness.
         let wire_len = frame.wire_len.max(frame.data.len() as u32);
         let kind = match payload {
             // A link header in front of Ethernet is not part of the Ethernet frame, but of what is counted.
             Payload::Ethernet => {
                 let captured = frame.data.get(len..).unwrap_or_default();
-                return Some(LinkFrame {
-                    captured,
-                    wire_len: wire_len.saturating_sub(len as u32),
-                    frame_len: frame.wire_len,
-                });
+                let wire_len = wire_len.saturating_sub(len as u32);
+                return LinkFrame { captured, wire_len, frame_len: frame.wire_len };
             }
-            Payload::Truncated => return Some(LinkFrame { captured: &[], wire_len: 0, frame_len: frame.wire_len }),
+            Payload::Truncated => return LinkFrame { captured: &[], wire_len: 0, frame_len: frame.wire_len },
             Payload::Type(kind) => kind,
             Payload::Llc => LENGTH_FIELD,
             Payload::NotIp => ethertype::RESERVED,
@@ -52,6 +50,6 @@ impl Framer {
         self.buffer.extend(kind.to_be_bytes());
         self.buffer.extend(packet);
         let wire_len = wire_len.saturating_sub(len as u32).saturating_add(SYNTHETIC_LEN as u32);
-        Some(LinkFrame { captured: &self.buffer, wire_len, frame_len: frame.wire_len })
+        LinkFrame { captured: &self.buffer, wire_len, frame_len: frame.wire_len }
     }
 }

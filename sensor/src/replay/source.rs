@@ -1,7 +1,7 @@
 //! A capture that can be read twice: once for the epoch, once for its frames.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
@@ -11,7 +11,10 @@ use anyhow::{Context, Result};
 
 use crate::capture::Capture;
 
-/// A capture file, or a copy of standard input in an unnamed file.
+/// The name of standard input, as an argument.
+const STDIN: &str = "-";
+
+/// A capture file, or a copy of a pipe in an unnamed file.
 #[derive(Debug)]
 pub(super) struct Source {
     name: PathBuf,
@@ -19,26 +22,31 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Takes `path`; `-` is standard input, which is read to its end first.
+    /// Takes `path`. What can be read only once, standard input and other pipes, is read to its end first.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let copy = if path == Path::new("-") {
-            let mut copy = tempfile::tempfile().context("cannot make a file for the capture on standard input")?;
-            io::copy(&mut io::stdin().lock(), &mut copy).context("cannot copy the capture on standard input")?;
-            Some(copy)
+        let copy = if path == Path::new(STDIN) {
+            Some(copy(io::stdin().lock()).context("cannot copy the capture on standard input")?)
+        } else if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            let pipe = File::open(path).and_then(copy);
+            Some(pipe.with_context(|| format!("cannot copy the capture in {}", path.display()))?)
         } else {
             None
         };
-        Ok(Self { name: path.to_owned(), copy })
+        let name = if path == Path::new(STDIN) { PathBuf::from("standard input") } else { path.to_owned() };
+        Ok(Self { name, copy })
     }
 
-    /// The name as given.
+    /// The name to show.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
 
     /// A reader of its frames, from the first.
     pub(super) fn capture(&self) -> Result<Capture> {
-        Ok(Capture::open(&self.path())?)
+        Ok(match &self.copy {
+            Some(_) => Capture::from_reader(File::open(self.path())?, &self.name.display().to_string())?,
+            None => Capture::open(&self.name)?,
+        })
     }
 
     /// A reader of its bytes, from the first.
@@ -52,4 +60,10 @@ impl Source {
             .as_ref()
             .map_or_else(|| self.name.clone(), |copy| format!("/proc/self/fd/{}", copy.as_raw_fd()).into())
     }
+}
+
+fn copy(mut from: impl Read) -> io::Result<File> {
+    let mut copy = tempfile::tempfile()?;
+    io::copy(&mut from, &mut copy)?;
+    Ok(copy)
 }

@@ -129,7 +129,7 @@ fn the_synthetic_header_is_not_counted() {
         data: &[2, 0, 0, 0, 0x45, 0],
     };
     let mut framer = Framer::default();
-    let framed = framer.ethernet(&frame).unwrap();
+    let framed = framer.ethernet(&frame);
     assert_eq!(framed.captured, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x08, 0x00, 0x45, 0x00]);
     assert_eq!((framed.wire_len, framed.frame_len), (114, 104));
 }
