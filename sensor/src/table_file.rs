@@ -1,7 +1,7 @@
 //! Accounting tables: files of prefixes that are only counted.
 //!
 //! Three formats, each plain, gzip or bzip2: one prefix a line, `#` starting a comment; `prefix,asn[,name]` with an optional
-//! header line; and MRT dumps of a routing table ([`mrt`]). Compression and MRT are told by content. `.txt` and `.csv` say
+//! header line; and MRT dumps of a routing table (`mrt.rs`). Compression and MRT are told by content. `.txt` and `.csv` say
 //! which text it is; under any other name the first line with content decides. Reading stops at the first bad line or
 //! record.
 
