@@ -71,8 +71,9 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
                 unsent = Some(summary);
                 break;
             }
-            sent = writer.send(summary.clone()) => sent?,
+            ready = writer.ready() => ready?,
         }
+        writer.send(summary).await?;
     }
     let mut witness = Witness::default();
     for (attachment, interface) in attachments.into_iter().zip(&config.interfaces) {

@@ -51,17 +51,27 @@ impl Writer {
         Ok(Self { queue, outcome })
     }
 
+    /// Waits until the queue has room for a summary.
+    ///
+    /// # Errors
+    /// Writing has failed.
+    pub async fn ready(&mut self) -> Result<()> {
+        if self.queue.reserve().await.is_ok() { Ok(()) } else { Err(self.failure().await) }
+    }
+
     /// Hands over a summary; waits while the queue is full.
     ///
     /// # Errors
     /// Writing has failed.
     pub async fn send(&mut self, summary: Summary) -> Result<()> {
-        match self.queue.send(summary).await {
-            Ok(()) => Ok(()),
-            Err(_) => match (&mut self.outcome).await {
-                Ok(Err(error)) => Err(error).context("cannot write the records"),
-                Ok(Ok(())) | Err(_) => Err(anyhow!("the thread that writes the records has ended")),
-            },
+        if self.queue.send(summary).await.is_ok() { Ok(()) } else { Err(self.failure().await) }
+    }
+
+    /// Why the thread has ended before its queue was closed.
+    async fn failure(&mut self) -> anyhow::Error {
+        match (&mut self.outcome).await {
+            Ok(Err(error)) => anyhow::Error::new(error).context("cannot write the records"),
+            Ok(Ok(())) | Err(_) => anyhow!("the thread that writes the records has ended"),
         }
     }
 
