@@ -17,7 +17,10 @@ pub use settings::Settings;
 pub use trie::{Entry, INLINE_RUNS, Line, MAX_NETWORKS, MAX_NODES, MAX_PREFIXES, NetworkId, Node, PrefixId, Words};
 
 /// Number of this layout. A pinned map of another number is never reused.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
+
+/// Interfaces that map `EXTERNAL` has room for: every attached one, and every device stacked on one.
+pub const MAX_EXTERNAL: u32 = 4096;
 
 /// Names of the maps in the object: what the loader looks up and `docs/abi.md` describes.
 pub mod map_name {
@@ -33,8 +36,10 @@ pub mod map_name {
     pub const PREFIXES: &str = "PREFIXES";
     /// One [`Counter`](super::Counter) per interface side, bank, slice and [`Cell`](super::Cell).
     pub const LEDGER: &str = "LEDGER";
+    /// Interfaces that bill what they receive, by index; those stacked on them too.
+    pub const EXTERNAL: &str = "EXTERNAL";
     /// All maps that instances of one sensor share.
-    pub const SHARED: [&str; 6] = [CONTROL, ROOTS, NODES, RUNS, PREFIXES, LEDGER];
+    pub const SHARED: [&str; 7] = [CONTROL, ROOTS, NODES, RUNS, PREFIXES, LEDGER, EXTERNAL];
     /// The read-only [`Settings`](super::Settings) of one program instance.
     pub const SETTINGS: &str = "SETTINGS";
 }

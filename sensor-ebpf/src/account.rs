@@ -3,68 +3,108 @@
 use crate::{
     abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, PrefixId, Unparsed, ledger_row, prefix_row},
     lookup,
-    packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Window, link},
+    packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Window, network},
     state::{Size, State},
 };
 
-/// An IP packet with both its addresses looked up.
+/// An IP packet with both its addresses looked up; not where it was billed before.
 struct Packet {
-    source: Option<Entry>,
-    destination: Option<Entry>,
+    source: Entry,
+    destination: Entry,
+    /// An index of the table pointed outside its map.
+    fault: bool,
     length: u32,
     length_check: LengthCheck,
+    seen_before: bool,
     /// `Some` where a watched packet's ports are not to be had.
     l4: Option<Degraded>,
 }
 
-/// Books one frame: the counters of both its prefixes, exactly one outcome in the ledger, and what was degraded.
+impl Packet {
+    #[inline(always)]
+    const fn seen_before(length: u32, length_check: LengthCheck) -> Self {
+        let (source, destination) = (Entry::NONE, Entry::NONE);
+        Self { source, destination, fault: false, length, length_check, seen_before: true, l4: None }
+    }
+
+    /// With what two lookups found.
+    #[inline(always)]
+    fn looked_up(
+        source: Option<Entry>,
+        destination: Option<Entry>,
+        (length, length_check): (u32, LengthCheck),
+    ) -> Self {
+        let fault = source.is_none() || destination.is_none();
+        // Never a value that is only there sometimes: the compiler computes with it before it asks, which the verifier refuses.
+        let (source, destination) = (source.unwrap_or(Entry::NONE), destination.unwrap_or(Entry::NONE));
+        Self { source, destination, fault, length, length_check, seen_before: false, l4: None }
+    }
+
+    #[inline(always)]
+    fn watched(&self) -> bool {
+        self.source.network().is_some() || self.destination.network().is_some()
+    }
+}
+
+/// Books one frame: the counters of both its prefixes, exactly one outcome in the ledger, and what was degraded. Returns the cell of
+/// the outcome rather than the outcome, whose payload is not always there: a register that the verifier finds unset.
 #[inline(always)]
-pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Outcome {
+pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
     let control = state.control();
-    let frame_bytes = window.frame_len();
-    let (outcome, size) = match read(window, state, control) {
+    let (packets, frame_bytes) = (window.segments(), window.frame_len());
+    let (cell, size) = match read(window, state, control) {
         Ok(packet) => {
-            let size = Size { packets: 1, bytes: packet.length, frame_bytes };
+            let size = Size { packets, bytes: packet.length, frame_bytes };
             (book(state, control, &packet, size), size)
         }
-        Err(reason) => (Outcome::Unparsed(reason), Size { packets: 1, bytes: 0, frame_bytes }),
+        Err(reason) => (Cell::outcome(Outcome::Unparsed(reason)), Size { packets, bytes: 0, frame_bytes }),
     };
     // A row of the ledger always exists: the loader sizes the map for every slot it gives out.
-    let _ = state.add_ledger(row(state, control, Cell::outcome(outcome)), size);
-    outcome
+    let _ = state.add_ledger(row(state, control, cell), size);
+    cell
 }
 
 /// Both lookups stand next to each other: their loads overlap, and the second costs a fifth of the first.
 #[inline(always)]
 fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<Packet, Unparsed> {
-    match link(window)? {
+    match network(window)? {
         L3::V4(offset) => {
-            let header = Ipv4::read(window, window.obscure(offset))?;
+            let header = Ipv4::read(window, offset)?;
+            if state.seen_before() {
+                return Ok(Packet::seen_before(header.length, header.length_check));
+            }
             let source = lookup::v4(state, control, header.source);
             let destination = lookup::v4(state, control, header.destination);
-            let l4 = if watched(source, destination) { trouble(header.l4(window)) } else { None };
-            Ok(Packet { source, destination, length: header.length, length_check: header.length_check, l4 })
+            let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
+            let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
+            Ok(Packet { l4, ..packet })
         }
         L3::V6(offset) => {
-            let header = Ipv6::read(window, window.obscure(offset))?;
+            let header = Ipv6::read(window, offset)?;
+            if state.seen_before() {
+                return Ok(Packet::seen_before(header.length, header.length_check));
+            }
             let source = lookup::v6(state, control, header.source);
             let destination = lookup::v6(state, control, header.destination);
-            let l4 = if watched(source, destination) { trouble(header.l4(window)) } else { None };
-            Ok(Packet { source, destination, length: header.length, length_check: header.length_check, l4 })
+            let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
+            let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
+            Ok(Packet { l4, ..packet })
         }
     }
 }
 
 #[inline(always)]
-fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) -> Outcome {
-    let source = packet.source.and_then(Entry::prefix);
-    let destination = packet.destination.and_then(Entry::prefix);
-    let mut fault = packet.source.is_none() || packet.destination.is_none();
-    if let Some(id) = source {
-        fault |= count(state, id, Direction::Out, size).is_none();
-    }
-    if let Some(id) = destination {
-        fault |= count(state, id, Direction::In, size).is_none();
+fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) -> Cell {
+    let source = packet.source.prefix();
+    let destination = packet.destination.prefix();
+    let mut fault = packet.fault;
+    if state.bills() {
+        if let Some(id) = source {
+            fault |= count(state, id, Direction::Out, size).is_none();
+        }
+        if let Some(id) = destination {
+            fault |= count(state, id, Direction::In, size).is_none();
+        }
     }
     let length = match packet.length_check {
         LengthCheck::Plausible => None,
@@ -75,12 +115,15 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
     for reason in [length, packet.l4, fault.then_some(Degraded::MapFault)].into_iter().flatten() {
         let _ = state.add_ledger(row(state, control, Cell::degraded(reason)), size);
     }
-    match (source, destination) {
+    if packet.seen_before {
+        return Cell::outcome(Outcome::SeenBefore);
+    }
+    Cell::outcome(match (source, destination) {
         (Some(_), None) => Outcome::Matched(Matched::Source),
         (None, Some(_)) => Outcome::Matched(Matched::Destination),
         (Some(_), Some(_)) => Outcome::Matched(Matched::Both),
         (None, None) => Outcome::Other,
-    }
+    })
 }
 
 #[inline(always)]
@@ -91,11 +134,6 @@ fn count<S: State>(state: &mut S, id: PrefixId, direction: Direction, size: Size
 #[inline(always)]
 fn row<S: State>(state: &S, control: Control, cell: Cell) -> u32 {
     ledger_row(state.ledger_slot(), control.bank(), state.slice(), state.slices(), cell)
-}
-
-#[inline(always)]
-fn watched(source: Option<Entry>, destination: Option<Entry>) -> bool {
-    source.and_then(Entry::network).is_some() || destination.and_then(Entry::network).is_some()
 }
 
 #[inline(always)]

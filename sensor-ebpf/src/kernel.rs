@@ -14,12 +14,15 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use sensor_ebpf::{
-    abi::{Outcome, Unparsed},
+    abi::{Cell, Outcome, Unparsed},
     account::account,
     packet::Window,
 };
 
-use self::{maps::Maps, window::FrameWindow};
+use self::{
+    maps::Maps,
+    window::{FrameWindow, received_on},
+};
 
 /// A sensor in the path of a router never touches a packet.
 const INLINE: u32 = XDP_PASS;
@@ -31,44 +34,44 @@ const EGRESS: i32 = TC_ACT_UNSPEC;
 /// Counts what an inline interface receives, frames of several buffers too (Linux 5.18).
 #[xdp(frags)]
 fn sensor_inline_frags(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_several_buffers(&ctx));
+    count(&ctx, &FrameWindow::of_several_buffers(&ctx), Maps::rx());
     INLINE
 }
 
 /// Counts what an inline interface receives, for drivers and kernels without multi-buffer frames.
 #[xdp]
 fn sensor_inline(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_one_buffer(&ctx));
+    count(&ctx, &FrameWindow::of_one_buffer(&ctx), Maps::rx());
     INLINE
 }
 
 /// Counts what a mirror port delivers, frames of several buffers too (Linux 5.18).
 #[xdp(frags)]
 fn sensor_mirror_frags(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_several_buffers(&ctx));
+    count(&ctx, &FrameWindow::of_several_buffers(&ctx), Maps::rx());
     MIRROR
 }
 
 /// Counts what a mirror port delivers, for drivers and kernels without multi-buffer frames.
 #[xdp]
 fn sensor_mirror(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_one_buffer(&ctx));
+    count(&ctx, &FrameWindow::of_one_buffer(&ctx), Maps::rx());
     MIRROR
 }
 
 /// Counts what an inline interface sends.
 #[classifier]
 fn sensor_egress(ctx: TcContext) -> i32 {
-    count(&ctx, &FrameWindow::of_socket_buffer(&ctx));
+    count(&ctx, &FrameWindow::of_socket_buffer(&ctx), Maps::tx(received_on(&ctx)));
     EGRESS
 }
 
 #[inline(always)]
-fn count<C: EbpfContext, W: Window>(ctx: &C, window: &W) {
-    if let Outcome::Unparsed(reason) = account(window, &mut Maps)
-        && reason as u32 != Unparsed::NotIp as u32
-    {
-        debug!(ctx, "unparsed frame: reason {}, {} bytes", reason.name(), window.frame_len());
+fn count<C: EbpfContext, W: Window>(ctx: &C, window: &W, mut maps: Maps) {
+    const NOT_IP: Cell = Cell::outcome(Outcome::Unparsed(Unparsed::NotIp));
+    let cell = account(window, &mut maps);
+    if cell.is_unparsed() && cell.index() != NOT_IP.index() {
+        debug!(ctx, "unparsed frame: ledger cell {}, {} bytes", cell.index(), window.frame_len());
     }
 }
 

@@ -14,6 +14,8 @@ pub use l4::{L4, MAX_EXTENSION_HEADERS, Ports, Upper};
 pub use link::{ETHERNET_HEADER_LEN, L3, MAX_MPLS_LABELS, MAX_VLAN_TAGS, link};
 pub use slice::SliceWindow;
 
+use crate::abi::Unparsed;
+
 /// Headers that begin beyond this offset are not looked for: a bound, and a mask, that the kernel's verifier can follow.
 pub const MAX_OFFSET: usize = 4095;
 
@@ -35,9 +37,34 @@ pub trait Window {
         offset
     }
 
-    /// Bytes counted for the frame: [`Window::wire_len`], less a link header that was added for the replay.
+    /// Bytes counted for the frame: [`Window::wire_len`], less a link header that was added for the replay, or with tags that are
+    /// kept beside the bytes.
     fn frame_len(&self) -> u32 {
         self.wire_len()
+    }
+
+    /// Packets on the wire that this one is cut into; more than one where segmentation was put off (GSO). Both lengths are those of
+    /// all of them, repeated headers included.
+    fn segments(&self) -> u32 {
+        1
+    }
+}
+
+/// Finds the outermost IP header, and says by its version field which one it is: the ethertype only announces IP, and a packet
+/// with a whole header is counted whatever announced it.
+///
+/// # Errors
+/// The reason why the frame has none.
+#[inline(always)]
+pub fn network<W: Window>(window: &W) -> Result<L3, Unparsed> {
+    let (L3::V4(offset) | L3::V6(offset)) = link(window)?;
+    let offset = window.obscure(offset);
+    // Two bytes, because the verifier learns nothing of a packet's range from a comparison for one.
+    let [first, _] = window.read::<2>(offset).ok_or(Unparsed::Truncated)?;
+    match first >> 4 {
+        4 => Ok(L3::V4(offset)),
+        6 => Ok(L3::V6(offset)),
+        _ => Err(Unparsed::IpVersion),
     }
 }
 
@@ -65,8 +92,12 @@ pub enum LengthCheck {
 /// The rule is in `docs/counting.md`; "frame" is the length on the wire, never the captured bytes.
 #[inline(always)]
 fn billed_length<W: Window>(window: &W, offset: usize, stated: u32, header: u32) -> (u32, LengthCheck) {
-    let room = window.wire_len().saturating_sub(offset as u32);
-    if stated == 0 {
+    let segments = window.segments();
+    let room = window.wire_len().saturating_sub((offset as u32).saturating_mul(segments));
+    if segments > 1 {
+        // The length field is of the packet before it was cut; each of its segments says how long it really is.
+        (room, LengthCheck::Plausible)
+    } else if stated == 0 {
         (room, LengthCheck::Zero)
     } else if stated > room {
         (room, LengthCheck::OverFrame)

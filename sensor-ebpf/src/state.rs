@@ -10,8 +10,16 @@ pub trait State {
     fn slice(&self) -> u32;
     /// [`Settings::slices`](crate::abi::Settings::slices).
     fn slices(&self) -> u32;
-    /// [`Settings::ledger_slot`](crate::abi::Settings::ledger_slot).
+    /// Slot of the ledger: that of the interface side.
     fn ledger_slot(&self) -> u32;
+    /// Whether an external interface has received, and so billed, this packet already.
+    fn seen_before(&self) -> bool {
+        false
+    }
+    /// Whether packets are billed here; an internal interface has a ledger alone.
+    fn bills(&self) -> bool {
+        true
+    }
     /// [`Settings::prefix_capacity`](crate::abi::Settings::prefix_capacity).
     fn prefix_capacity(&self) -> u32;
     /// [`Settings::root_bits_v4`](crate::abi::Settings::root_bits_v4).

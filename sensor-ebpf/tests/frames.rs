@@ -90,7 +90,7 @@ const IPV4_HEADERS: &[Row] = &[
     whole!("IPv4 cut inside its options", ["0800", "47000024 00010000 40110000 c0000201 c6336402 0101"], Matched(Both), 22, [Degraded::IpLengthOverFrame, NO_PORTS]),
     whole!("IPv4 header length 4 words", ["0800", "4400001c 00010000 40110000 c0000201 c6336402", UDP], Unparsed(Why::IpHeaderLength), 0, []),
     whole!("IPv4 header length 0", ["0800", "4000001c 00010000 40110000 c0000201 c6336402", UDP], Unparsed(Why::IpHeaderLength), 0, []),
-    whole!("IPv6 under the ethertype of IPv4", ["0800", IP6, UDP], Unparsed(Why::IpVersion), 0, []),
+    whole!("IPv6 under the ethertype of IPv4", ["0800", IP6, UDP], Matched(Both), 48, []),
     whole!("version 0 under the ethertype of IPv4", ["0800", "0500001c 00010000 40110000 c0000201 c6336402", UDP], Unparsed(Why::IpVersion), 0, []),
     whole!("IPv4 don't fragment", ["0800", "4500001c 00014000 40110000 c0000201 c6336402", UDP], Matched(Both), 28, []),
     whole!("IPv4 first fragment", ["0800", "4500001c 00012000 40110000 c0000201 c6336402", UDP], Matched(Both), 28, []),
@@ -130,7 +130,8 @@ const IPV6_HEADERS: &[Row] = &[
     whole!("IPv6 extension header beyond the frame", ["86dd", "60000000 0010 00", TO, "11ff000000000000", UDP], Matched(Both), 56, [NO_PORTS]),
     whole!("IPv6 extension header cut", ["86dd", "60000000 0003 00", TO, "110000"], Matched(Both), 43, [NO_PORTS]),
     whole!("IPv6 UDP without its ports", ["86dd", "60000000 0003 11", TO, "003530"], Matched(Both), 43, [NO_PORTS]),
-    whole!("IPv4 under the ethertype of IPv6", ["86dd", IP4, UDP, EIGHT, EIGHT], Unparsed(Why::IpVersion), 0, []),
+    whole!("IPv4 under the ethertype of IPv6", ["86dd", IP4, UDP, EIGHT, EIGHT], Matched(Both), 28, []),
+    whole!("version 5 under the ethertype of IPv6", ["86dd", "5500001c 00010000 40110000 c0000201 c6336402", UDP], Unparsed(Why::IpVersion), 0, []),
     whole!("IPv6 header cut at its last byte", ["86dd", "60000000 0008 11 40 20010db8000000000000000000000001 fd0000000000000000000000000000"], TRUNCATED, 0, []),
 ];
 
@@ -206,7 +207,7 @@ fn check(row: &Row) {
         Matched(Source) => &[Direction::Out],
         Matched(Destination) => &[Direction::In],
         Matched(Both) => &[Direction::In, Direction::Out],
-        Other | Unparsed(_) => &[],
+        Other | Outcome::SeenBefore | Unparsed(_) => &[],
     };
     assert_eq!(directions.len(), expected.len(), "{name}: {directions:?}");
     assert!(expected.iter().all(|direction| directions.contains(direction)), "{name}: {directions:?}");
@@ -215,7 +216,7 @@ fn check(row: &Row) {
 
 fn outcomes() -> impl Iterator<Item = Outcome> {
     let matched = sensor_ebpf::abi::Matched::ALL.map(Matched);
-    matched.into_iter().chain([Other]).chain(Why::ALL.map(Unparsed))
+    matched.into_iter().chain([Other, Outcome::SeenBefore]).chain(Why::ALL.map(Unparsed))
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Kernel {
     fn load_instances(set: &PrefixSet, trie: &Trie, interfaces: u32, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
         let layout = Layout::new(trie, set.len(), cpus()?, interfaces);
-        let load = |interface| Instance::load(&pins, &layout, layout.settings(interface, replay));
+        let load = |interface| Instance::load(&pins, &layout, layout.settings(interface, false, replay));
         let first = load(0)?;
         let mut maps = SharedMaps::open(&first.ebpf, layout, !replay)?;
         maps.publish(trie)?;

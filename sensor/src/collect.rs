@@ -113,7 +113,8 @@ impl LedgerRow {
 
     /// Every frame the hook saw: each lands in exactly one outcome, so this is their sum.
     pub fn seen(&self) -> Counter {
-        self.matched().sum(&self.outcome(Outcome::Other)).sum(&self.unparsed())
+        let others = [Outcome::Other, Outcome::SeenBefore].map(|outcome| self.outcome(outcome));
+        self.matched().sum(&sum(others.into_iter())).sum(&self.unparsed())
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
         for (packets, cell) in (1..).zip(Cell::all()) {
             row.add(cell, counter(packets));
         }
-        let outcomes = Matched::ALL.len() + 1 + Unparsed::ALL.len();
+        let outcomes = Matched::ALL.len() + 2 + Unparsed::ALL.len();
         assert_eq!(row.seen(), counter((1..=outcomes as u64).sum()));
         assert_eq!(row.matched(), counter(1 + 2 + 3));
     }

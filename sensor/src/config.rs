@@ -19,6 +19,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     error::{ConfigError, Problem},
@@ -65,6 +66,37 @@ pub struct Interface {
     pub mode: Mode,
     /// How the program is attached.
     pub xdp: XdpMode,
+    /// Where it leads.
+    pub role: Role,
+    /// Whether what it sends is counted too.
+    pub egress: bool,
+}
+
+impl Interface {
+    /// An external interface; what it sends is counted where packets travel on.
+    pub fn new(name: InterfaceName, mode: Mode, xdp: XdpMode) -> Self {
+        Self { name, mode, xdp, role: Role::default(), egress: mode == Mode::Inline }
+    }
+}
+
+/// Where an interface leads, which says whether packets are billed at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// To a neighbouring network: its packets are billed, each at the first such interface it meets.
+    #[default]
+    External,
+    /// Into the own network: its packets are counted in the ledger alone, for they are billed at the border.
+    Internal,
+}
+
+impl Role {
+    /// The word in configuration and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// What becomes of the packets of an interface.

@@ -1,19 +1,29 @@
 //! One life of the counters: the part of a record's key that tells apart what must never be added up twice.
 
-use std::{fmt, fs::File, io::Read};
+use std::{fmt, fs::File, io::Read, str::FromStr};
 
 use anyhow::{Context, Result};
 use sensor_ebpf::abi::ABI_VERSION;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::prefix::PrefixSet;
 
 /// 128 bits, shown as 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch([u8; 16]);
 
 impl Epoch {
+    /// From the control map; `None` of maps that were never put in use.
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        (bytes != [0; 16]).then_some(Self(bytes))
+    }
+
+    /// For the control map.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// A new one for counters that start at zero.
     ///
     /// # Errors
@@ -31,6 +41,33 @@ impl Epoch {
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = NotAnEpoch;
+
+    fn from_str(text: &str) -> Result<Self, NotAnEpoch> {
+        if text.len() != 2 * size_of::<[u8; 16]>() {
+            return Err(NotAnEpoch);
+        }
+        let digits = text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8));
+        let digits: Vec<u8> = digits.collect::<Option<_>>().ok_or(NotAnEpoch)?;
+        let bytes: Vec<u8> =
+            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+        bytes.try_into().map(Self).map_err(|_| NotAnEpoch)
+    }
+}
+
+/// A text that is no epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an epoch is 32 hexadecimal digits")]
+pub struct NotAnEpoch;
+
+impl<'de> Deserialize<'de> for Epoch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -105,6 +142,21 @@ mod tests {
         assert_ne!(epoch("edge", b"capture"), epoch("edge", b"capturf"));
         assert_ne!(epoch("edge", b"capture"), epoch("edgf", b"capture"));
         assert_eq!(epoch("edge", b"").len(), 32);
+    }
+
+    #[test]
+    fn an_epoch_reads_as_it_is_shown() {
+        let epoch = Epoch::draw().unwrap();
+        assert_eq!(epoch.to_string().parse(), Ok(epoch));
+        assert_eq!(Epoch::from_bytes(epoch.to_bytes()), Some(epoch));
+        assert_eq!(Epoch::from_bytes([0; 16]), None);
+        for text in ["", "0", &"0".repeat(31), &"0".repeat(33), &"g".repeat(32), &"\u{e9}".repeat(16)] {
+            assert_eq!(text.parse::<Epoch>(), Err(NotAnEpoch), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn epochs_are_drawn_apart() {
         assert_ne!(Epoch::draw().unwrap(), Epoch::draw().unwrap());
     }
 }

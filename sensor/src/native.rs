@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sensor_ebpf::{
-    abi::{Cell, Control, Counter, Direction, Entry, Node, Outcome, ledger_row},
+    abi::{Cell, Control, Counter, Direction, Entry, Node, Side, ledger_row},
     account::account,
     packet::Window,
     state::{Size, State},
@@ -34,8 +34,8 @@ impl Native {
         }
     }
 
-    /// Counts one frame.
-    pub fn count(&mut self, window: &impl Window) -> Outcome {
+    /// Counts one frame and returns the cell of its outcome.
+    pub fn count(&mut self, window: &impl Window) -> Cell {
         account(window, self)
     }
 }
@@ -47,7 +47,10 @@ impl Meter for Native {
             let index = ledger_row(self.ledger_slot(), self.control().bank(), self.slice(), self.slices(), cell);
             row.add(cell, self.ledger.get(index as usize).copied().unwrap_or_default());
         }
-        Ok(Reading { prefixes: self.prefixes.clone(), ledger: vec![row] })
+        // One interface, which sends nothing.
+        let mut ledger = vec![LedgerRow::default(); Side::COUNT as usize];
+        ledger[Side::Rx as usize] = row;
+        Ok(Reading { prefixes: self.prefixes.clone(), ledger })
     }
 }
 

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use sensor_ebpf::abi::Side;
 
 pub use self::engine::{Engine, EngineKind};
 use self::{frame::Framer, source::Source};
@@ -94,7 +95,7 @@ struct History<'a> {
 
 impl<'a> History<'a> {
     fn new(options: &'a Options, engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
-        let reported = Reading::zero(options.set.len(), 1);
+        let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
         Self { options, out, engine, epoch, reported, current: None, sequence: 0 }
     }
 

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use sensor_ebpf::abi::{Counter, Degraded, Direction, Matched, Outcome, Side, Unparsed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     collect::{LedgerRow, Reading},
+    config::Role,
     epoch::Epoch,
     interval::Interval,
     prefix::PrefixSet,
 };
 
 /// The key that all records of an interval share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Observation domain: `[sensor] id`.
     pub sensor: String,
@@ -65,13 +66,16 @@ pub struct NetworkRecord {
     pub count: Count,
 }
 
-/// Every frame of one interface side, by what became of it: seen = matched + other + unparsed.
+/// Every frame of one interface side, by what became of it: seen = matched + other + seen_before + unparsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerRecord {
     /// Interface, or capture.
     pub interface: String,
-    /// Side of the interface: `rx`.
+    /// Side of the interface: `rx` or `tx`.
     pub direction: &'static str,
+    /// `external` or `internal`; an internal interface bills no prefix. Of a running sensor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
     /// Frames that the hook saw.
     pub seen_packets: u64,
     /// Their bytes, link header included.
@@ -90,23 +94,30 @@ pub struct LedgerRecord {
     pub other_packets: u64,
     /// Their L3 bytes.
     pub other_bytes: u64,
+    /// IP packets that an external interface received, and billed there; their addresses were not looked up again.
+    pub seen_before_packets: u64,
+    /// Their L3 bytes.
+    pub seen_before_bytes: u64,
     /// Frames without a countable IP header, by reason.
     pub unparsed: BTreeMap<&'static str, u64>,
     /// Packets counted with a reservation, by reason; not part of the sum.
     pub degraded: BTreeMap<&'static str, u64>,
     /// Frames of a replay that the kernel could not be given and that the native twin counted, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub replay_fallback: BTreeMap<&'static str, u64>,
-    /// Whether the program is still attached, of a running sensor: where it is not, nothing seen means nothing known.
+    pub replay_fallback: BTreeMap<String, u64>,
+    /// Whether the program is attached at the end of the interval, of a running sensor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attached: Option<bool>,
+    /// For how long of the interval it was not, in milliseconds: nothing seen then means nothing known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blind_ms: Option<u64>,
     /// What the interface's own counters say of the same side and span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nic: Option<NicCount>,
 }
 
 /// Growth of an interface's own counters (`/proc/net/dev`); what a byte is there depends on the driver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicCount {
     /// Packets.
     pub packets: u64,
@@ -127,21 +138,27 @@ pub struct Summary {
     pub ledger: Vec<LedgerRecord>,
 }
 
-/// An interface side as the ledger names it.
-#[derive(Clone, Debug, Default)]
+/// An interface side as the ledger names it, and where its counters are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerLabel {
+    /// Which of [`Reading::ledger`] it is.
+    pub slot: u32,
     /// Interface, or capture.
     pub interface: String,
+    /// See [`LedgerRecord::role`].
+    pub role: Option<Role>,
     /// See [`LedgerRecord::replay_fallback`].
-    pub replay_fallback: BTreeMap<&'static str, u64>,
+    pub replay_fallback: BTreeMap<String, u64>,
     /// See [`LedgerRecord::attached`].
     pub attached: Option<bool>,
+    /// See [`LedgerRecord::blind_ms`].
+    pub blind_ms: Option<u64>,
     /// See [`LedgerRecord::nic`].
     pub nic: Option<NicCount>,
 }
 
 impl Summary {
-    /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger.
+    /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger to be shown.
     pub fn new(key: Key, delta: &Reading, set: &PrefixSet, labels: &[LedgerLabel]) -> Self {
         let mut networks = vec![[Counter::default(); Direction::ALL.len()]; set.networks().len()];
         let mut prefixes = Vec::new();
@@ -176,7 +193,8 @@ impl Summary {
                 count: total.into(),
             })
             .collect();
-        let ledger = delta.ledger.iter().zip(labels).map(|(row, label)| LedgerRecord::new(row, label)).collect();
+        let row = |label: &LedgerLabel| delta.ledger.get(label.slot as usize).copied().unwrap_or_default();
+        let ledger = labels.iter().map(|label| LedgerRecord::new(&row(label), label)).collect();
         Self { key, networks, prefixes, ledger }
     }
 
@@ -186,17 +204,26 @@ impl Summary {
     }
 }
 
+impl LedgerLabel {
+    /// Slots alternate between the sides of an interface.
+    fn side(&self) -> Side {
+        Side::ALL[(self.slot % Side::COUNT) as usize]
+    }
+}
+
 impl LedgerRecord {
     fn new(row: &LedgerRow, label: &LedgerLabel) -> Self {
         let seen = row.seen();
         let matched = row.matched();
         let other = row.outcome(Outcome::Other);
+        let seen_before = row.outcome(Outcome::SeenBefore);
         let matched_packets = |kind| row.outcome(Outcome::Matched(kind)).packets;
         let unparsed = Unparsed::ALL.map(|reason| (reason.name(), row.outcome(Outcome::Unparsed(reason)).packets));
         let degraded = Degraded::ALL.map(|reason| (reason.name(), row.degraded(reason).packets));
         Self {
             interface: label.interface.clone(),
-            direction: Side::Rx.name(),
+            direction: label.side().name(),
+            role: label.role.map(Role::name),
             seen_packets: seen.packets,
             seen_frame_bytes: seen.frame_bytes,
             matched_packets: matched.packets,
@@ -206,10 +233,13 @@ impl LedgerRecord {
             matched_both_packets: matched_packets(Matched::Both),
             other_packets: other.packets,
             other_bytes: other.bytes,
+            seen_before_packets: seen_before.packets,
+            seen_before_bytes: seen_before.bytes,
             unparsed: non_zero(unparsed),
             degraded: non_zero(degraded),
             replay_fallback: label.replay_fallback.clone(),
             attached: label.attached,
+            blind_ms: label.blind_ms,
             nic: label.nic,
         }
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, mem::size_of};
 
 use aya_obj::{Object, ProgramSection, generated::bpf_map_type};
-use sensor_ebpf::abi::{ControlBlock, Counter, Node, Settings, Words, map_name};
+use sensor_ebpf::abi::{ControlBlock, Counter, MAX_EXTERNAL, Node, Settings, Words, map_name};
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -14,7 +14,7 @@ fn object() -> Vec<u8> {
 }
 
 #[test]
-fn every_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
+fn every_other_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
     let bytes = object();
     let object = Object::parse(&bytes).unwrap();
     let values = BTreeMap::from([
@@ -25,12 +25,20 @@ fn every_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
         (map_name::PREFIXES, size_of::<Counter>()),
         (map_name::LEDGER, size_of::<Counter>()),
     ]);
-    assert_eq!(values.len(), map_name::SHARED.len());
-    for name in map_name::SHARED {
+    for name in map_name::SHARED.into_iter().filter(|name| *name != map_name::EXTERNAL) {
         let map = object.maps.get(name).unwrap_or_else(|| panic!("the object has no map {name}"));
         let found = (map.map_type(), map.key_size(), map.value_size() as usize, map.map_flags());
         assert_eq!(found, (bpf_map_type::BPF_MAP_TYPE_ARRAY as u32, 4, values[name], MMAPABLE), "{name}");
     }
+}
+
+#[test]
+fn the_external_interfaces_are_a_hash_of_their_indices() {
+    let bytes = object();
+    let object = Object::parse(&bytes).unwrap();
+    let map = &object.maps[map_name::EXTERNAL];
+    let found = (map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags());
+    assert_eq!(found, (bpf_map_type::BPF_MAP_TYPE_HASH as u32, 4, 4, MAX_EXTERNAL, 0));
 }
 
 #[test]

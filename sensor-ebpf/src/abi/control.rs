@@ -10,7 +10,11 @@ pub struct ControlBlock {
     /// [`ABI_VERSION`](super::ABI_VERSION) of the agent that made the maps.
     pub abi_version: u32,
     /// Zero.
-    pub reserved: [u32; 13],
+    pub reserved: u32,
+    /// Which life of the counters this is; drawn when the maps were made.
+    pub epoch: [u8; 16],
+    /// SHA-256 of the manifest: what the ids in these maps mean.
+    pub manifest: [u8; 32],
 }
 
 /// Which half of the prefix table and which bank of the ledger is in force.

@@ -31,16 +31,21 @@ impl Direction {
 pub enum Side {
     /// Received: the XDP hook.
     Rx = 0,
+    /// Sent: the TC hook.
+    Tx = 1,
 }
 
 impl Side {
-    /// Number of sides that a program exists for.
-    pub const COUNT: u32 = 1;
+    /// Number of sides.
+    pub const COUNT: u32 = 2;
+    /// Both, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Rx, Self::Tx];
 
     /// The word in ledger records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Rx => "rx",
+            Self::Tx => "tx",
         }
     }
 }

@@ -9,6 +9,8 @@ pub enum Outcome {
     Matched(Matched),
     /// An IP packet none of whose addresses lies in the table.
     Other,
+    /// An IP packet on its way out that an external interface has received and billed: one packet, one count.
+    SeenBefore,
     /// No IP header was found, or not the whole of it.
     Unparsed(Unparsed),
 }
@@ -118,7 +120,8 @@ pub struct Cell(u32);
 
 impl Cell {
     const OTHER: u32 = Matched::ALL.len() as u32;
-    const UNPARSED: u32 = Self::OTHER + 1;
+    const SEEN_BEFORE: u32 = Self::OTHER + 1;
+    const UNPARSED: u32 = Self::SEEN_BEFORE + 1;
     const DEGRADED: u32 = Self::UNPARSED + Unparsed::ALL.len() as u32;
     const USED: u32 = Self::DEGRADED + Degraded::ALL.len() as u32;
 
@@ -131,8 +134,22 @@ impl Cell {
         Self(match outcome {
             Outcome::Matched(matched) => matched as u32,
             Outcome::Other => Self::OTHER,
+            Outcome::SeenBefore => Self::SEEN_BEFORE,
             Outcome::Unparsed(reason) => Self::UNPARSED + reason as u32,
         })
+    }
+
+    /// The outcome of this row; `None` for a degradation.
+    pub fn as_outcome(self) -> Option<Outcome> {
+        let matched = Matched::ALL.map(Outcome::Matched).into_iter();
+        let mut all = matched.chain([Outcome::Other, Outcome::SeenBefore]).chain(Unparsed::ALL.map(Outcome::Unparsed));
+        all.find(|outcome| Self::outcome(*outcome) == self)
+    }
+
+    /// Whether the row is that of frames without a countable IP header.
+    #[inline(always)]
+    pub const fn is_unparsed(self) -> bool {
+        self.0 >= Self::UNPARSED && self.0 < Self::DEGRADED
     }
 
     /// The row of a degradation.
@@ -172,7 +189,12 @@ mod tests {
         let matched = Matched::ALL.map(|kind| Cell::outcome(Outcome::Matched(kind)));
         let unparsed = Unparsed::ALL.map(|reason| Cell::outcome(Outcome::Unparsed(reason)));
         let degraded = Degraded::ALL.map(Cell::degraded);
-        let other = [Cell::outcome(Outcome::Other)];
+        let other = [Outcome::Other, Outcome::SeenBefore].map(Cell::outcome);
+        assert!(unparsed.iter().all(|cell| cell.is_unparsed()));
+        assert_eq!(Cell::all().filter(|cell| cell.is_unparsed()).count(), unparsed.len());
+        for cell in Cell::all() {
+            assert_eq!(cell.as_outcome().map(Cell::outcome), (!degraded.contains(&cell)).then_some(cell));
+        }
         let named = [matched.as_slice(), &other, &unparsed, &degraded].concat();
         assert_eq!(named, Cell::all().collect::<Vec<_>>());
     }

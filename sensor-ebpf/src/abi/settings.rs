@@ -5,7 +5,7 @@
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C)]
 pub struct Settings {
-    /// Interface side this instance books its ledger under.
+    /// First of the interface's slots in the ledger, one for each [`Side`](super::Side).
     pub ledger_slot: u32,
     /// CPU slices of the counters, less one; the number of slices is a power of two.
     pub slice_mask: u32,
@@ -17,6 +17,8 @@ pub struct Settings {
     pub root_bits_v6: u32,
     /// Non-zero in a replay: lengths come from the metadata before the frame, because a capture may hold less than the wire did.
     pub replay: u32,
+    /// Non-zero for an internal interface: it has a ledger, and bills no prefix.
+    pub internal: u32,
 }
 
 impl Settings {
@@ -26,4 +28,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(core::mem::size_of::<Settings>() == 24);
+const _: () = assert!(core::mem::size_of::<Settings>() == 28);

@@ -2,9 +2,14 @@
 
 use core::{arch::asm, ptr::read_volatile};
 
-use aya_ebpf::{bindings::BPF_F_MMAPABLE, helpers::bpf_get_smp_processor_id, macros::map, maps::Array};
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    helpers::bpf_get_smp_processor_id,
+    macros::map,
+    maps::{Array, HashMap},
+};
 use sensor_ebpf::{
-    abi::{Control, ControlBlock, Counter, Entry, Line, Node, Settings, Words},
+    abi::{Control, ControlBlock, Counter, Entry, Line, MAX_EXTERNAL, Node, Settings, Side, Words},
     state::{Size, State},
 };
 
@@ -35,10 +40,21 @@ static PREFIXES: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F
 #[map]
 static LEDGER: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
 
+/// Key: index of an interface whose received packets are billed. Value: nothing of interest.
+#[map]
+static EXTERNAL: HashMap<u32, u32> = HashMap::with_max_entries(MAX_EXTERNAL, 0);
+
 /// Set by the loader before the program is verified; volatile, or the compiler would take these zeros for the truth.
 #[unsafe(no_mangle)]
-static SETTINGS: Settings =
-    Settings { ledger_slot: 0, slice_mask: 0, prefix_capacity: 0, root_bits_v4: 0, root_bits_v6: 0, replay: 0 };
+static SETTINGS: Settings = Settings {
+    ledger_slot: 0,
+    slice_mask: 0,
+    prefix_capacity: 0,
+    root_bits_v4: 0,
+    root_bits_v6: 0,
+    replay: 0,
+    internal: 0,
+};
 
 macro_rules! setting {
     ($field:ident) => {{
@@ -53,8 +69,26 @@ pub(super) fn is_replay() -> bool {
     setting!(replay) != 0
 }
 
-/// The maps of this object.
-pub(super) struct Maps;
+/// The maps of this object, as one side of the interface uses them.
+pub(super) struct Maps {
+    side: Side,
+    /// Index of the interface that received the packet; 0 where this is the first the sensor hears of it.
+    received_on: u32,
+}
+
+impl Maps {
+    /// For a packet that comes in.
+    #[inline(always)]
+    pub(super) const fn rx() -> Self {
+        Self { side: Side::Rx, received_on: 0 }
+    }
+
+    /// For a packet that goes out and came in by the interface with that index, 0 where it was made here.
+    #[inline(always)]
+    pub(super) const fn tx(received_on: u32) -> Self {
+        Self { side: Side::Tx, received_on }
+    }
+}
 
 impl State for Maps {
     #[inline(always)]
@@ -77,7 +111,17 @@ impl State for Maps {
 
     #[inline(always)]
     fn ledger_slot(&self) -> u32 {
-        setting!(ledger_slot)
+        setting!(ledger_slot) + self.side as u32
+    }
+
+    #[inline(always)]
+    fn seen_before(&self) -> bool {
+        self.received_on != 0 && EXTERNAL.get_ptr(self.received_on).is_some()
+    }
+
+    #[inline(always)]
+    fn bills(&self) -> bool {
+        setting!(internal) == 0
     }
 
     #[inline(always)]

@@ -127,6 +127,13 @@ impl<M: Memory> Window for FrameWindow<M> {
     }
 }
 
+/// Index of the interface that received the packet, 0 where it was made on this machine.
+#[inline(always)]
+pub(super) fn received_on(ctx: &TcContext) -> u32 {
+    // SAFETY: the context is the one this program was called with.
+    unsafe { read_volatile(&raw const (*ctx.skb.skb).ingress_ifindex) }
+}
+
 /// Both ends of the linear part; the two contexts have the same fields.
 macro_rules! linear {
     ($context:expr) => {{

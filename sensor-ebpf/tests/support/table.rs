@@ -46,7 +46,7 @@ impl Table {
 
     /// Books a frame of which `captured` is at hand.
     pub(crate) fn account(&mut self, captured: &[u8], wire_len: u32, frame_len: u32) -> Outcome {
-        account(&SliceWindow::captured(captured, wire_len, frame_len), self)
+        account(&SliceWindow::captured(captured, wire_len, frame_len), self).as_outcome().unwrap()
     }
 
     pub(crate) fn outcome(&self, outcome: Outcome) -> Counter {

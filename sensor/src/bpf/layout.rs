@@ -1,7 +1,7 @@
 //! How large each map is made: fixed when the programs are loaded.
 
 use sensor_ebpf::{
-    abi::{Cell, Control, ControlBlock, Counter, Direction, Line, Node, Settings, Side, Words, map_name},
+    abi::{Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words, map_name},
     lookup::{root_len_v4, root_len_v6},
 };
 
@@ -38,15 +38,16 @@ impl Layout {
         }
     }
 
-    /// The constants of the program instance that books under interface number `interface`.
-    pub(crate) fn settings(&self, interface: u32, replay: bool) -> Settings {
+    /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
+    pub(crate) fn settings(&self, interface: u32, internal: bool, replay: bool) -> Settings {
         Settings {
-            ledger_slot: interface * Side::COUNT + Side::Rx as u32,
+            ledger_slot: interface * Side::COUNT,
             slice_mask: self.slices - 1,
             prefix_capacity: self.prefix_capacity,
             root_bits_v4: self.root_bits.v4,
             root_bits_v6: self.root_bits.v6,
             replay: replay.into(),
+            internal: internal.into(),
         }
     }
 
@@ -59,6 +60,7 @@ impl Layout {
             (map_name::RUNS, self.run_lines * Control::SLOTS),
             (map_name::PREFIXES, self.prefix_rows()),
             (map_name::LEDGER, self.ledger_slots * Control::BANKS * self.slices * Cell::COUNT),
+            (map_name::EXTERNAL, MAX_EXTERNAL),
         ]
     }
 
@@ -122,6 +124,7 @@ fn value_size(map: &str) -> u64 {
         map_name::CONTROL => size_of::<ControlBlock>(),
         map_name::NODES => size_of::<Node>(),
         map_name::ROOTS | map_name::RUNS => size_of::<Words>(),
+        map_name::EXTERNAL => size_of::<u32>(),
         _ => size_of::<Counter>(),
     };
     size as u64

@@ -77,7 +77,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
         sensor_id,
         interval: interval.unwrap_or_default(),
         state_dir,
-        interfaces: interfaces.into_iter().map(|name| Interface { name, mode, xdp }).collect(),
+        interfaces: interfaces.into_iter().map(|name| Interface::new(name, mode, xdp)).collect(),
         networks: networks.into_iter().collect(),
         tables,
     });
@@ -126,7 +126,7 @@ impl Check<'_, '_> {
                 let choices = [("native", XdpMode::Native), ("generic", XdpMode::Generic)];
                 let xdp = self.choice("xdp", raw.xdp.as_ref(), choices);
                 let name = self.unique::<InterfaceName>(raw.name.as_ref()?, &mut names)?;
-                Some(Interface { name, mode, xdp })
+                Some(Interface::new(name, mode, xdp))
             })
             .collect()
     }

@@ -57,7 +57,7 @@ fn a_full_file() {
     assert_eq!(config.sensor_id.as_str(), "edge-1");
     assert_eq!(config.interval.seconds(), 60);
     assert_eq!(config.state_dir, Path::new("/srv/sensor"));
-    let interface = |name: &str, mode, xdp| Interface { name: name.parse().unwrap(), mode, xdp };
+    let interface = |name: &str, mode, xdp| Interface::new(name.parse().unwrap(), mode, xdp);
     assert_eq!(
         config.interfaces,
         [interface("eth0", Mode::Inline, XdpMode::Native), interface("eth1", Mode::Mirror, XdpMode::Generic)]

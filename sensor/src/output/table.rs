@@ -2,6 +2,8 @@
 
 use std::{
     cmp::Reverse,
+    collections::BTreeMap,
+    fmt::Display,
     io::{self, Write},
 };
 
@@ -58,6 +60,9 @@ fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, &'static str, St
 
 fn line(ledger: &LedgerRecord) -> String {
     let mut parts = vec![format!("{} matched", ledger.matched_packets), format!("{} other", ledger.other_packets)];
+    if ledger.seen_before_packets > 0 {
+        parts.push(format!("{} seen before", ledger.seen_before_packets));
+    }
     parts.extend(ledger.unparsed.iter().map(|(reason, packets)| format!("{packets} {reason}")));
     let mut line = format!(
         "{} {}: {} frames seen, {} bytes = {}",
@@ -67,19 +72,26 @@ fn line(ledger: &LedgerRecord) -> String {
         ledger.seen_frame_bytes,
         parts.join(" + ")
     );
-    for (what, counts) in [("degraded", &ledger.degraded), ("counted by the native twin", &ledger.replay_fallback)] {
-        if !counts.is_empty() {
-            let counts: Vec<String> = counts.iter().map(|(reason, packets)| format!("{packets} {reason}")).collect();
-            line += &format!("; {what}: {}", counts.join(", "));
-        }
+    line += &remarks("degraded", &ledger.degraded);
+    line += &remarks("counted by the native twin", &ledger.replay_fallback);
+    if let Some(blind) = ledger.blind_ms.filter(|blind| *blind > 0) {
+        line += &format!("; BLIND for {:.1} s", blind as f64 / 1e3);
     }
     if ledger.attached == Some(false) {
-        line += "; NOT ATTACHED ANY MORE";
+        line += "; NOT ATTACHED";
     }
     if let Some(nic) = ledger.nic {
         line += &format!("; the interface itself: {} packets, {} bytes", nic.packets, nic.bytes);
     }
     line
+}
+
+fn remarks<K: Display>(what: &str, counts: &BTreeMap<K, u64>) -> String {
+    if counts.is_empty() {
+        return String::new();
+    }
+    let counts: Vec<String> = counts.iter().map(|(reason, packets)| format!("{packets} {reason}")).collect();
+    format!("; {what}: {}", counts.join(", "))
 }
 
 /// Bits per second with a decimal unit.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
+use sensor_ebpf::abi::Side;
 
 use super::{CLOCK_STEP, nic::Witness};
 use crate::{
@@ -51,7 +52,7 @@ impl Collector {
         Ok(Self {
             sensor: config.sensor_id.to_string(),
             epoch: Epoch::draw()?,
-            reported: Reading::zero(set.len(), interfaces.len()),
+            reported: Reading::zero(set.len(), interfaces.len() * Side::COUNT as usize),
             set,
             witness,
             interfaces,
@@ -79,7 +80,9 @@ impl Collector {
         let labels: Vec<LedgerLabel> = self
             .interfaces
             .iter()
-            .map(|interface| LedgerLabel {
+            .zip((0..).step_by(Side::COUNT as usize))
+            .map(|(interface, slot)| LedgerLabel {
+                slot,
                 interface: interface.name.clone(),
                 attached: Some(interface.attached),
                 nic: witness.since(&self.witness, &interface.name),

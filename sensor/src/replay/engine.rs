@@ -36,7 +36,7 @@ pub struct KernelEngine {
     kernel: Kernel,
     test_run: TestRun,
     twin: Native,
-    fallbacks: BTreeMap<&'static str, u64>,
+    fallbacks: BTreeMap<String, u64>,
 }
 
 impl Engine {
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// Frames that the twin counted for the kernel since the last call, by reason.
-    pub fn take_fallbacks(&mut self) -> BTreeMap<&'static str, u64> {
+    pub fn take_fallbacks(&mut self) -> BTreeMap<String, u64> {
         match self {
             Self::Kernel(engine) => mem::take(&mut engine.fallbacks),
             Self::Native(_) => BTreeMap::new(),
@@ -94,7 +94,7 @@ impl KernelEngine {
             return Ok(());
         }
         let reason = if len < MIN_FRAME_LEN { "frame_too_short" } else { "frame_too_long" };
-        *self.fallbacks.entry(reason).or_default() += 1;
+        *self.fallbacks.entry(reason.to_owned()).or_default() += 1;
         count_natively(&mut self.twin, frame);
         Ok(())
     }

@@ -199,7 +199,7 @@ mod tests {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for number in 0..FRAMES {
             let frame = generator.frame();
-            let outcome = native.count(&SliceWindow::whole(&frame.bytes));
+            let outcome = native.count(&SliceWindow::whole(&frame.bytes)).as_outcome().unwrap();
             match (frame.truth, outcome) {
                 (Truth::Unparsed(expected), Outcome::Unparsed(found)) => {
                     assert_eq!(expected, found.name(), "seed {SEED}, frame {number}: {:02x?}", frame.bytes);

@@ -5,7 +5,10 @@
 use std::{cell::RefCell, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use sensor_ebpf::{abi::Outcome, packet::SliceWindow};
+use sensor_ebpf::{
+    abi::{Cell, Outcome},
+    packet::SliceWindow,
+};
 
 use crate::{capture::Capture, collect::Meter as _, config::Config, native::Native, prefix::SetBuilder};
 
@@ -33,7 +36,7 @@ pub fn frame(bytes: &[u8]) -> Result<()> {
         let outcome = native.count(&SliceWindow::captured(frame, wire_len, wire_len));
         let counted = native.read()?.since(&before)?;
         let seen = counted.ledger.first().context("no ledger")?.seen();
-        ensure!(outcome != Outcome::Other, "everything is watched");
+        ensure!(outcome != Cell::outcome(Outcome::Other), "everything is watched");
         ensure!((seen.packets, seen.frame_bytes) == (1, wire_len.into()), "{seen:?} of one frame of {wire_len} bytes");
         ensure!(seen.bytes <= wire_len.into(), "{seen:?} in a frame of {wire_len} bytes");
         Ok(())

@@ -117,6 +117,8 @@ impl Ledger {
             ("matched_both_packets", truth.both.packets),
             ("other_packets", truth.other.packets),
             ("other_bytes", truth.other.bytes),
+            ("seen_before_packets", 0),
+            ("seen_before_bytes", 0),
         ];
         let expected: BTreeMap<String, u64> = expected.map(|(name, value)| (name.to_owned(), value)).into();
         assert_eq!(self.cells, expected, "the ledger, and what was sent");

@@ -213,13 +213,13 @@ pub(super) fn bad_header(rng: &mut Rng, v4: bool) -> (Vec<u8>, &'static str) {
             bytes.truncate(rng.below(fixed));
             (bytes, "truncated")
         }
-        // IPv6 has no header length: its frame says another version instead.
+        // IPv6 has no header length: its frame says a version that is neither instead.
         1 if v4 => {
             bytes[0] = 0x40 + rng.below(5) as u8;
             (bytes, "ip_header_length")
         }
         _ => {
-            bytes[0] = if v4 { 0x65 } else { rng.pick(&[0x45, 0, 0xf0]) };
+            bytes[0] = rng.pick(&[0x55, 0, 0xf0]);
             (bytes, "ip_version")
         }
     }
