@@ -2,12 +2,16 @@
 
 mod array;
 mod attach;
+mod counters;
+mod external;
 mod layout;
 mod maps;
+mod pinned;
+mod pins;
 mod sys;
 mod test_run;
 
-use std::io;
+use std::{io, path::Path};
 
 use anyhow::{Context, Result};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
@@ -20,6 +24,8 @@ pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index},
     layout::Layout,
     maps::SharedMaps,
+    pinned::{Identity, PinnedSet, Unattributed},
+    pins::{BPFFS, InstanceDir},
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
 };
 use crate::{
@@ -39,8 +45,9 @@ const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 pub struct Kernel {
     instances: Vec<Instance>,
     maps: SharedMaps,
-    /// Keeps the shared maps findable for instances to come.
-    _pins: DetachedBpffs,
+    /// Keeps the shared maps findable for instances to come, where they are pinned nowhere else.
+    #[expect(dead_code, reason = "held, never looked at")]
+    pins: Option<DetachedBpffs>,
 }
 
 /// One copy of the programs, with constants of its own.
@@ -48,13 +55,33 @@ pub struct Instance {
     ebpf: Ebpf,
 }
 
+/// What the programs are loaded for.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// Prefixes to count.
+    pub set: &'a PrefixSet,
+    /// Their table.
+    pub trie: &'a Trie,
+    /// For each interface whether it is internal: it has a ledger, and bills no prefix.
+    pub internal: &'a [bool],
+}
+
 impl Kernel {
-    /// Loads one instance for each of `interfaces` interfaces and puts the table of `set` in force.
+    /// Loads one instance for each of `interfaces` external interfaces and puts the table of `set` in force. Nothing of it outlives
+    /// this value.
     ///
     /// # Errors
     /// Missing rights, a kernel that refuses a map or program, or no memory for them.
     pub fn load(set: &PrefixSet, trie: &Trie, interfaces: u32) -> Result<Self> {
-        Self::load_instances(set, trie, interfaces, false)
+        Self::load_for(&Plan { set, trie, internal: &vec![false; interfaces as usize] })
+    }
+
+    /// The same for interfaces of any role.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn load_for(plan: &Plan<'_>) -> Result<Self> {
+        Self::load_detached(plan, false)
     }
 
     /// Loads one instance whose lengths come from the capture.
@@ -62,21 +89,33 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_for_replay(set: &PrefixSet, trie: &Trie) -> Result<Self> {
-        Self::load_instances(set, trie, 1, true)
+        Self::load_detached(&Plan { set, trie, internal: &[false] }, true)
     }
 
-    fn load_instances(set: &PrefixSet, trie: &Trie, interfaces: u32, replay: bool) -> Result<Self> {
+    fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let layout = Layout::new(trie, set.len(), cpus()?, interfaces);
-        let load = |interface| Instance::load(&pins, &layout, layout.settings(interface, false, replay));
-        let first = load(0)?;
-        let mut maps = SharedMaps::open(&first.ebpf, layout, !replay)?;
-        maps.publish(trie)?;
-        let mut instances = vec![first];
-        for interface in 1..interfaces {
-            instances.push(load(interface)?);
+        let kernel = Self::load_at(&pins.path(), plan, replay)?;
+        Ok(Self { pins: Some(pins), ..kernel })
+    }
+
+    /// Loads one instance for each interface of the plan, with the maps pinned in `directory`: those that are there, which must have
+    /// the layout of the plan, or new ones. Puts the table of the plan in force.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`], or a pinned map is of another shape.
+    pub fn load_pinned(directory: &Path, plan: &Plan<'_>) -> Result<Self> {
+        Self::load_at(directory, plan, false)
+    }
+
+    fn load_at(directory: &Path, plan: &Plan<'_>, replay: bool) -> Result<Self> {
+        let layout = plan.layout()?;
+        let mut instances = Vec::new();
+        for (interface, internal) in (0..).zip(plan.internal) {
+            instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay))?);
         }
-        Ok(Self { instances, maps, _pins: pins })
+        let mut maps = SharedMaps::open(directory, layout, !replay)?;
+        maps.publish(plan.trie)?;
+        Ok(Self { instances, maps, pins: None })
     }
 
     /// The instance of interface number `interface`, as counted when loading.
@@ -96,6 +135,16 @@ impl Kernel {
     }
 }
 
+impl Plan<'_> {
+    /// The layout of the maps it takes.
+    ///
+    /// # Errors
+    /// The CPUs cannot be counted.
+    pub fn layout(&self) -> Result<Layout> {
+        Ok(Layout::new(self.trie, self.set.len(), cpus()?, self.internal.len() as u32))
+    }
+}
+
 impl Meter for Kernel {
     fn read(&mut self) -> Result<Reading> {
         self.maps.read(|| ()).map(|(reading, ())| reading)
@@ -103,12 +152,16 @@ impl Meter for Kernel {
 }
 
 impl Instance {
-    fn load(pins: &DetachedBpffs, layout: &Layout, settings: Settings) -> Result<Self> {
-        let directory = pins.path();
+    fn load(directory: &Path, layout: &Layout, settings: Settings) -> Result<Self> {
         let log_level = program_log_level();
         let mut loader = EbpfLoader::new();
-        for (name, entries) in layout.entries() {
-            loader.map_max_entries(name, entries).map_pin_path(name, directory.join(name));
+        for shape in layout.shapes() {
+            let pin = directory.join(shape.name);
+            if pin.exists() {
+                // aya takes over whatever is pinned there.
+                pinned::open(directory, &shape)?;
+            }
+            loader.map_max_entries(shape.name, shape.entries).map_pin_path(shape.name, pin);
         }
         let ebpf = loader
             .override_global(SETTINGS, bytemuck::bytes_of(&settings), true)

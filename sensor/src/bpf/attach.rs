@@ -1,11 +1,19 @@
 //! Attaching a program instance to an interface: native or nothing, unless generic was asked for.
 
-use std::{ffi::CString, fmt, io};
+use std::{
+    ffi::CString,
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow};
-use aya::programs::{ProgramError, Xdp, XdpMode, links::FdLink, xdp::XdpLink};
+use aya::programs::{
+    ProgramError, Xdp, XdpMode,
+    links::{FdLink, PinnedLink},
+    xdp::XdpLink,
+};
 
-use super::{Instance, sys};
+use super::{Instance, pins, sys};
 
 /// What an interface is to the sensor; each has programs of its own with one verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +33,19 @@ pub enum Buffers {
     One,
 }
 
-/// A program at work on an interface; dropping it detaches.
+/// A program at work on an interface. Dropping it detaches, unless it is pinned.
 #[derive(Debug)]
 pub struct Attachment {
-    _link: FdLink,
+    link: FdLink,
+    pin: Option<PathBuf>,
+    /// Index of the interface in the network namespace it was attached in.
+    pub index: u32,
+    /// The kernel's number for the program.
+    pub program: u32,
     /// The variant that the kernel and the driver took.
     pub buffers: Buffers,
+    /// Whether the program took the place of one that was at work already.
+    pub taken_over: bool,
 }
 
 impl fmt::Display for Buffers {
@@ -53,7 +68,39 @@ impl Hook {
     }
 }
 
+impl Attachment {
+    /// Takes the program off its interface, the pin too.
+    ///
+    /// # Errors
+    /// The pin cannot be removed: the program stays.
+    pub fn detach(self) -> Result<()> {
+        self.pin.as_deref().map_or(Ok(()), pins::remove)
+    }
+
+    fn pinned(self, path: &Path) -> Result<Self> {
+        let link = self.link.pin(path).with_context(|| format!("cannot pin the link as {}", path.display()))?;
+        Ok(Self { link: FdLink::from(link), pin: Some(path.to_owned()), ..self })
+    }
+}
+
 impl Instance {
+    /// Attaches to `interface` by a link pinned at `pin`, or swaps the program of the one that is pinned there, without a packet
+    /// uncounted in between.
+    ///
+    /// # Errors
+    /// As [`Instance::attach`]; or the link cannot be pinned.
+    pub fn attach_pinned(&mut self, interface: &str, hook: Hook, mode: XdpMode, pin: &Path) -> Result<Attachment> {
+        let index = interface_index(interface)?;
+        if leads_to(pin, index) {
+            match self.take_over(index, hook, pin) {
+                Ok(attachment) => return Ok(attachment),
+                Err(error) => tracing::warn!(interface, "cannot swap the program, attaching anew: {error:#}"),
+            }
+        }
+        pins::remove(pin)?;
+        self.attach(interface, hook, mode)?.pinned(pin)
+    }
+
     /// Attaches to `interface`, with the variant for several buffers where kernel and driver have it.
     ///
     /// # Errors
@@ -73,6 +120,28 @@ impl Instance {
             "the program for frames of several buffers was refused"
         );
         self.attach_variant(index, hook, Buffers::One, mode).map_err(|error| explain(error, interface, mode))
+    }
+
+    fn take_over(&mut self, index: u32, hook: Hook, pin: &Path) -> Result<Attachment> {
+        self.take_over_by(index, hook, Buffers::Several, pin).or_else(|error| {
+            tracing::debug!("the program for frames of several buffers was refused: {error:#}");
+            self.take_over_by(index, hook, Buffers::One, pin)
+        })
+    }
+
+    fn take_over_by(&mut self, index: u32, hook: Hook, buffers: Buffers, pin: &Path) -> Result<Attachment> {
+        let program = self.program(hook, buffers)?;
+        let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;
+        let id = program.attach_to_link(link)?;
+        let link = FdLink::try_from(program.take_link(id)?)?;
+        Ok(Attachment {
+            link,
+            pin: Some(pin.to_owned()),
+            index,
+            program: program.info()?.id(),
+            buffers,
+            taken_over: true,
+        })
     }
 
     /// The program of that kind, loaded into the kernel.
@@ -96,8 +165,13 @@ impl Instance {
         // aya falls back to netlink by itself; such an attachment would outlive a crash of the agent without anybody owning it.
         let link = FdLink::try_from(link)
             .map_err(|error| anyhow!("the kernel has no BPF links for XDP (Linux 5.9): {error}"))?;
-        Ok(Attachment { _link: link, buffers })
+        Ok(Attachment { link, pin: None, index, program: program.info()?.id(), buffers, taken_over: false })
     }
+}
+
+/// Whether a link is pinned there and still leads to the interface with that index: of one that was deleted it leads nowhere.
+fn leads_to(pin: &Path, index: u32) -> bool {
+    sys::link_interface(pin).is_ok_and(|interface| interface == index)
 }
 
 /// The verifier explains itself over thousands of lines: they go to the log, the last telling one into the error.

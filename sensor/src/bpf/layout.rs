@@ -1,5 +1,6 @@
 //! How large each map is made: fixed when the programs are loaded.
 
+use aya::maps::MapType;
 use sensor_ebpf::{
     abi::{Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words, map_name},
     lookup::{root_len_v4, root_len_v6},
@@ -9,6 +10,23 @@ use crate::prefix::{RootBits, Trie};
 
 /// Counter memory beyond which CPUs share slices: a slice is a copy of all prefix counters.
 const MAX_COUNTER_BYTES: u64 = 1 << 30;
+
+/// `BPF_F_MMAPABLE` of `linux/bpf.h`.
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// Any: the counters do not depend on it.
+const SMALL_ROOT_BITS: u32 = 16;
+
+/// What the kernel says of a map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct MapShape {
+    pub(crate) name: &'static str,
+    pub(crate) map_type: MapType,
+    pub(crate) key_size: u32,
+    pub(crate) value_size: u32,
+    pub(crate) entries: u32,
+    pub(crate) flags: u32,
+}
 
 /// Sizes of the maps of one sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +56,21 @@ impl Layout {
         }
     }
 
+    /// The layout of the counters of a set made for `interfaces` interfaces whose maps have so many rows; `None` where they do not fit
+    /// together. Of the table it knows nothing.
+    pub(crate) fn of_counters(prefix_rows: u32, ledger_rows: u32, interfaces: u32) -> Option<Self> {
+        let ledger_slots = interfaces.checked_mul(Side::COUNT)?;
+        let slices = ledger_rows.checked_div(ledger_slots.checked_mul(Control::BANKS * Cell::COUNT)?)?;
+        let prefix_capacity = prefix_rows.checked_div(slices.checked_mul(Direction::COUNT)?)?;
+        let root_bits = RootBits { v4: SMALL_ROOT_BITS, v6: SMALL_ROOT_BITS };
+        let layout = Self { root_bits, nodes: 1, run_lines: 1, prefix_capacity, slices, ledger_slots };
+        let fits = prefix_capacity > 0
+            && slices.is_power_of_two()
+            && layout.shape(map_name::PREFIXES).entries == prefix_rows
+            && layout.shape(map_name::LEDGER).entries == ledger_rows;
+        fits.then_some(layout)
+    }
+
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
     pub(crate) fn settings(&self, interface: u32, internal: bool, replay: bool) -> Settings {
         Settings {
@@ -51,22 +84,28 @@ impl Layout {
         }
     }
 
-    /// Entries of each shared map.
-    pub(crate) fn entries(&self) -> [(&'static str, u32); map_name::SHARED.len()] {
-        [
-            (map_name::CONTROL, 1),
-            (map_name::ROOTS, self.root_lines() * Control::SLOTS),
-            (map_name::NODES, self.nodes * Control::SLOTS),
-            (map_name::RUNS, self.run_lines * Control::SLOTS),
-            (map_name::PREFIXES, self.prefix_rows()),
-            (map_name::LEDGER, self.ledger_slots * Control::BANKS * self.slices * Cell::COUNT),
-            (map_name::EXTERNAL, MAX_EXTERNAL),
-        ]
+    /// What each shared map must be.
+    pub(crate) fn shapes(&self) -> [MapShape; map_name::SHARED.len()] {
+        map_name::SHARED.map(|name| self.shape(name))
+    }
+
+    /// What the shared map of that name must be.
+    pub(crate) fn shape(&self, name: &'static str) -> MapShape {
+        let entries = match name {
+            map_name::ROOTS => self.root_lines() * Control::SLOTS,
+            map_name::NODES => self.nodes * Control::SLOTS,
+            map_name::RUNS => self.run_lines * Control::SLOTS,
+            map_name::PREFIXES => self.prefix_rows(),
+            map_name::LEDGER => self.ledger_slots * Control::BANKS * self.slices * Cell::COUNT,
+            map_name::EXTERNAL => MAX_EXTERNAL,
+            _ => 1,
+        };
+        MapShape::of(name, entries)
     }
 
     /// Memory of all maps, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.entries().into_iter().map(|(name, entries)| u64::from(entries) * value_size(name)).sum()
+        self.shapes().into_iter().map(|shape| u64::from(shape.entries) * u64::from(shape.value_size)).sum()
     }
 
     /// How the roots are indexed.
@@ -119,13 +158,47 @@ fn slices(cpus: u32, prefix_capacity: u32) -> u32 {
     slices
 }
 
-fn value_size(map: &str) -> u64 {
-    let size = match map {
-        map_name::CONTROL => size_of::<ControlBlock>(),
-        map_name::NODES => size_of::<Node>(),
-        map_name::ROOTS | map_name::RUNS => size_of::<Words>(),
-        map_name::EXTERNAL => size_of::<u32>(),
-        _ => size_of::<Counter>(),
-    };
-    size as u64
+impl MapShape {
+    /// The shape of the shared map of that name, with so many entries.
+    pub(crate) fn of(name: &'static str, entries: u32) -> Self {
+        let (map_type, flags) = match name {
+            map_name::EXTERNAL => (MapType::Hash, 0),
+            _ => (MapType::Array, BPF_F_MMAPABLE),
+        };
+        let value_size = match name {
+            map_name::CONTROL => size_of::<ControlBlock>(),
+            map_name::NODES => size_of::<Node>(),
+            map_name::ROOTS | map_name::RUNS => size_of::<Words>(),
+            map_name::EXTERNAL => size_of::<u32>(),
+            _ => size_of::<Counter>(),
+        };
+        Self { name, map_type, key_size: size_of::<u32>() as u32, value_size: value_size as u32, entries, flags }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prefix::SetBuilder;
+
+    #[test]
+    fn counters_tell_their_layout() {
+        let set = SetBuilder::default().build().unwrap();
+        let trie = set.trie().unwrap();
+        for (prefixes, cpus, interfaces) in [(0, 1, 1), (7, 2, 3), (1000, 5, 1), (40_000_000, 64, 2)] {
+            let layout = Layout::new(&trie, prefixes, cpus, interfaces);
+            let rows = |name| layout.shape(name).entries;
+            let (prefix_rows, ledger_rows) = (rows(map_name::PREFIXES), rows(map_name::LEDGER));
+            let told = Layout::of_counters(prefix_rows, ledger_rows, interfaces).unwrap();
+            let expected = (layout.prefix_capacity(), layout.slices(), layout.ledger_slots());
+            assert_eq!((told.prefix_capacity(), told.slices(), told.ledger_slots()), expected);
+            assert_eq!(Layout::of_counters(prefix_rows + 1, ledger_rows, interfaces), None);
+            assert_eq!(Layout::of_counters(prefix_rows, ledger_rows + 1, interfaces), None);
+        }
+        for (prefix_rows, ledger_rows, interfaces) in
+            [(0, 0, 0), (2, 0, 1), (0, 128, 1), (u32::MAX, u32::MAX, u32::MAX)]
+        {
+            assert_eq!(Layout::of_counters(prefix_rows, ledger_rows, interfaces), None);
+        }
+    }
 }

@@ -1,17 +1,16 @@
 //! The maps that all program instances of one sensor share, mapped into this process.
 
-use anyhow::{Context, Result, bail};
-use aya::{Ebpf, maps::Map};
-use bytemuck::Pod;
-use sensor_ebpf::abi::{
-    ABI_VERSION, Cell, Control, ControlBlock, Counter, Direction, Entry, Line, Node, PrefixId, Words, ledger_row,
-    map_name, prefix_row,
-};
-use std::os::fd::AsFd;
+use std::{collections::BTreeSet, path::Path};
 
-use super::{array::MappedArray, layout::Layout, sys::GracePeriod};
+use anyhow::{Context, Result, bail};
+use sensor_ebpf::abi::{ABI_VERSION, Control, ControlBlock, Entry, Line, Node, Words, map_name};
+
+use super::{
+    array::MappedArray, counters::Counters, external::External, layout::Layout, pinned::open_array, sys::GracePeriod,
+};
 use crate::{
     collect::{LedgerRow, Reading},
+    epoch::Epoch,
     prefix::Trie,
 };
 
@@ -24,8 +23,8 @@ pub struct SharedMaps {
     roots: MappedArray<Words>,
     nodes: MappedArray<Node>,
     runs: MappedArray<Words>,
-    prefixes: MappedArray<Counter>,
-    ledger: MappedArray<Counter>,
+    counters: Counters,
+    external: External,
     /// What each bank held when it was last at rest: per ledger slot, by bank.
     banks: Vec<[LedgerRow; Control::BANKS as usize]>,
     grace: GracePeriod,
@@ -34,29 +33,52 @@ pub struct SharedMaps {
 }
 
 impl SharedMaps {
-    /// Maps the shared maps of a loaded object and marks them with the version of the layout.
+    /// Maps the shared maps pinned in `directory`, after comparing each with `layout`.
     ///
     /// # Errors
-    /// A map of the object is missing or cannot be mapped.
-    pub(crate) fn open(ebpf: &Ebpf, layout: Layout, live: bool) -> Result<Self> {
-        let maps = Self {
+    /// A map is missing, of another shape, or cannot be mapped.
+    pub(crate) fn open(directory: &Path, layout: Layout, live: bool) -> Result<Self> {
+        let control = open_array::<ControlBlock>(directory, &layout, map_name::CONTROL)?;
+        let mut maps = Self {
             layout,
-            control_word: Control::default(),
-            control: open(ebpf, &layout, map_name::CONTROL)?,
-            roots: open(ebpf, &layout, map_name::ROOTS)?,
-            nodes: open(ebpf, &layout, map_name::NODES)?,
-            runs: open(ebpf, &layout, map_name::RUNS)?,
-            prefixes: open(ebpf, &layout, map_name::PREFIXES)?,
-            ledger: open(ebpf, &layout, map_name::LEDGER)?,
+            control_word: Control::from_word(control.load(0).unwrap_or_default().word),
+            control,
+            roots: open_array(directory, &layout, map_name::ROOTS)?,
+            nodes: open_array(directory, &layout, map_name::NODES)?,
+            runs: open_array(directory, &layout, map_name::RUNS)?,
+            counters: Counters::open(directory, layout)?,
+            external: External::open(directory, &layout)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
             grace: GracePeriod::new().context("cannot create the map that grace periods are waited on with")?,
             live,
         };
-        let block = ControlBlock { abi_version: ABI_VERSION, ..ControlBlock::default() };
-        if !maps.control.store(0, &[block]) {
+        // Programs may have been left at work: what the bank at rest holds is only known once nobody counts in it any more.
+        if live {
+            maps.wait()?;
+        }
+        maps.rest(maps.control_word.other_bank().bank());
+        Ok(maps)
+    }
+
+    /// Says which life of the counters this is and by which manifest its ids are read. Only maps that say so are ever taken over.
+    ///
+    /// # Errors
+    /// The control map is empty.
+    pub fn identify(&mut self, epoch: Epoch, manifest: [u8; 32]) -> Result<()> {
+        let word = self.control_word.word();
+        let block = ControlBlock { word, abi_version: ABI_VERSION, reserved: 0, epoch: epoch.to_bytes(), manifest };
+        if !self.control.store(0, &[block]) {
             bail!("map {} has no entry", map_name::CONTROL);
         }
-        Ok(maps)
+        Ok(())
+    }
+
+    /// Which interfaces bill what they receive, by index, those stacked on them included.
+    ///
+    /// # Errors
+    /// More than there is room for, or the kernel refuses an update.
+    pub fn set_external(&mut self, indices: &BTreeSet<u32>) -> Result<()> {
+        self.external.set(indices)
     }
 
     /// Writes `trie` into the half of the table that is not in force, puts it in force with one store and waits until no program
@@ -118,11 +140,16 @@ impl SharedMaps {
         if self.live {
             self.wait()?;
         }
-        for slot in 0..self.layout.ledger_slots() {
-            self.banks[slot as usize][resting as usize] = self.bank(slot, resting);
-        }
+        self.rest(resting);
         let ledger = self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect();
-        Ok((Reading { prefixes: self.prefix_rows(), ledger }, witnessed))
+        Ok((Reading { prefixes: self.counters.prefix_rows(), ledger }, witnessed))
+    }
+
+    /// Notes what a bank that nobody counts in holds.
+    fn rest(&mut self, bank: u32) {
+        for slot in 0..self.layout.ledger_slots() {
+            self.banks[slot as usize][bank as usize] = self.counters.bank(slot, bank);
+        }
     }
 
     fn put_in_force(&mut self, next: Control) -> Result<()> {
@@ -136,52 +163,6 @@ impl SharedMaps {
     fn wait(&self) -> Result<()> {
         self.grace.wait().context("cannot wait for an RCU grace period")
     }
-
-    fn bank(&self, slot: u32, bank: u32) -> LedgerRow {
-        let mut row = LedgerRow::default();
-        let slices = self.layout.slices();
-        for slice in 0..slices {
-            for cell in Cell::all() {
-                let index = ledger_row(slot, bank, slice, slices, cell);
-                row.add(cell, self.ledger.load(index as usize).unwrap_or_default());
-            }
-        }
-        row
-    }
-
-    /// Totals over all slices, at `id * 2 + direction`.
-    fn prefix_rows(&self) -> Vec<Counter> {
-        let capacity = self.layout.prefix_capacity();
-        let mut rows = vec![Counter::default(); (capacity * Direction::COUNT) as usize];
-        for slice in 0..self.layout.slices() {
-            for id in (1..capacity).filter_map(PrefixId::new) {
-                for direction in Direction::ALL {
-                    let counted =
-                        self.prefixes.load(prefix_row(slice, capacity, id, direction) as usize).unwrap_or_default();
-                    let total = &mut rows[prefix_row(0, capacity, id, direction) as usize];
-                    *total = total.sum(&counted);
-                }
-            }
-        }
-        rows
-    }
-}
-
-fn open<T: Pod>(ebpf: &Ebpf, layout: &Layout, name: &str) -> Result<MappedArray<T>> {
-    let Some(Map::Array(map)) = ebpf.map(name) else {
-        bail!("the eBPF object has no array {name}: rebuild it with `cargo xtask build-ebpf`")
-    };
-    let info = map.info().with_context(|| format!("cannot ask the kernel about map {name}"))?;
-    let entries = layout.entries().into_iter().find(|(known, _)| *known == name).map_or(0, |(_, entries)| entries);
-    if info.max_entries() != entries || info.value_size() as usize != size_of::<T>() {
-        bail!(
-            "map {name} has {} entries of {} bytes where {entries} of {} are needed",
-            info.max_entries(),
-            info.value_size(),
-            size_of::<T>()
-        );
-    }
-    MappedArray::new(map.fd().as_fd(), entries as usize).with_context(|| format!("cannot map {name} into memory"))
 }
 
 fn lines(entries: &[Entry], moved: impl Fn(&Entry) -> Entry) -> Vec<Words> {

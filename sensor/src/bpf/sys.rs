@@ -1,17 +1,23 @@
 //! The unsafe door to the kernel: the few system calls that neither `std` nor aya offers.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     io,
-    mem::size_of,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    path::PathBuf,
+    mem::{MaybeUninit, size_of},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
     ptr,
 };
 
 /// `BPF_MAP_CREATE` and `BPF_MAP_UPDATE_ELEM` of bpf(2).
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+/// `BPF_OBJ_GET` and `BPF_OBJ_GET_INFO_BY_FD`.
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
@@ -72,6 +78,49 @@ struct MapUpdate {
     flags: u64,
 }
 
+/// `union bpf_attr` for `BPF_OBJ_GET`.
+#[repr(C)]
+struct ObjGet {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct ObjInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The head of `struct bpf_link_info`, of a link to an XDP or TCX hook.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    padding: u32,
+    ifindex: u32,
+    attach_type: u32,
+}
+
+/// Index of the interface that the link pinned at `path` leads to, in the interface's own network namespace; 0 once it was deleted.
+pub(crate) fn link_interface(path: &Path) -> io::Result<u32> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let get = ObjGet { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
+    let link = owned(bpf(BPF_OBJ_GET, &get)?)?;
+    let mut info = LinkInfo::default();
+    let query = ObjInfo {
+        bpf_fd: link.as_raw_fd() as u32,
+        info_len: size_of::<LinkInfo>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &query)?;
+    Ok(info.ifindex)
+}
+
 impl GracePeriod {
     /// Makes the two small maps it takes.
     pub(crate) fn new() -> io::Result<Self> {
@@ -113,6 +162,16 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     let fd = check(result)?;
     // SAFETY: the kernel just made this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Whether the BPF file system is mounted at `path`.
+pub(crate) fn is_bpffs(path: &Path) -> io::Result<bool> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut filesystem = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: a valid C string, and room for the answer.
+    check(unsafe { libc::statfs(path.as_ptr(), filesystem.as_mut_ptr()) }.into())?;
+    // SAFETY: the call succeeded, so the answer was written.
+    Ok(unsafe { filesystem.assume_init() }.f_type == libc::BPF_FS_MAGIC)
 }
 
 /// Index of an interface of the network namespace this thread is in.

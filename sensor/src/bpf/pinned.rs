@@ -1,0 +1,183 @@
+//! Maps found by their pins: compared with what they must be before anything is made of them.
+//!
+//! aya 0.14 takes over a pinned map of any size under a name it knows; reading it through a type of another size then overruns the
+//! heap. So every pin is looked at here first.
+
+use std::{
+    fmt,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use aya::maps::{MapData, MapType};
+use bytemuck::Pod;
+use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, Direction, map_name};
+
+use super::{
+    array::MappedArray,
+    counters::Counters,
+    layout::{Layout, MapShape},
+};
+use crate::{collect::Reading, epoch::Epoch};
+
+/// A set of maps that another agent, or another life of this one, left pinned.
+#[derive(Debug)]
+pub struct PinnedSet {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// What a pinned set says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Of this version of the layout.
+    Known {
+        /// Which life of the counters.
+        epoch: Epoch,
+        /// SHA-256 of the manifest that says what its ids mean.
+        manifest: [u8; 32],
+    },
+    /// Never put in use: the agent that made it did not get so far.
+    Unfinished,
+    /// Of another version of the layout, or with maps that are not what they should be.
+    Foreign {
+        /// Which life of the counters, where that can be told.
+        epoch: Option<Epoch>,
+    },
+}
+
+/// Totals of counters whose ids mean nothing any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unattributed {
+    /// Over all prefixes, by [`Direction`].
+    pub totals: [Counter; Direction::COUNT as usize],
+}
+
+impl PinnedSet {
+    /// Looks at the maps pinned in `path`.
+    pub fn look(path: PathBuf) -> Self {
+        let identity = match control_block(&path) {
+            Ok(Some(block)) => identity(&block),
+            Ok(None) => Identity::Foreign { epoch: None },
+            // Without control block programs have no table: such a set never counted.
+            Err(error) => {
+                tracing::debug!("{}: {error:#}", path.display());
+                Identity::Unfinished
+            }
+        };
+        Self { path, identity }
+    }
+
+    /// The folder of its pins.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of itself.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether every map has the type, key, value, entries and flags of `layout`.
+    ///
+    /// # Errors
+    /// The first map that differs, and in what.
+    pub fn check(&self, layout: &Layout) -> Result<()> {
+        layout.shapes().into_iter().try_for_each(|shape| open(&self.path, &shape).map(drop))
+    }
+
+    /// Everything counted in it, by id; no program may be counting in it any more. `interfaces` is the number its ledgers were made for.
+    ///
+    /// # Errors
+    /// Its maps do not fit together.
+    pub fn read(&self, interfaces: u32) -> Result<Reading> {
+        let entries = |name| pinned_map(&self.path, name).map(|(_, shape)| shape.entries);
+        let (prefixes, ledger) = (entries(map_name::PREFIXES)?, entries(map_name::LEDGER)?);
+        let layout = Layout::of_counters(prefixes, ledger, interfaces)
+            .ok_or_else(|| anyhow!("{prefixes} prefix rows and {ledger} ledger rows belong to other interfaces"))?;
+        Ok(Counters::open(&self.path, layout)?.read_at_rest())
+    }
+
+    /// What all its prefixes counted together: the layout of a row and its place by direction are the same in all versions so far.
+    ///
+    /// # Errors
+    /// There are no such rows.
+    pub fn unattributed(&self) -> Result<Unattributed> {
+        let (map, shape) = pinned_map(&self.path, map_name::PREFIXES)?;
+        differs(&shape, &MapShape::of(map_name::PREFIXES, shape.entries))?;
+        let rows = MappedArray::<Counter>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
+        let mut unattributed = Unattributed::default();
+        for row in 0..shape.entries as usize {
+            let total = &mut unattributed.totals[row % Direction::COUNT as usize];
+            *total = total.sum(&rows.load(row).unwrap_or_default());
+        }
+        Ok(unattributed)
+    }
+}
+
+/// The control block of a set; `None` where it is of another shape.
+fn control_block(directory: &Path) -> Result<Option<ControlBlock>> {
+    let (map, found) = pinned_map(directory, map_name::CONTROL)?;
+    if found != MapShape::of(map_name::CONTROL, 1) {
+        return Ok(None);
+    }
+    let control = MappedArray::new(map.fd().as_fd(), 1).context("cannot map the control block into memory")?;
+    Ok(control.load(0))
+}
+
+fn identity(block: &ControlBlock) -> Identity {
+    let epoch = Epoch::from_bytes(block.epoch);
+    match epoch {
+        // Before the epoch is written no program is attached.
+        None => Identity::Unfinished,
+        Some(_) if block.abi_version != ABI_VERSION => Identity::Foreign { epoch },
+        Some(epoch) => Identity::Known { epoch, manifest: block.manifest },
+    }
+}
+
+/// Maps the array pinned as `name` in `directory`, which must be of this layout.
+pub(crate) fn open_array<T: Pod>(directory: &Path, layout: &Layout, name: &'static str) -> Result<MappedArray<T>> {
+    let shape = layout.shape(name);
+    if size_of::<T>() != shape.value_size as usize {
+        bail!("map {name} has values of {} bytes, not of {}", shape.value_size, size_of::<T>());
+    }
+    let map = open(directory, &shape)?;
+    MappedArray::new(map.fd().as_fd(), shape.entries as usize).with_context(|| format!("cannot map {name} into memory"))
+}
+
+/// The map pinned under the name of a shape, of exactly that shape.
+pub(crate) fn open(directory: &Path, expected: &MapShape) -> Result<MapData> {
+    let (map, found) = pinned_map(directory, expected.name)?;
+    differs(&found, expected)?;
+    Ok(map)
+}
+
+fn pinned_map(directory: &Path, name: &'static str) -> Result<(MapData, MapShape)> {
+    let path = directory.join(name);
+    let map = MapData::from_pin(&path).with_context(|| format!("cannot open the pinned map {}", path.display()))?;
+    let info = map.info().with_context(|| format!("cannot ask the kernel about map {name}"))?;
+    let shape = MapShape {
+        name,
+        map_type: info.map_type().unwrap_or(MapType::Unspecified),
+        key_size: info.key_size(),
+        value_size: info.value_size(),
+        entries: info.max_entries(),
+        flags: info.map_flags(),
+    };
+    Ok((map, shape))
+}
+
+fn differs(found: &MapShape, expected: &MapShape) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    bail!("map {} is {found} where {expected} is needed", found.name)
+}
+
+impl fmt::Display for MapShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name: _, map_type, key_size, value_size, entries, flags } = self;
+        write!(f, "{map_type:?} of {entries} x {value_size} bytes (key {key_size} bytes, flags {flags:#x})")
+    }
+}
