@@ -146,6 +146,8 @@ pub struct Args {
     pub mode: Mode,
     /// How the program is attached to them.
     pub xdp: XdpMode,
+    /// Count only what they receive. A mirror port sends nothing to count anyway.
+    pub no_egress: bool,
     /// Prefixes of one network called [`WATCH_NETWORK`], in UTC.
     pub watch: Vec<Cidr>,
     /// Accounting tables; relative names stay relative to the current folder.

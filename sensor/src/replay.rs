@@ -16,8 +16,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use sensor_ebpf::abi::Side;
 
-pub use self::engine::{Engine, EngineKind};
-use self::{frame::Framer, source::Source};
+use self::source::Source;
+pub use self::{
+    engine::{Engine, EngineKind},
+    frame::{Framer, LinkFrame},
+};
 use crate::{
     capture::{Capture, LinkType},
     collect::{Meter, Reading},

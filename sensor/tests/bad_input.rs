@@ -185,6 +185,7 @@ fn usage_errors_exit_with_2_and_say_what_is_expected() {
         (vec!["replay", "--sensor-id", "a b", capture], vec!["--sensor-id <NAME>", "is not a sensor id"]),
         (vec!["replay"], vec!["<FILE>..."]),
         (vec!["run", "--config", "a.toml", "-i", "eth0"], vec!["--config", "cannot be used with"]),
+        (vec!["run", "--config", "a.toml", "--no-egress"], vec!["--config", "cannot be used with"]),
         (vec!["check"], vec!["--config <FILE>"]),
         (vec!["repaly", capture], vec!["replay"]),
     ] {

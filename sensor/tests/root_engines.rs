@@ -4,6 +4,8 @@
 
 #[path = "support/net.rs"]
 mod net;
+#[path = "root_engines/pair.rs"]
+mod pair;
 #[path = "support/plain.rs"]
 mod plain;
 #[path = "support/random.rs"]
@@ -17,26 +19,29 @@ mod tables;
 #[path = "support/wild.rs"]
 mod wild;
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 use sensor::{
     bpf::{Buffers, Hook, Kernel, TestRun},
     capture::{LinkType, Timestamp, write::PcapWriter},
-    collect::{Meter, Reading},
-    native::Native,
+    collect::Meter,
     output::Format,
     prefix::RootBits,
     replay::{EngineKind, Options, replay},
 };
 use sensor_ebpf::{
-    abi::{Cell, Counter, Direction, PrefixId},
-    packet::{MAX_OFFSET, SliceWindow},
+    abi::{Counter, Direction, PrefixId},
+    packet::MAX_OFFSET,
 };
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use self::{
     net::{Net, sorted},
+    pair::{Captured, ONE_BUFFER, Pair, setting},
     plain::plain,
     random::Random,
     root::is_root,
@@ -44,82 +49,13 @@ use self::{
 };
 
 const SEED: u64 = 20_261;
-/// Random frames for each program.
-const FRAMES: usize = 20_000;
-/// Frames between two comparisons.
-const CHUNK: usize = 2_000;
-/// A frame of this many bytes is one buffer in a test run: a page less headroom and `skb_shared_info`.
-const ONE_BUFFER: usize = 3_400;
+/// Random frames for each program, unless the environment says otherwise.
+const FRAMES: u64 = 20_000;
+/// Frames between two comparisons: a comparison takes a grace period, some milliseconds.
+const CHUNK: usize = 10_000;
 /// Verdicts of XDP (`enum xdp_action`).
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
-
-/// A frame as a capture has it.
-#[derive(Clone, Debug)]
-struct Captured {
-    bytes: Vec<u8>,
-    wire_len: u32,
-    frame_len: u32,
-}
-
-/// Both engines on the same prefixes.
-struct Pair {
-    kernel: Kernel,
-    test_run: TestRun,
-    native: Native,
-    replay: bool,
-}
-
-impl Pair {
-    fn new(nets: &[Net], hook: Hook, buffers: Buffers, replay: bool) -> Self {
-        let set = tables::set(nets);
-        let trie = set.trie().unwrap();
-        let mut kernel =
-            if replay { Kernel::load_for_replay(&set, &trie) } else { Kernel::load(&set, &trie, 1) }.unwrap();
-        let test_run = TestRun::prepare(kernel.instance(0).unwrap(), hook, buffers).unwrap();
-        Self { kernel, test_run, native: Native::new(trie, set.len()), replay }
-    }
-
-    /// Gives a frame to both and returns the kernel's verdict.
-    fn count(&mut self, frame: &Captured) -> u32 {
-        let Captured { bytes, wire_len, frame_len } = frame;
-        let instance = self.kernel.instance(0).unwrap();
-        if self.replay {
-            self.native.count(&SliceWindow::captured(bytes, *wire_len, *frame_len));
-            self.test_run.run_captured(instance, bytes, *wire_len, *frame_len).unwrap()
-        } else {
-            self.native.count(&SliceWindow::whole(bytes));
-            self.test_run.run(instance, bytes).unwrap()
-        }
-    }
-
-    fn agree(&mut self) -> bool {
-        self.kernel.read().unwrap() == self.native.read().unwrap()
-    }
-
-    /// Which of `frames` the engines count differently: one that did not agree is given to both again.
-    fn culprit(&mut self, frames: &[Captured]) -> String {
-        for frame in frames {
-            let before = (self.kernel.read().unwrap(), self.native.read().unwrap());
-            self.count(frame);
-            let kernel = self.kernel.read().unwrap().since(&before.0).unwrap();
-            let native = self.native.read().unwrap().since(&before.1).unwrap();
-            if kernel != native {
-                let hex: String = frame.bytes.iter().take(200).map(|byte| format!("{byte:02x}")).collect();
-                let (len, wire) = (frame.bytes.len(), frame.wire_len);
-                return format!("{len} bytes of {wire}: {hex}\nkernel {}\nnative {}", cells(&kernel), cells(&native));
-            }
-        }
-        "none of them by itself".to_owned()
-    }
-}
-
-/// What a frame added to the ledger.
-fn cells(reading: &Reading) -> String {
-    let cells = Cell::all().map(|cell| (cell.index(), reading.ledger[0].cell(cell)));
-    let used = cells.filter(|(_, counter)| !counter.is_zero());
-    used.map(|(index, counter)| format!("cell {index}: {} bytes", counter.bytes)).collect::<Vec<_>>().join(", ")
-}
 
 /// Some hundreds of both families, nested and apart.
 fn prefixes() -> Vec<Net> {
@@ -130,46 +66,39 @@ fn prefixes() -> Vec<Net> {
     sorted([some("clusters", 3), some("like a routing table", 7)].concat())
 }
 
-fn frames(nets: &[Net]) -> Vec<Captured> {
-    let mut random = Random::new(SEED);
-    (0..FRAMES)
-        .map(|_| {
-            let bytes = wild::frame(&mut random, nets);
-            let captured = bytes.len() as u32;
-            let wire_len =
-                captured + [0, 0, random.below(3000) as u32, random.below(1 << 31) as u32][random.below(4) as usize];
-            // A link header that the replay put before the frame does not count.
-            let frame_len = wire_len - random.below(14) as u32;
-            Captured { bytes, wire_len, frame_len }
-        })
-        .collect()
-}
-
+/// Random frames through all programs of a hook, compared after each chunk. A chunk has a seed of its own, so that the one that
+/// failed can be run alone: `SENSOR_SEED` is the first, and `SENSOR_FRAMES` how many frames each program is given.
 fn all_count_alike(hook: Hook, verdict: u32) {
     let nets = prefixes();
-    let frames = frames(&nets);
-    let mut given = 0;
-    for (buffers, replay) in
-        [(Buffers::Several, false), (Buffers::Several, true), (Buffers::One, false), (Buffers::One, true)]
-    {
-        let mut pair = Pair::new(&nets, hook, buffers, replay);
-        let fits = |frame: &&Captured| buffers == Buffers::Several || frame.bytes.len() <= ONE_BUFFER;
-        let frames: Vec<Captured> = frames.iter().filter(fits).cloned().collect();
-        for chunk in frames.chunks(CHUNK) {
-            for frame in chunk {
-                assert_eq!(pair.count(frame), verdict, "seed {SEED}, {hook:?}, {buffers:?}, replay {replay}");
+    let (first_seed, frames) = (setting("SENSOR_SEED", SEED), setting("SENSOR_FRAMES", FRAMES));
+    let variants = [(Buffers::Several, false), (Buffers::Several, true), (Buffers::One, false), (Buffers::One, true)];
+    let mut pairs = variants.map(|(buffers, replay)| (Pair::new(&nets, hook, buffers, replay), 0));
+    let started = Instant::now();
+    for (number, start) in (0..frames).step_by(CHUNK).enumerate() {
+        let seed = first_seed + number as u64;
+        let chunk = Captured::random(seed, CHUNK.min((frames - start) as usize), &nets);
+        for ((pair, given), (buffers, replay)) in pairs.iter_mut().zip(variants) {
+            let what = || format!("SENSOR_SEED={seed}, chunk {number}, {hook:?}, {buffers:?}, replay {replay}");
+            for frame in &chunk {
+                if pair.takes(frame) {
+                    assert_eq!(pair.count(frame), verdict, "verdict on {frame:?}: {}", what());
+                    *given += 1;
+                }
             }
             if !pair.agree() {
-                panic!("seed {SEED}, {hook:?}, {buffers:?}, replay {replay}: {}", pair.culprit(chunk));
+                panic!("{}: {}", what(), pair.culprit(&chunk));
             }
         }
-        let seen = pair.kernel.read().unwrap().ledger[0];
-        assert_eq!(seen.seen().packets, frames.len() as u64);
-        // Random frames that all end in one cell would prove little.
-        assert!(seen.matched().packets > 5_000 && seen.unparsed().packets > 2_000, "{seen:?}");
-        given += frames.len();
     }
-    println!("{given} frames");
+    for (pair, given) in &mut pairs {
+        let seen = pair.kernel.read().unwrap().ledger[0];
+        assert_eq!(seen.seen().packets, *given);
+        // Random frames that all end in one cell would prove little.
+        assert!(seen.matched().packets > frames / 4 && seen.unparsed().packets > frames / 10, "{seen:?}");
+    }
+    let given: u64 = pairs.iter().map(|(_, given)| given).sum();
+    let rate = given as f64 / started.elapsed().as_secs_f64();
+    println!("{hook:?}: {given} frames from seed {first_seed} on, {rate:.0} a second by either engine");
 }
 
 #[test]

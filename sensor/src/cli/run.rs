@@ -28,6 +28,9 @@ pub(super) struct RunArgs {
     /// Attach in the network stack where the driver has no native XDP: slower
     #[arg(long, conflicts_with = "config")]
     generic: bool,
+    /// Count only what the interfaces receive, not what they send
+    #[arg(long, conflicts_with = "config")]
+    no_egress: bool,
     /// Export period [default: 10s]
     #[arg(long, value_name = "DURATION", conflicts_with = "config")]
     interval: Option<Interval>,
@@ -63,6 +66,7 @@ impl RunArgs {
             interfaces: self.interface,
             mode: if self.mirror { config::Mode::Mirror } else { config::Mode::Inline },
             xdp: if self.generic { config::XdpMode::Generic } else { config::XdpMode::Native },
+            no_egress: self.no_egress,
             watch: self.selection.watch,
             tables: self.selection.prefixes,
         }

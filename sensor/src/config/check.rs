@@ -13,7 +13,7 @@ use std::{
 use jiff::tz::{self, TimeZone};
 
 use super::{
-    Args, Config, ConfigError, DEFAULT_STATE_DIR, Interface, InterfaceName, Mode, Name, Network, WATCH_NETWORK,
+    Args, Config, ConfigError, DEFAULT_STATE_DIR, Interface, InterfaceName, Mode, Name, Network, Role, WATCH_NETWORK,
     XdpMode,
     error::Problems,
     host_name,
@@ -48,7 +48,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, problems: &mut Problems<'_>) -
 /// Checks a command line.
 pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     let mut problems = Problems::of_command_line();
-    let Args { sensor_id, interval, state_dir, interfaces, mode, xdp, mut watch, tables } = args;
+    let Args { sensor_id, interval, state_dir, interfaces, mode, xdp, no_egress, mut watch, tables } = args;
     let sensor_id = sensor_id.map_or_else(host_name, Ok);
     if let Err(reason) = &sensor_id {
         problems.add(&START, format!("the host name cannot name this sensor ({reason}); use a configuration file"));
@@ -73,11 +73,15 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     watch.dedup();
     let watched = (!watch.is_empty()).then(|| WATCH_NETWORK.parse::<Name>().ok()).flatten();
     let networks = watched.map(|name| Network { name, timezone: TimeZone::UTC, prefixes: watch });
+    let interface = |name| {
+        let interface = Interface::new(name, mode, xdp);
+        Interface { egress: interface.egress && !no_egress, ..interface }
+    };
     let config = sensor_id.ok().map(|sensor_id| Config {
         sensor_id,
         interval: interval.unwrap_or_default(),
         state_dir,
-        interfaces: interfaces.into_iter().map(|name| Interface::new(name, mode, xdp)).collect(),
+        interfaces: interfaces.into_iter().map(interface).collect(),
         networks: networks.into_iter().collect(),
         tables,
     });
@@ -125,10 +129,31 @@ impl Check<'_, '_> {
                 let mode = self.choice("mode", raw.mode.as_ref(), [("inline", Mode::Inline), ("mirror", Mode::Mirror)]);
                 let choices = [("native", XdpMode::Native), ("generic", XdpMode::Generic)];
                 let xdp = self.choice("xdp", raw.xdp.as_ref(), choices);
+                let choices = [(Role::External.name(), Role::External), (Role::Internal.name(), Role::Internal)];
+                let role = self.choice("role", raw.role.as_ref(), choices);
+                if mode == Mode::Mirror {
+                    self.mirror(raw, role);
+                }
                 let name = self.unique::<InterfaceName>(raw.name.as_ref()?, &mut names)?;
-                Some(Interface::new(name, mode, xdp))
+                let interface = Interface::new(name, mode, xdp);
+                let egress = raw.egress.as_ref().map_or(interface.egress, |egress| *egress.get_ref());
+                Some(Interface { role, egress, ..interface })
             })
             .collect()
+    }
+
+    /// What a mirror port cannot have: it stands beside the path of the packets, and only receives.
+    fn mirror(&mut self, raw: &RawInterface, role: Role) {
+        if let Some(egress) = raw.egress.as_ref().filter(|egress| *egress.get_ref()) {
+            let why = "a mirror port only receives, copies of both directions";
+            let message = format!("egress = true does not go with mode = \"mirror\": {why}; remove egress");
+            self.problems.add(&egress.span(), message);
+        }
+        if let Some(text) = raw.role.as_ref().filter(|_| role == Role::Internal) {
+            let why = "a mirror port is no way into the own network, and what it shows is billed";
+            let message = format!("role = \"internal\" does not go with mode = \"mirror\": {why}; remove role");
+            self.problems.add(&text.span(), message);
+        }
     }
 
     fn networks(&mut self, raw: &[RawNetwork]) -> Vec<Network> {

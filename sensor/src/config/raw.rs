@@ -14,15 +14,13 @@ use super::{error::Problems, nearest::nearest};
 use crate::cidr::quote;
 
 /// Keys that the design has and later versions bring: section and key.
-const LATER: [(&str, &str); 8] = [
+const LATER: [(&str, &str); 6] = [
     (ROOT, "upstream"),
     (ROOT, "counterpart"),
     (ROOT, "list"),
     (ROOT, "report"),
     (ROOT, "metrics"),
     (ROOT, "exporter"),
-    (INTERFACE, "egress"),
-    (INTERFACE, "role"),
 ];
 /// Names of the sections in messages.
 const ROOT: &str = "the file";
@@ -58,6 +56,8 @@ pub(super) struct RawInterface {
     pub(super) name: Option<Text>,
     pub(super) mode: Option<Text>,
     pub(super) xdp: Option<Text>,
+    pub(super) role: Option<Text>,
+    pub(super) egress: Option<Spanned<bool>>,
 }
 
 /// One `[[network]]`.
@@ -90,7 +90,8 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
     for (table, span) in root.tables("interface") {
         let mut section = Section::new(INTERFACE, table, span, root.problems);
         let (name, mode, xdp) = (section.required("name"), section.text("mode"), section.text("xdp"));
-        config.interfaces.push(RawInterface { name, mode, xdp });
+        let (role, egress) = (section.text("role"), section.switch("egress"));
+        config.interfaces.push(RawInterface { name, mode, xdp, role, egress });
         section.finish();
     }
     for (table, span) in root.tables("network") {
@@ -161,6 +162,18 @@ impl<'a, 'i, 'p, 't> Section<'a, 'i, 'p, 't> {
             self.problems.add(&self.span, format!("the {} has no {key}; add {key} = \"...\"", self.name));
         }
         text
+    }
+
+    /// A truth value.
+    fn switch(&mut self, key: &'static str) -> Option<Spanned<bool>> {
+        let value = self.value(key)?;
+        let switch = value.get_ref().as_bool();
+        if switch.is_none() {
+            let type_name = value.get_ref().type_str();
+            let message = format!("{key} in {} is of type {type_name}; write true or false, without quotes", self.name);
+            self.problems.add(&value.span(), message);
+        }
+        switch.map(|switch| Spanned::new(value.span(), switch))
     }
 
     /// A list of strings, without the entries that are none; `None` where there is no list.

@@ -40,6 +40,11 @@ fn a_full_file() {
         mode = "mirror"
         xdp = "generic"
 
+        [[interface]]
+        name = "eth2"
+        role = "internal"
+        egress = false
+
         [[network]]
         name = "dprk"
         timezone = "Asia/Pyongyang"
@@ -57,10 +62,17 @@ fn a_full_file() {
     assert_eq!(config.sensor_id.as_str(), "edge-1");
     assert_eq!(config.interval.seconds(), 60);
     assert_eq!(config.state_dir, Path::new("/srv/sensor"));
-    let interface = |name: &str, mode, xdp| Interface::new(name.parse().unwrap(), mode, xdp);
+    let interface = |name: &str, mode, xdp, role, egress| {
+        let name = name.parse().unwrap();
+        Interface { name, mode, xdp, role, egress }
+    };
     assert_eq!(
         config.interfaces,
-        [interface("eth0", Mode::Inline, XdpMode::Native), interface("eth1", Mode::Mirror, XdpMode::Generic)]
+        [
+            interface("eth0", Mode::Inline, XdpMode::Native, Role::External, true),
+            interface("eth1", Mode::Mirror, XdpMode::Generic, Role::External, false),
+            interface("eth2", Mode::Inline, XdpMode::Native, Role::Internal, false),
+        ]
     );
     assert_eq!(config.networks[0].timezone.iana_name(), Some("Asia/Pyongyang"));
     assert_eq!(config.networks[1].timezone, TimeZone::UTC);
@@ -89,7 +101,7 @@ state_dir = "state"
 [[interface]]
 name = "eth0/1"
 mode = "tap"
-egress = true
+egres = true
 
 [[interface]]
 xdp = "generic"
@@ -112,7 +124,7 @@ s.toml:4:1: unknown key "intervall" in [sensor]; did you mean "interval"?
 s.toml:5:13: state_dir "state" is a relative path; write an absolute one
 s.toml:8:8: "eth0/1" is not an interface name, which has no white space, / or :; take one that `ip link` shows
 s.toml:9:8: mode cannot be "tap"; write "inline" or "mirror"
-s.toml:10:1: "egress" in [[interface]] is not supported by this version; remove it
+s.toml:10:1: unknown key "egres" in [[interface]]; did you mean "egress"?
 s.toml:12:1: the [[interface]] has no name; add name = "..."
 s.toml:17:12: unknown time zone "Asia/Pjongjang"; did you mean "Asia/Pyongyang"?
 s.toml:18:13: "10.0.0.1/8" has host bits set; write 10.0.0.0/8 for the whole network
@@ -168,8 +180,52 @@ fn every_later_key_is_named_as_such() {
         let error = errors_before_least(&format!("[{key}]\nx = 1"));
         assert_eq!(error, format!("s.toml:1:2: \"{key}\" in the file is not supported by this version; remove it"));
     }
-    let error = errors_before_least("[[interface]]\nname = \"eth1\"\nrole = \"internal\"");
-    assert_eq!(error, "s.toml:3:1: \"role\" in [[interface]] is not supported by this version; remove it");
+}
+
+/// The problems of an interface with these lines, from line 3 on.
+fn errors_of_interface(lines: &str) -> String {
+    errors_before_least(&format!("[[interface]]\nname = \"eth1\"\n{lines}"))
+}
+
+#[test]
+fn sides_and_roles() {
+    for (lines, mode, role, egress) in [
+        ("", Mode::Inline, Role::External, true),
+        ("egress = true", Mode::Inline, Role::External, true),
+        ("egress = false", Mode::Inline, Role::External, false),
+        ("role = \"external\"", Mode::Inline, Role::External, true),
+        ("role = \"internal\"", Mode::Inline, Role::Internal, true),
+        ("role = \"internal\"\negress = false", Mode::Inline, Role::Internal, false),
+        ("mode = \"mirror\"", Mode::Mirror, Role::External, false),
+        ("mode = \"mirror\"\nrole = \"external\"\negress = false", Mode::Mirror, Role::External, false),
+    ] {
+        let config = parse(&format!("[[interface]]\nname = \"eth1\"\n{lines}\n{LEAST}")).unwrap();
+        let interface = &config.interfaces[0];
+        assert_eq!((interface.mode, interface.role, interface.egress), (mode, role, egress), "{lines}");
+        assert_eq!(config.interfaces[1], Interface::new("eth0".parse().unwrap(), Mode::Inline, XdpMode::Native));
+    }
+    for (lines, expected) in [
+        ("role = \"core\"", "s.toml:3:8: role cannot be \"core\"; write \"external\" or \"internal\""),
+        ("role = true", "s.toml:3:8: role in [[interface]] is of type boolean; write a string in quotes"),
+        ("rolle = \"internal\"", "s.toml:3:1: unknown key \"rolle\" in [[interface]]; did you mean \"role\"?"),
+        (
+            "egress = \"false\"",
+            "s.toml:3:10: egress in [[interface]] is of type string; write true or false, without quotes",
+        ),
+        ("egress = 1", "s.toml:3:10: egress in [[interface]] is of type integer; write true or false, without quotes"),
+        (
+            "egress = true\nmode = \"mirror\"",
+            "s.toml:3:10: egress = true does not go with mode = \"mirror\": a mirror port only receives, copies of both \
+             directions; remove egress",
+        ),
+        (
+            "mode = \"mirror\"\nrole = \"internal\"",
+            "s.toml:4:8: role = \"internal\" does not go with mode = \"mirror\": a mirror port is no way into the own \
+             network, and what it shows is billed; remove role",
+        ),
+    ] {
+        assert_eq!(errors_of_interface(lines), expected);
+    }
 }
 
 #[test]
@@ -235,6 +291,13 @@ fn command_line() {
     assert_eq!(config.networks.len(), 1);
     assert_eq!((config.networks[0].name.as_str(), &*config.networks[0].prefixes), (WATCH_NETWORK, &[prefix][..]));
     assert_eq!(config.interval, Interval::default());
+    for (mode, no_egress, egress) in
+        [(Mode::Inline, false, true), (Mode::Inline, true, false), (Mode::Mirror, false, false)]
+    {
+        let config = Config::from_args(Args { mode, no_egress, ..args.clone() }).unwrap();
+        let interface = &config.interfaces[0];
+        assert_eq!((interface.egress, interface.role), (egress, Role::External), "{mode:?}, {no_egress}");
+    }
     let interfaces = vec!["eth0".parse().unwrap(), "eth0".parse().unwrap()];
     let args = Args { interfaces, watch: vec![], state_dir: Some("here".into()), ..args };
     assert_eq!(
@@ -255,7 +318,7 @@ proptest! {
     fn near_texts_are_read_or_refused(
         lines in prop::collection::vec(
             prop::sample::select(vec![
-                "[sensor]", "[[interface]]", "[[network]]", "[accounting]", "name = \"a\"", "prefixes = [\"::/0\"]", "mode = 1",
+                "[sensor]", "[[interface]]", "[[network]]", "[accounting]", "name = \"a\"", "prefixes = [\"::/0\"]", "mode = 1", "egress = true", "role = \"internal\"",
                 "id = \"x\"", "[interface.name]", "tables = [[]]", "timezone = \"\"", "sensor.id = \"x\"", "interval = \"0s\"",
             ]),
             0..12,

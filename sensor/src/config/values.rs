@@ -123,8 +123,8 @@ checked_name! {
     InterfaceName, refuse_interface_name
 }
 checked_name! {
-    /// Name of a sensor: 1 to 64 ASCII letters, digits, `.`, `-` and `_`, as in a host name, because it becomes part of
-    /// keys and file names.
+    /// Name of a sensor: 1 to 64 ASCII letters, digits, `.`, `-` and `_`, no `.` first, as in a host name. It is the name
+    /// of this instance, and so of one folder: never empty, hidden, `..` or a path.
     SensorId, refuse_sensor_id
 }
 checked_name! {
@@ -198,7 +198,7 @@ mod tests {
             assert!(!interface(name), "{name}");
         }
         assert!("edge-1.example_x".parse::<SensorId>().is_ok());
-        for id in ["", ".x", "a b", "ä", "a/b"] {
+        for id in ["", ".", "..", ".x", "a b", "ä", "a/b", "a\u{0}", "a\n"] {
             assert!(id.parse::<SensorId>().is_err(), "{id}");
         }
         assert!("Universität Zürich".parse::<Name>().is_ok());
@@ -216,8 +216,16 @@ mod tests {
         fn any_text_is_read_or_refused(text: String) {
             let _ = text.parse::<Interval>();
             let _ = text.parse::<InterfaceName>();
-            let _ = text.parse::<SensorId>();
             let _ = text.parse::<Name>();
+        }
+
+        #[test]
+        fn a_sensor_id_is_the_name_of_one_folder(text in prop_oneof![".{0,70}", "[a-z0-9./_ -]{0,6}"]) {
+            if let Ok(id) = text.parse::<SensorId>() {
+                let mut parts = std::path::Path::new(id.as_str()).components();
+                prop_assert_eq!(parts.next(), Some(std::path::Component::Normal(id.as_str().as_ref())));
+                prop_assert_eq!(parts.next(), None);
+            }
         }
 
         #[test]

@@ -21,13 +21,13 @@ pub struct LinkFrame<'a> {
 
 /// Gives frames of any known link type an Ethernet header, in memory that is used again and again.
 #[derive(Debug, Default)]
-pub(super) struct Framer {
+pub struct Framer {
     buffer: Vec<u8>,
 }
 
 impl Framer {
     /// The frame as the engine takes it; one of a link type that this version does not know is not IP.
-    pub(super) fn ethernet<'a>(&'a mut self, frame: &Frame<'a>) -> LinkFrame<'a> {
+    pub fn ethernet<'a>(&'a mut self, frame: &Frame<'a>) -> LinkFrame<'a> {
         let Header { len, payload } =
             header(frame.link_type, frame.data).unwrap_or(Header { len: 0, payload: Payload::NotIp });
         // A capture may say that the wire held less than was captured; the captured bytes are the witness.
