@@ -72,6 +72,16 @@ impl LedgerRow {
         self.0.get(cell.index() as usize).copied().unwrap_or_default()
     }
 
+    /// The counters of all cells, at [`Cell::index`].
+    pub fn cells(&self) -> &[Counter] {
+        &self.0
+    }
+
+    /// The counters of all cells, at [`Cell::index`].
+    pub fn cells_mut(&mut self) -> &mut [Counter] {
+        &mut self.0
+    }
+
     /// Adds to a cell.
     pub fn add(&mut self, cell: Cell, counter: Counter) {
         if let Some(total) = self.0.get_mut(cell.index() as usize) {

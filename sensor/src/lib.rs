@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod prefix;
 pub mod preflight;
 pub mod replay;
+pub mod state;
 pub mod summary;
 pub mod table_file;
 #[cfg(feature = "testing")]

@@ -109,6 +109,37 @@ pub struct PrefixSet {
 }
 
 impl PrefixSet {
+    /// The set of these prefixes under these very ids, as [`iter`](Self::iter) gave them: the first has id 1.
+    ///
+    /// # Errors
+    /// Too many networks or prefixes, a prefix given twice, or one that bills a network without a name.
+    pub fn restore(
+        networks: Vec<String>,
+        prefixes: impl IntoIterator<Item = (Cidr, Membership, Option<NetworkId>)>,
+    ) -> Result<Self> {
+        if networks.len() > MAX_NETWORKS as usize {
+            bail!("{} networks are too many: at most {MAX_NETWORKS} can be watched", networks.len());
+        }
+        let mut restored = Vec::new();
+        for (cidr, membership, network) in prefixes {
+            if restored.len() == MAX_PREFIXES as usize {
+                bail!("more than {MAX_PREFIXES} prefixes, which is all that a table holds");
+            }
+            for network in [membership.watched, network].into_iter().flatten() {
+                if network.get() as usize > networks.len() {
+                    bail!("{cidr} bills network {}, and only {} have a name", network.get(), networks.len());
+                }
+            }
+            restored.push(Prefix { cidr, membership, network });
+        }
+        let mut cidrs: Vec<Cidr> = restored.iter().map(|prefix| prefix.cidr).collect();
+        cidrs.sort_unstable();
+        if let Some([cidr, _]) = cidrs.array_windows().find(|[one, next]| one == next) {
+            bail!("{cidr} has two ids");
+        }
+        Ok(Self { networks, prefixes: restored })
+    }
+
     /// Number of prefixes: ids run from 1 to this.
     pub fn len(&self) -> u32 {
         self.prefixes.len() as u32
