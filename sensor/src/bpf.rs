@@ -19,13 +19,13 @@ use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use self::sys::DetachedBpffs;
+use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index},
     layout::Layout,
     maps::SharedMaps,
-    pinned::{Identity, PinnedSet, Unattributed},
-    pins::{BPFFS, InstanceDir},
+    pinned::{Identity, PinnedSet},
+    pins::InstanceDir,
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
 };
 use crate::{
@@ -214,6 +214,14 @@ impl Instance {
 /// Whether this process may load programs. Being root is not enough in a container, so the first step of it is tried.
 pub fn may_load() -> bool {
     DetachedBpffs::new().is_ok()
+}
+
+/// Waits until no program runs any more that began before the call.
+///
+/// # Errors
+/// The kernel refuses the maps it takes.
+pub fn wait_for_programs() -> Result<()> {
+    GracePeriod::new().and_then(|grace| grace.wait()).context("cannot wait for an RCU grace period")
 }
 
 /// CPUs that may ever count, which is more than are online where more can be plugged in.

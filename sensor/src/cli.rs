@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod detach;
 mod replay;
 mod run;
 
@@ -29,6 +30,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run capture files through the same program; the time of the capture drives the intervals
     Replay(replay::ReplayArgs),
+    /// Detach what a sensor has left at work, and write its last records
+    Detach(detach::DetachArgs),
     /// Check a configuration, and whether this machine can run it; changes nothing
     Check(check::CheckArgs),
 }
@@ -53,6 +56,7 @@ impl Cli {
         let result = match self.command {
             Command::Run(args) => args.execute(),
             Command::Replay(args) => args.execute(),
+            Command::Detach(args) => args.execute(),
             Command::Check(args) => args.execute(),
         };
         match result {

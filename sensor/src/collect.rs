@@ -25,6 +25,9 @@ pub struct Reading {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LedgerRow([Counter; Cell::COUNT as usize]);
 
+/// What all prefixes counted together, by [`Direction`].
+pub type Totals = [Counter; Direction::COUNT as usize];
+
 impl Reading {
     /// What was counted since `earlier`.
     ///
@@ -58,6 +61,16 @@ impl Reading {
     pub fn zero(prefixes: u32, ledgers: usize) -> Self {
         let rows = (prefixes + 1) * Direction::COUNT;
         Self { prefixes: vec![Counter::default(); rows as usize], ledger: vec![LedgerRow::default(); ledgers] }
+    }
+
+    /// What all prefixes counted together.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (row, counter) in self.prefixes.iter().enumerate() {
+            let total = &mut totals[row % Direction::COUNT as usize];
+            *total = total.sum(counter);
+        }
+        totals
     }
 
     /// The counter of a prefix.

@@ -34,6 +34,8 @@ use crate::cidr::Cidr;
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// Where state is kept unless the configuration says otherwise.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/sensor";
+/// Where systemd mounts the BPF file system, and everybody expects it.
+pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
 /// Name of the one network that `--watch` makes.
 pub const WATCH_NETWORK: &str = "watch";
 
@@ -47,14 +49,23 @@ pub struct Config {
     pub sensor_id: SensorId,
     /// Export period.
     pub interval: Interval,
-    /// Folder of everything that outlives the agent; an absolute path.
-    pub state_dir: PathBuf,
+    /// Where everything is that outlives the agent; `None`: nothing does, as with a command line that has no file.
+    pub keep: Option<Keep>,
     /// Where packets are counted, in the order of the file.
     pub interfaces: Vec<Interface>,
     /// What is watched, in the order of the file.
     pub networks: Vec<Network>,
     /// Tables of prefixes that are only counted; relative names were resolved against the folder of the file.
     pub tables: Vec<PathBuf>,
+}
+
+/// Folders of what outlives the agent; absolute paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Journal and manifests.
+    pub state_dir: PathBuf,
+    /// Where the BPF file system is mounted: maps and links are pinned there, in a folder named by the sensor id.
+    pub bpffs: PathBuf,
 }
 
 /// An interface to attach to.
@@ -138,8 +149,6 @@ pub struct Args {
     pub sensor_id: Option<SensorId>,
     /// Export period.
     pub interval: Option<Interval>,
-    /// Folder of everything that outlives the agent.
-    pub state_dir: Option<PathBuf>,
     /// Interfaces, all of the same mode.
     pub interfaces: Vec<InterfaceName>,
     /// What becomes of their packets.

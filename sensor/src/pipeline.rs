@@ -6,24 +6,37 @@
 //! ```
 
 mod collector;
+mod devices;
+mod durable;
 mod nic;
+mod plan;
+mod ports;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use aya::programs::XdpMode;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{collector::Collector, nic::Witness};
+use self::{
+    collector::{Collector, History},
+    devices::Devices,
+    durable::{Current, Durable},
+    nic::Witness,
+    ports::Ports,
+};
 use crate::{
-    bpf::{Attachment, Hook, Kernel},
-    config::{self, Config},
+    bpf::{Kernel, Plan},
+    collect::Meter,
+    config::{Config, Keep, Role, SensorId},
+    epoch::Epoch,
     interval::Interval,
     output::{Format, Writer},
     prefix::{PrefixSet, SetBuilder},
 };
 
+/// Of counters that end with this process.
+const NO_MANIFEST: [u8; 32] = [0; 32];
 /// Difference between the wall clock and the time that really passed from which on the clock must have been set.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 
@@ -38,24 +51,39 @@ pub fn run(config: &Config, format: Format) -> Result<()> {
     runtime.block_on(pipeline(config, format))
 }
 
+/// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet, and removes all of its pins.
+///
+/// # Errors
+/// An agent is running, or something cannot be removed; what was counted is not lost then.
+pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
+    let mut durable = Durable::open(sensor, keep)?;
+    let mut out = io::stdout().lock();
+    let mut last = durable.undelivered();
+    last.extend(durable.close_others(&BTreeSet::new())?);
+    for summary in &last {
+        format.write(summary, &mut out).context("cannot write the records")?;
+    }
+    durable.delivered(&last.iter().map(|summary| (summary.key.epoch, summary.key.sequence)).collect::<Vec<_>>())?;
+    durable.remove_pins()
+}
+
 async fn pipeline(config: &Config, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
-    let set = prefix_set(config)?;
-    let mut kernel = Kernel::load(&set, &set.trie()?, config.interfaces.len() as u32)?;
-    for (number, interface) in config.interfaces.iter().enumerate() {
-        kernel.instance(number)?.load_all([hook(interface)])?;
-    }
-    let mut attachments = Vec::new();
-    let mut witness = Witness::default();
-    for (number, interface) in config.interfaces.iter().enumerate() {
-        let instance = kernel.instance(number)?;
-        witness.read(interface.name.as_str())?;
-        attachments.push(attach(instance, interface)?);
-        instance.forward_log()?;
-    }
-    let mut collector = Collector::new(config, set, kernel, witness)?;
-    let length = config.interval.duration();
+    let mut devices = Devices::new()?;
     let mut writer = Writer::start(format)?;
+    let (mut collector, mut durable) = match &config.keep {
+        None => (start(config, &devices).await?, None),
+        Some(keep) => {
+            let mut durable = Durable::open(&config.sensor_id, keep)?;
+            let collector = tokio::select! {
+                biased;
+                () = stop.requested() => return Ok(()),
+                collector = resume(config, &mut durable, &devices, &mut writer) => collector?,
+            };
+            (collector, Some(durable))
+        }
+    };
+    let length = config.interval.duration();
     let mut unsent = None;
     loop {
         let due = Interval::holding(Timestamp::now(), length).end;
@@ -63,8 +91,13 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             biased;
             () = stop.requested() => break,
             until = wall_clock(due, length) => until,
+            () = devices.changed() => {
+                collector.follow(&devices.now().await?);
+                continue;
+            }
         };
-        let summary = collector.tick(until)?;
+        collector.follow(&devices.now().await?);
+        let Some(summary) = collector.tick(until, durable.as_mut())? else { continue };
         tokio::select! {
             biased;
             () = stop.requested() => {
@@ -74,32 +107,81 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             ready = writer.ready() => ready?,
         }
         writer.send(summary).await?;
+        if let Some(durable) = &mut durable {
+            durable.delivered(&writer.written())?;
+        }
     }
-    let mut witness = Witness::default();
-    for (attachment, interface) in attachments.into_iter().zip(&config.interfaces) {
-        witness.read(interface.name.as_str())?;
-        drop(attachment);
-    }
-    let last = collector.finish(Timestamp::now(), witness)?;
-    writer.finish(unsent.into_iter().chain([last])).await
-}
-
-const fn hook(interface: &config::Interface) -> Hook {
-    match interface.mode {
-        config::Mode::Inline => Hook::Inline,
-        config::Mode::Mirror => Hook::Mirror,
-    }
-}
-
-fn attach(instance: &mut crate::bpf::Instance, interface: &config::Interface) -> Result<Attachment> {
-    let hook = hook(interface);
-    let mode = match interface.xdp {
-        config::XdpMode::Native => XdpMode::Driver,
-        config::XdpMode::Generic => XdpMode::Skb,
+    let last = match &mut durable {
+        None => Some(collector.detach()?),
+        Some(durable) => {
+            let last = collector.tick(Timestamp::now(), Some(durable))?;
+            tracing::info!("the programs stay attached and go on counting; `sensor detach` ends that");
+            last
+        }
     };
-    let attachment = instance.attach(interface.name.as_str(), hook, mode)?;
-    tracing::info!(interface = %interface.name, ?hook, xdp = ?interface.xdp, "attached, for {}", attachment.buffers);
-    Ok(attachment)
+    let (written, result) = writer.finish(unsent.into_iter().chain(last)).await;
+    if let Some(durable) = &mut durable {
+        durable.delivered(&written)?;
+    }
+    result
+}
+
+/// Counts in maps of its own, which end with this process.
+async fn start(config: &Config, devices: &Devices) -> Result<Collector> {
+    let set = prefix_set(config)?;
+    let trie = set.trie()?;
+    let mut kernel = Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config) })?;
+    let zero = kernel.read()?;
+    let mut ports = Ports::new(&config.interfaces, None);
+    ports.load(&mut kernel)?;
+    let witness = ports.attach_all(&mut kernel)?;
+    ports.follow(&devices.now().await?, &mut kernel);
+    ports.begin_interval();
+    let history = History::begin(Epoch::draw()?, NO_MANIFEST, zero);
+    let sensor = config.sensor_id.to_string();
+    Ok(Collector { sensor, set, kernel, ports, history, witness })
+}
+
+/// Goes on with what an earlier run left: its records, its maps, its links.
+async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, writer: &mut Writer) -> Result<Collector> {
+    for summary in durable.undelivered() {
+        writer.send(summary).await?;
+    }
+    let set = prefix_set(config)?;
+    let trie = set.trie()?;
+    let Current { mut kernel, mut history, resumed } =
+        durable.load(config, &Plan { set: &set, trie: &trie, internal: &internal(config) })?;
+    let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
+    ports.load(&mut kernel)?;
+    // Known before the first program is swapped: what one set of maps saw coming in, another must not bill going out.
+    let now = devices.now().await?;
+    ports.foresee(&now, &mut kernel)?;
+    let attached = if resumed { Ok(Witness::default()) } else { ports.attach_all(&mut kernel) };
+    let witness = match attached {
+        Ok(witness) => witness,
+        Err(error) => {
+            ports.undo();
+            drop(kernel);
+            durable.abandon()?;
+            return Err(error);
+        }
+    };
+    ports.follow(&devices.now().await?, &mut kernel);
+    if resumed {
+        ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());
+    } else {
+        ports.begin_interval();
+        history.begin_now();
+    }
+    for summary in durable.close_others(&ports.link_pins())? {
+        writer.send(summary).await?;
+    }
+    let sensor = config.sensor_id.to_string();
+    Ok(Collector { sensor, set, kernel, ports, history, witness })
+}
+
+fn internal(config: &Config) -> Vec<bool> {
+    config.interfaces.iter().map(|interface| interface.role == Role::Internal).collect()
 }
 
 /// What the configuration counts.

@@ -6,7 +6,7 @@ use sensor_ebpf::abi::{Counter, Degraded, Direction, Matched, Outcome, Side, Unp
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    collect::{LedgerRow, Reading},
+    collect::{LedgerRow, Reading, Totals},
     config::Role,
     epoch::Epoch,
     interval::Interval,
@@ -125,6 +125,16 @@ pub struct NicCount {
     pub bytes: u64,
 }
 
+/// Traffic of prefixes whose names are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct UnattributedRecord {
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// Traffic; of counters of which nobody knows any more how much was reported before, all of it.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
 /// All records of one interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -134,6 +144,8 @@ pub struct Summary {
     pub networks: Vec<NetworkRecord>,
     /// Prefixes with traffic.
     pub prefixes: Vec<PrefixRecord>,
+    /// Traffic that nobody can name any more.
+    pub unattributed: Vec<UnattributedRecord>,
     /// One for each interface side.
     pub ledger: Vec<LedgerRecord>,
 }
@@ -195,7 +207,22 @@ impl Summary {
             .collect();
         let row = |label: &LedgerLabel| delta.ledger.get(label.slot as usize).copied().unwrap_or_default();
         let ledger = labels.iter().map(|label| LedgerRecord::new(&row(label), label)).collect();
-        Self { key, networks, prefixes, ledger }
+        Self { key, networks, prefixes, unattributed: vec![], ledger }
+    }
+
+    /// What is left of counters whose names are lost.
+    pub fn of_unattributed(key: Key, totals: &Totals) -> Self {
+        let record = |direction: Direction| UnattributedRecord {
+            direction: direction.name(),
+            count: totals[direction as usize].into(),
+        };
+        Self {
+            key,
+            networks: vec![],
+            prefixes: vec![],
+            unattributed: Direction::ALL.map(record).into(),
+            ledger: vec![],
+        }
     }
 
     /// The span of the interval.

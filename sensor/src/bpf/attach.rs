@@ -36,7 +36,8 @@ pub enum Buffers {
 /// A program at work on an interface. Dropping it detaches, unless it is pinned.
 #[derive(Debug)]
 pub struct Attachment {
-    link: FdLink,
+    /// `None` once it was detached.
+    link: Option<FdLink>,
     pin: Option<PathBuf>,
     /// Index of the interface in the network namespace it was attached in.
     pub index: u32,
@@ -73,13 +74,16 @@ impl Attachment {
     ///
     /// # Errors
     /// The pin cannot be removed: the program stays.
-    pub fn detach(self) -> Result<()> {
-        self.pin.as_deref().map_or(Ok(()), pins::remove)
+    pub fn detach(&mut self) -> Result<()> {
+        self.pin.as_deref().map_or(Ok(()), pins::remove)?;
+        self.link = None;
+        Ok(())
     }
 
     fn pinned(self, path: &Path) -> Result<Self> {
-        let link = self.link.pin(path).with_context(|| format!("cannot pin the link as {}", path.display()))?;
-        Ok(Self { link: FdLink::from(link), pin: Some(path.to_owned()), ..self })
+        let Some(link) = self.link else { return Ok(self) };
+        let link = link.pin(path).with_context(|| format!("cannot pin the link as {}", path.display()))?;
+        Ok(Self { link: Some(FdLink::from(link)), pin: Some(path.to_owned()), ..self })
     }
 }
 
@@ -135,7 +139,7 @@ impl Instance {
         let id = program.attach_to_link(link)?;
         let link = FdLink::try_from(program.take_link(id)?)?;
         Ok(Attachment {
-            link,
+            link: Some(link),
             pin: Some(pin.to_owned()),
             index,
             program: program.info()?.id(),
@@ -165,7 +169,7 @@ impl Instance {
         // aya falls back to netlink by itself; such an attachment would outlive a crash of the agent without anybody owning it.
         let link = FdLink::try_from(link)
             .map_err(|error| anyhow!("the kernel has no BPF links for XDP (Linux 5.9): {error}"))?;
-        Ok(Attachment { link, pin: None, index, program: program.info()?.id(), buffers, taken_over: false })
+        Ok(Attachment { link: Some(link), pin: None, index, program: program.info()?.id(), buffers, taken_over: false })
     }
 }
 

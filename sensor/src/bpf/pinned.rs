@@ -19,7 +19,10 @@ use super::{
     counters::Counters,
     layout::{Layout, MapShape},
 };
-use crate::{collect::Reading, epoch::Epoch};
+use crate::{
+    collect::{Reading, Totals},
+    epoch::Epoch,
+};
 
 /// A set of maps that another agent, or another life of this one, left pinned.
 #[derive(Debug)]
@@ -47,11 +50,15 @@ pub enum Identity {
     },
 }
 
-/// Totals of counters whose ids mean nothing any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unattributed {
-    /// Over all prefixes, by [`Direction`].
-    pub totals: [Counter; Direction::COUNT as usize],
+impl Identity {
+    /// Which life of the counters, where that can be told.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match *self {
+            Self::Known { epoch, .. } => Some(epoch),
+            Self::Foreign { epoch } => epoch,
+            Self::Unfinished => None,
+        }
+    }
 }
 
 impl PinnedSet {
@@ -99,20 +106,20 @@ impl PinnedSet {
         Ok(Counters::open(&self.path, layout)?.read_at_rest())
     }
 
-    /// What all its prefixes counted together: the layout of a row and its place by direction are the same in all versions so far.
+    /// What all its prefixes counted together, by [`Direction`]: the layout of a row and its place by direction are the same in all versions so far.
     ///
     /// # Errors
     /// There are no such rows.
-    pub fn unattributed(&self) -> Result<Unattributed> {
+    pub fn unattributed(&self) -> Result<Totals> {
         let (map, shape) = pinned_map(&self.path, map_name::PREFIXES)?;
         differs(&shape, &MapShape::of(map_name::PREFIXES, shape.entries))?;
         let rows = MappedArray::<Counter>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
-        let mut unattributed = Unattributed::default();
+        let mut totals = Totals::default();
         for row in 0..shape.entries as usize {
-            let total = &mut unattributed.totals[row % Direction::COUNT as usize];
+            let total = &mut totals[row % Direction::COUNT as usize];
             *total = total.sum(&rows.load(row).unwrap_or_default());
         }
-        Ok(unattributed)
+        Ok(totals)
     }
 }
 

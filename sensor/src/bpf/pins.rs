@@ -17,8 +17,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::{pinned::PinnedSet, sys};
 use crate::epoch::Epoch;
 
-/// Where systemd, and everybody else, mounts the BPF file system.
-pub const BPFFS: &str = "/sys/fs/bpf";
 /// The sensor's folder in it.
 const SENSOR: &str = "sensor";
 /// Folder of the links within that of an instance.
@@ -106,11 +104,19 @@ impl InstanceDir {
         Ok(entries(&links)?.into_iter().map(|name| links.join(name)).collect())
     }
 
+    /// Removes the pin of a link, which detaches it.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove_link(&self, path: &Path) -> Result<()> {
+        remove(path)
+    }
+
     /// Removes the folder, which must be empty but for that of the links.
     ///
     /// # Errors
     /// Something is still pinned.
-    pub fn remove(self) -> Result<()> {
+    pub fn remove(&self) -> Result<()> {
         for path in [self.path.join(LINKS), self.path.clone()] {
             fs::remove_dir(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }

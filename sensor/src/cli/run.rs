@@ -62,7 +62,6 @@ impl RunArgs {
         config::Args {
             sensor_id: self.sensor_id,
             interval: self.interval,
-            state_dir: None,
             interfaces: self.interface,
             mode: if self.mirror { config::Mode::Mirror } else { config::Mode::Inline },
             xdp: if self.generic { config::XdpMode::Generic } else { config::XdpMode::Native },

@@ -13,8 +13,8 @@ use std::{
 use jiff::tz::{self, TimeZone};
 
 use super::{
-    Args, Config, ConfigError, DEFAULT_STATE_DIR, Interface, InterfaceName, Mode, Name, Network, Role, WATCH_NETWORK,
-    XdpMode,
+    Args, Config, ConfigError, DEFAULT_BPFFS, DEFAULT_STATE_DIR, Interface, InterfaceName, Keep, Mode, Name, Network,
+    Role, WATCH_NETWORK, XdpMode,
     error::Problems,
     host_name,
     nearest::nearest,
@@ -48,7 +48,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, problems: &mut Problems<'_>) -
 /// Checks a command line.
 pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     let mut problems = Problems::of_command_line();
-    let Args { sensor_id, interval, state_dir, interfaces, mode, xdp, no_egress, mut watch, tables } = args;
+    let Args { sensor_id, interval, interfaces, mode, xdp, no_egress, mut watch, tables } = args;
     let sensor_id = sensor_id.map_or_else(host_name, Ok);
     if let Err(reason) = &sensor_id {
         problems.add(&START, format!("the host name cannot name this sensor ({reason}); use a configuration file"));
@@ -64,11 +64,6 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     if watch.is_empty() && tables.is_empty() {
         problems.add(&START, "nothing to count is given; add --watch 192.0.2.0/24");
     }
-    let state_dir = state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into());
-    if !state_dir.is_absolute() {
-        problems
-            .add(&START, format!("the state folder {} is a relative path; write an absolute one", state_dir.display()));
-    }
     watch.sort();
     watch.dedup();
     let watched = (!watch.is_empty()).then(|| WATCH_NETWORK.parse::<Name>().ok()).flatten();
@@ -80,7 +75,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     let config = sensor_id.ok().map(|sensor_id| Config {
         sensor_id,
         interval: interval.unwrap_or_default(),
-        state_dir,
+        keep: None,
         interfaces: interfaces.into_iter().map(interface).collect(),
         networks: networks.into_iter().collect(),
         tables,
@@ -107,19 +102,25 @@ impl Check<'_, '_> {
                 .ok(),
         };
         let interval = raw.interval.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
-        let state_dir = raw.state_dir.as_ref().map_or(DEFAULT_STATE_DIR, |text| text.get_ref());
-        if let Some(text) = raw.state_dir.as_ref().filter(|_| !Path::new(state_dir).is_absolute()) {
-            let message = format!("state_dir {} is a relative path; write an absolute one", quote(state_dir));
-            self.problems.add(&text.span(), message);
-        }
+        let state_dir = self.folder("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR);
+        let bpffs = self.folder("bpffs", raw.bpffs.as_ref(), DEFAULT_BPFFS);
         Some(Config {
             sensor_id: sensor_id?,
             interval: interval?,
-            state_dir: state_dir.into(),
+            keep: Some(Keep { state_dir, bpffs }),
             interfaces: vec![],
             networks: vec![],
             tables: vec![],
         })
+    }
+
+    fn folder(&mut self, key: &str, raw: Option<&Text>, default: &str) -> PathBuf {
+        let path = PathBuf::from(raw.map_or(default, |text| text.get_ref()));
+        if let Some(text) = raw.filter(|_| !path.is_absolute()) {
+            let message = format!("{key} {} is a relative path; write an absolute one", quote(text.get_ref()));
+            self.problems.add(&text.span(), message);
+        }
+        path
     }
 
     fn interfaces(&mut self, raw: &[RawInterface]) -> Vec<Interface> {

@@ -48,6 +48,7 @@ pub(super) struct RawSensor {
     pub(super) id: Option<Text>,
     pub(super) interval: Option<Text>,
     pub(super) state_dir: Option<Text>,
+    pub(super) bpffs: Option<Text>,
 }
 
 /// One `[[interface]]`.
@@ -83,8 +84,9 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
     let mut config = RawConfig::default();
     if let Some((table, span)) = root.table("sensor") {
         let mut section = Section::new(SENSOR, table, span, root.problems);
-        let (id, interval, state_dir) = (section.text("id"), section.text("interval"), section.text("state_dir"));
-        config.sensor = RawSensor { id, interval, state_dir };
+        let (id, interval) = (section.text("id"), section.text("interval"));
+        let (state_dir, bpffs) = (section.text("state_dir"), section.text("bpffs"));
+        config.sensor = RawSensor { id, interval, state_dir, bpffs };
         section.finish();
     }
     for (table, span) in root.tables("interface") {

@@ -21,6 +21,10 @@ fn errors_before_least(text: &str) -> String {
     errors(&format!("{text}\n{LEAST}"))
 }
 
+fn keep(state_dir: &str, bpffs: &str) -> Keep {
+    Keep { state_dir: state_dir.into(), bpffs: bpffs.into() }
+}
+
 #[test]
 fn a_full_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -31,6 +35,7 @@ fn a_full_file() {
         id = "edge-1"
         interval = "1m"
         state_dir = "/srv/sensor"
+        bpffs = "/mnt/bpf"
 
         [[interface]]
         name = "eth0"
@@ -61,7 +66,7 @@ fn a_full_file() {
     let config = Config::load(&path).unwrap();
     assert_eq!(config.sensor_id.as_str(), "edge-1");
     assert_eq!(config.interval.seconds(), 60);
-    assert_eq!(config.state_dir, Path::new("/srv/sensor"));
+    assert_eq!(config.keep, Some(keep("/srv/sensor", "/mnt/bpf")));
     let interface = |name: &str, mode, xdp, role, egress| {
         let name = name.parse().unwrap();
         Interface { name, mode, xdp, role, egress }
@@ -86,7 +91,7 @@ fn a_full_file() {
 fn defaults() {
     let config = parse(LEAST).unwrap();
     assert_eq!(config.interval, Interval::default());
-    assert_eq!(config.state_dir, Path::new(DEFAULT_STATE_DIR));
+    assert_eq!(config.keep, Some(keep(DEFAULT_STATE_DIR, DEFAULT_BPFFS)));
     assert_eq!(Ok(config.sensor_id), host_name());
 }
 
@@ -291,6 +296,7 @@ fn command_line() {
     assert_eq!(config.networks.len(), 1);
     assert_eq!((config.networks[0].name.as_str(), &*config.networks[0].prefixes), (WATCH_NETWORK, &[prefix][..]));
     assert_eq!(config.interval, Interval::default());
+    assert_eq!(config.keep, None);
     for (mode, no_egress, egress) in
         [(Mode::Inline, false, true), (Mode::Inline, true, false), (Mode::Mirror, false, false)]
     {
@@ -299,12 +305,11 @@ fn command_line() {
         assert_eq!((interface.egress, interface.role), (egress, Role::External), "{mode:?}, {no_egress}");
     }
     let interfaces = vec!["eth0".parse().unwrap(), "eth0".parse().unwrap()];
-    let args = Args { interfaces, watch: vec![], state_dir: Some("here".into()), ..args };
+    let args = Args { interfaces, watch: vec![], ..args };
     assert_eq!(
         Config::from_args(args).unwrap_err().to_string(),
         "command line: interface eth0 is given twice; name it once\n\
-         command line: nothing to count is given; add --watch 192.0.2.0/24\n\
-         command line: the state folder here is a relative path; write an absolute one"
+         command line: nothing to count is given; add --watch 192.0.2.0/24"
     );
 }
 

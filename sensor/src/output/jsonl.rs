@@ -18,6 +18,7 @@ struct Line<'a, T> {
 pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     lines(to, &summary.key, "network", &summary.networks)?;
     lines(to, &summary.key, "prefix", &summary.prefixes)?;
+    lines(to, &summary.key, "unattributed", &summary.unattributed)?;
     lines(to, &summary.key, "ledger", &summary.ledger)
 }
 

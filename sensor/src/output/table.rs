@@ -33,6 +33,11 @@ pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
             writeln!(to, "and {} more rows: --format jsonl has all", prefixes.len() - MAX_ROWS)?;
         }
     }
+    if !summary.unattributed.is_empty() {
+        let rows =
+            summary.unattributed.iter().map(|row| (String::from("lost"), row.direction, String::new(), row.count));
+        writeln!(to, "{}", traffic(["names", "direction", ""], rows, seconds))?;
+    }
     summary.ledger.iter().try_for_each(|ledger| writeln!(to, "{}\n", line(ledger)))
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::Format;
-use crate::summary::Summary;
+use crate::{epoch::Epoch, summary::Summary};
 
 /// Summaries that may wait for a slow reader; beyond, ticks wait too, and intervals grow instead of getting lost.
 const QUEUE: usize = 8;
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Writer {
     queue: mpsc::Sender<Summary>,
     outcome: oneshot::Receiver<io::Result<()>>,
+    written: mpsc::UnboundedReceiver<(Epoch, u64)>,
 }
 
 impl Writer {
@@ -35,6 +36,7 @@ impl Writer {
     pub fn start(format: Format) -> Result<Self> {
         let (queue, mut summaries) = mpsc::channel::<Summary>(QUEUE);
         let (report, outcome) = oneshot::channel();
+        let (note, written) = mpsc::unbounded_channel();
         let write = move || {
             let mut out = BufWriter::new(io::stdout().lock());
             let mut result = Ok(());
@@ -43,12 +45,19 @@ impl Writer {
                 if result.is_err() {
                     break;
                 }
+                // Whether somebody wants to know is their affair.
+                let _ = note.send((summary.key.epoch, summary.key.sequence));
             }
             // Nobody waits for it any more where the end came first.
             let _ = report.send(result);
         };
         thread::Builder::new().name("output".to_owned()).spawn(write).context("cannot start the thread that writes")?;
-        Ok(Self { queue, outcome })
+        Ok(Self { queue, outcome, written })
+    }
+
+    /// Epoch and sequence of summaries that were written since the last call, in their order.
+    pub fn written(&mut self) -> Vec<(Epoch, u64)> {
+        std::iter::from_fn(|| self.written.try_recv().ok()).collect()
     }
 
     /// Waits until the queue has room for a summary.
@@ -75,24 +84,26 @@ impl Writer {
         }
     }
 
-    /// Hands over the last summaries and waits until all are written.
-    ///
-    /// # Errors
-    /// Writing failed, or took too long.
-    pub async fn finish(mut self, last: impl IntoIterator<Item = Summary>) -> Result<()> {
+    /// Hands over the last summaries, waits until all are written, and says which were since [`Writer::written`] was last called:
+    /// all, unless there is an error.
+    pub async fn finish(self, last: impl IntoIterator<Item = Summary>) -> (Vec<(Epoch, u64)>, Result<()>) {
+        let Self { queue, outcome, mut written } = self;
         let all = async {
             for summary in last {
-                self.send(summary).await?;
+                if queue.send(summary).await.is_err() {
+                    break;
+                }
             }
-            drop(self.queue);
-            match self.outcome.await {
+            drop(queue);
+            match outcome.await {
                 Ok(result) => result.context("cannot write the records"),
                 Err(_) => bail!("the thread that writes the records has ended"),
             }
         };
-        match timeout(PATIENCE, all).await {
+        let result = match timeout(PATIENCE, all).await {
             Ok(result) => result,
-            Err(_) => bail!("standard output takes nothing: the last records were given up after {PATIENCE:?}"),
-        }
+            Err(_) => Err(anyhow!("standard output takes nothing: the last records were given up after {PATIENCE:?}")),
+        };
+        (std::iter::from_fn(|| written.try_recv().ok()).collect(), result)
     }
 }

@@ -1,109 +1,130 @@
-//! The tick: reads the counters, subtracts the last reading, names what grew.
+//! The tick: reads the counters, subtracts what was reported, commits the difference and names it.
 
 use std::time::Instant;
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
-use sensor_ebpf::abi::Side;
 
-use super::{CLOCK_STEP, nic::Witness};
+use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports};
 use crate::{
-    bpf::{self, Kernel},
+    bpf::Kernel,
     collect::Reading,
-    config::Config,
     epoch::Epoch,
     prefix::PrefixSet,
-    summary::{Key, LedgerLabel, Summary},
+    state::Batch,
+    summary::{Key, Summary},
 };
 
 /// Reads one running sensor.
 pub(super) struct Collector {
-    sensor: String,
-    epoch: Epoch,
-    set: PrefixSet,
-    interfaces: Vec<Interface>,
-    kernel: Kernel,
-    reported: Reading,
-    witness: Witness,
-    from: Timestamp,
-    /// The same moment on a clock that nobody sets.
-    from_instant: Instant,
-    sequence: u64,
+    pub(super) sensor: String,
+    pub(super) set: PrefixSet,
+    pub(super) kernel: Kernel,
+    pub(super) ports: Ports,
+    pub(super) history: History,
+    /// What the interfaces' own counters were at the end of the last interval.
+    pub(super) witness: Witness,
 }
 
-/// An interface as it was attached to.
-struct Interface {
-    name: String,
-    index: u32,
-    attached: bool,
+/// How far the records of one life of the counters have come.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) epoch: Epoch,
+    /// SHA-256 of its manifest; zeros where it has none.
+    pub(super) manifest: [u8; 32],
+    pub(super) reported: Reading,
+    pub(super) sequence: u64,
+    /// Where the next interval begins.
+    pub(super) from: Timestamp,
+    /// The same moment on a clock that nobody sets; `None` where this process was not there.
+    pub(super) from_instant: Option<Instant>,
 }
 
 impl Collector {
-    /// Starts the first interval now. `witness` is what the interfaces had received when they were attached to.
-    pub(super) fn new(config: &Config, set: PrefixSet, kernel: Kernel, witness: Witness) -> Result<Self> {
-        let interfaces: Vec<Interface> = config
-            .interfaces
-            .iter()
-            .map(|interface| {
-                let name = interface.name.to_string();
-                Ok(Interface { index: bpf::interface_index(&name)?, name, attached: true })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            sensor: config.sensor_id.to_string(),
-            epoch: Epoch::draw()?,
-            reported: Reading::zero(set.len(), interfaces.len() * Side::COUNT as usize),
-            set,
-            witness,
-            interfaces,
-            kernel,
-            from: Timestamp::now(),
-            from_instant: Instant::now(),
-            sequence: 0,
+    /// Does what the devices there are now ask for.
+    pub(super) fn follow(&mut self, devices: &[Device]) {
+        tokio::task::block_in_place(|| self.ports.follow(devices, &mut self.kernel));
+    }
+
+    /// Closes the interval that ends at `until`. Where the journal takes no more, there is no summary and the interval grows.
+    pub(super) fn tick(&mut self, until: Timestamp, durable: Option<&mut Durable>) -> Result<Option<Summary>> {
+        tokio::task::block_in_place(|| {
+            let (now, witness) = self.kernel.maps().read(Witness::of_all)?;
+            self.close(until, now, witness?, durable)
         })
     }
 
-    /// Closes the interval that ends at `until`.
-    pub(super) fn tick(&mut self, until: Timestamp) -> Result<Summary> {
-        let (now, witness) = tokio::task::block_in_place(|| self.kernel.maps().read(Witness::of_all))?;
-        self.close(until, now, witness?)
-    }
-
-    /// Closes the last interval, after detaching. `witness` is what the interfaces had received when they were detached from.
-    pub(super) fn finish(mut self, until: Timestamp, witness: Witness) -> Result<Summary> {
+    /// Detaches, and closes the last interval.
+    pub(super) fn detach(mut self) -> Result<Summary> {
+        let mut witness = Witness::default();
+        // Interfaces go on receiving: each is looked at just before its program is taken off.
+        self.ports.detach_all(|device| witness.read(device))?;
         let (now, ()) = tokio::task::block_in_place(|| self.kernel.maps().read(|| ()))?;
-        self.close(until, now, witness)
+        let labels = self.ports.labels(&witness, &self.witness);
+        let key = self.history.key(&self.sensor, Timestamp::now());
+        Ok(Summary::new(key, &now.since(&self.history.reported)?, &self.set, &labels))
     }
 
-    fn close(&mut self, until: Timestamp, now: Reading, witness: Witness) -> Result<Summary> {
-        self.interfaces.iter_mut().for_each(Interface::look);
-        let labels: Vec<LedgerLabel> = self
-            .interfaces
-            .iter()
-            .zip((0..).step_by(Side::COUNT as usize))
-            .map(|(interface, slot)| LedgerLabel {
-                slot,
-                interface: interface.name.clone(),
-                attached: Some(interface.attached),
-                nic: witness.since(&self.witness, &interface.name),
-                ..LedgerLabel::default()
-            })
-            .collect();
-        let start = self.start(until);
-        let key = Key { sensor: self.sensor.clone(), epoch: self.epoch, start, end: until, sequence: self.sequence };
-        let summary = Summary::new(key, &now.since(&self.reported)?, &self.set, &labels);
-        self.reported = now;
+    fn close(
+        &mut self,
+        until: Timestamp,
+        now: Reading,
+        witness: Witness,
+        durable: Option<&mut Durable>,
+    ) -> Result<Option<Summary>> {
+        let delta = now.since(&self.history.reported)?;
+        let labels = self.ports.labels(&witness, &self.witness);
+        let key = self.history.key(&self.sensor, until);
+        let summary = Summary::new(key.clone(), &delta, &self.set, &labels);
+        if let Some(durable) = durable {
+            let batch = Batch { key, manifest: self.history.manifest, delta: delta.sparse(), labels };
+            if let Err(error) = durable.commit(batch) {
+                tracing::error!("{error:#}; nothing is lost: the next interval will hold this one too");
+                return Ok(None);
+            }
+        }
+        self.ports.begin_interval();
+        self.history.advance(now, until);
         self.witness = witness;
+        Ok(Some(summary))
+    }
+}
+
+impl History {
+    /// The first interval of an epoch, which begins now.
+    pub(super) fn begin(epoch: Epoch, manifest: [u8; 32], zero: Reading) -> Self {
+        Self {
+            epoch,
+            manifest,
+            reported: zero,
+            sequence: 0,
+            from: Timestamp::now(),
+            from_instant: Some(Instant::now()),
+        }
+    }
+
+    /// The first interval begins now.
+    pub(super) fn begin_now(&mut self) {
+        (self.from, self.from_instant) = (Timestamp::now(), Some(Instant::now()));
+    }
+
+    fn key(&self, sensor: &str, until: Timestamp) -> Key {
+        let start = self.start(until);
+        Key { sensor: sensor.to_owned(), epoch: self.epoch, start, end: until, sequence: self.sequence }
+    }
+
+    fn advance(&mut self, reported: Reading, until: Timestamp) {
+        self.reported = reported;
         self.from = until;
-        self.from_instant = Instant::now();
+        self.from_instant = Some(Instant::now());
         self.sequence += 1;
-        Ok(summary)
     }
 
     /// Where the interval that ends at `until` began: where the last one ended, unless the clock was set since. Then it is told by
     /// how long it really was, so that rates stay right and no interval is of negative length.
     fn start(&self, until: Timestamp) -> Timestamp {
-        let real = self.from_instant.elapsed();
+        let Some(from_instant) = self.from_instant else { return self.from.min(until) };
+        let real = from_instant.elapsed();
         let shown = until.duration_since(self.from);
         let step = shown - SignedDuration::try_from(real).unwrap_or(SignedDuration::MAX);
         if step.unsigned_abs() < CLOCK_STEP {
@@ -111,19 +132,5 @@ impl Collector {
         }
         tracing::warn!(step = format!("{step:#}"), "the clock was set; the interval is told by its real length");
         until.checked_sub(real).unwrap_or(self.from).min(until)
-    }
-}
-
-impl Interface {
-    /// Notices that the interface went away: the kernel then detaches the program, and one of the same name that comes later has none.
-    fn look(&mut self) {
-        let there = bpf::interface_index(&self.name).is_ok_and(|index| index == self.index);
-        if self.attached && !there {
-            tracing::error!(
-                interface = self.name,
-                "the interface went away; nothing is counted there until the sensor is restarted"
-            );
-        }
-        self.attached &= there;
     }
 }

@@ -1,18 +1,14 @@
 //! The network devices of this namespace, and news of them (rtnetlink(7)).
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use anyhow::{Context, Result};
-use futures_util::TryStreamExt;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
-    packet_core::NetlinkMessage,
-    packet_route::{
-        RouteNetlinkMessage,
-        link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
-    },
+    packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
 };
-use tokio::{sync::mpsc::UnboundedReceiver, time::timeout};
+use tokio::time::timeout;
 
 /// After this long without news the devices are looked at all the same: the kernel drops news that nobody fetches in time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -35,7 +31,7 @@ pub(super) struct Device {
 /// A subscription to news of devices.
 pub(super) struct Devices {
     handle: Handle,
-    news: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, rtnetlink::sys::SocketAddr)>,
+    news: Pin<Box<dyn Stream<Item = ()> + Send>>,
 }
 
 impl Devices {
@@ -44,13 +40,13 @@ impl Devices {
         let (connection, handle, news) = new_multicast_connection(&[MulticastGroup::Link])
             .context("cannot subscribe to news of network devices (rtnetlink)")?;
         tokio::spawn(connection);
-        Ok(Self { handle, news })
+        Ok(Self { handle, news: Box::pin(news.map(drop)) })
     }
 
     /// Waits for news, or until it is time to look again without any.
     pub(super) async fn changed(&mut self) {
-        match timeout(LOOK_AGAIN, self.news.recv()).await {
-            Ok(Some(_)) => while let Ok(Some(_)) = timeout(BURST, self.news.recv()).await {},
+        match timeout(LOOK_AGAIN, self.news.next()).await {
+            Ok(Some(_)) => while let Ok(Some(_)) = timeout(BURST, self.news.next()).await {},
             // Without a connection there are no news any more: then looking again is all there is.
             Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(_) => {}

@@ -31,8 +31,9 @@ pub(super) struct Place {
 pub(super) fn step<'a>(name: &str, place: Option<Place>, devices: &'a [Device]) -> Step<'a> {
     let named = devices.iter().find(|device| device.name == name);
     // An index alone is no proof: it can be given again, and is another device's in another namespace.
-    let attached = place
-        .and_then(|place| devices.iter().find(|device| device.index == place.index && device.programs.contains(&place.program)));
+    let attached = place.and_then(|place| {
+        devices.iter().find(|device| device.index == place.index && device.programs.contains(&place.program))
+    });
     match (attached, named) {
         (Some(attached), Some(named)) if attached.index != named.index => Step::Attach(named.index),
         (Some(attached), _) => Step::Stay(&attached.name),
@@ -117,8 +118,10 @@ mod tests {
         devices[1].controller = Some(5); // 2 and 6 are ports of 5
         devices[5].controller = Some(5);
         devices[6].stacked_on = Some(5); // 7: a VLAN of 5
-        let known = |billing: &[u32]| with_stacked(&billing.iter().copied().collect(), &devices).into_iter().collect::<Vec<_>>();
-        assert_eq!(known(&[]), []);
+        let known = |billing: &[u32]| {
+            with_stacked(&billing.iter().copied().collect(), &devices).into_iter().collect::<Vec<_>>()
+        };
+        assert!(known(&[]).is_empty());
         assert_eq!(known(&[2]), [2, 3, 4], "5 may have received its packets by 6");
         assert_eq!(known(&[2, 6]), [2, 3, 4, 5, 6, 7]);
         assert_eq!(known(&[8]), [8]);

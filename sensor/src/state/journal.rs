@@ -16,7 +16,11 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::{disk::Disk, frame::Kind, history::History};
+use self::{
+    disk::Disk,
+    frame::Kind,
+    history::{Beginning, History},
+};
 use super::SparseReading;
 use crate::{
     collect::Reading,
@@ -34,6 +38,8 @@ const REWRITE_FACTOR: u64 = 4;
 pub struct Batch {
     /// Its key, which is never given to another batch.
     pub key: Key,
+    /// SHA-256 of the manifest that names what was counted.
+    pub manifest: [u8; 32],
     /// What was counted in the interval.
     pub delta: SparseReading,
     /// What the ledgers are called, and what else their records say.
@@ -98,6 +104,20 @@ impl Journal {
     /// What was cut off when the journal was opened.
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
+    }
+
+    /// Notes that the counters of a new epoch begin with nothing, at `at`, which is on disk when this returns: counters without a
+    /// baseline have lost it.
+    ///
+    /// # Errors
+    /// It cannot be written, or the epoch is known.
+    pub fn begin(&mut self, epoch: Epoch, zero: &Reading, at: Timestamp) -> Result<()> {
+        let beginning = Beginning { epoch, zero: zero.sparse(), at };
+        self.history.clone().begin(&beginning)?;
+        let frame = frame::encode(Kind::Begin, &beginning)?;
+        let written = if self.rewrite { self.replace(&frame) } else { self.append(&frame, true) };
+        written.with_context(|| format!("{}: cannot begin an epoch; free disk space", self.disk.name()))?;
+        self.history.begin(&beginning)
     }
 
     /// Commits a batch, and with it the baseline that it leaves behind: both are on disk when this returns.

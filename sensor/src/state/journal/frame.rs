@@ -41,11 +41,15 @@ pub(super) enum Kind {
     Delivered = 3,
     /// A baseline was dropped.
     Forget = 4,
+    /// An epoch began.
+    Begin = 5,
 }
 
 impl Kind {
     fn new(byte: u8) -> Option<Self> {
-        [Self::Snapshot, Self::Batch, Self::Delivered, Self::Forget].into_iter().find(|kind| *kind as u8 == byte)
+        [Self::Snapshot, Self::Batch, Self::Delivered, Self::Forget, Self::Begin]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -39,7 +39,24 @@ struct Checkpoint {
     until: Timestamp,
 }
 
+/// The first entry of an epoch.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Beginning {
+    pub(super) epoch: Epoch,
+    pub(super) zero: SparseReading,
+    pub(super) at: Timestamp,
+}
+
 impl History {
+    /// The baseline of a new epoch.
+    pub(super) fn begin(&mut self, beginning: &Beginning) -> Result<()> {
+        let Beginning { epoch, zero, at } = beginning;
+        self.check_new(*epoch)?;
+        ensure!(!self.baselines.contains_key(epoch), "epoch {epoch} has begun already");
+        self.baselines.insert(*epoch, Baseline { reported: zero.dense()?, next_sequence: 0, until: *at });
+        Ok(())
+    }
+
     pub(super) fn baseline(&self, epoch: Epoch) -> Option<&Baseline> {
         self.baselines.get(&epoch)
     }
@@ -75,11 +92,17 @@ impl History {
                     "a batch of other counters than those of epoch {epoch}; draw a new one"
                 );
             }
-            None => ensure!(
-                self.baselines.len() < MAX_EPOCHS,
-                "{MAX_EPOCHS} epochs have a baseline; forget those whose maps are gone"
-            ),
+            None => self.check_new(epoch)?,
         }
+        Ok(())
+    }
+
+    /// Whether there is room for another epoch.
+    fn check_new(&self, epoch: Epoch) -> Result<()> {
+        ensure!(
+            self.baselines.contains_key(&epoch) || self.baselines.len() < MAX_EPOCHS,
+            "{MAX_EPOCHS} epochs have a baseline; forget those whose maps are gone"
+        );
         Ok(())
     }
 

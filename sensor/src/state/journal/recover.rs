@@ -133,6 +133,7 @@ impl Recovered {
                 let (epoch, sequence) = frame::decode(payload)?;
                 self.history.deliver(epoch, sequence);
             }
+            Kind::Begin => self.history.begin(&frame::decode(payload)?)?,
             Kind::Forget => self.history.forget(frame::decode::<Epoch>(payload)?),
         }
         Ok(())

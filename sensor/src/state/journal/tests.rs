@@ -49,6 +49,7 @@ fn batch(epoch: Epoch, sequence: u64, cells: &[(usize, u64)]) -> Batch {
             end: time(sequence % 1000 + 1),
             sequence,
         },
+        manifest: [7; 32],
         delta: reading(cells).sparse(),
         labels: vec![LedgerLabel {
             slot: 1,

@@ -1,0 +1,306 @@
+//! The configured interfaces: attached to, lost, found again, and for how long nothing was counted at them.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use aya::programs::XdpMode;
+use sensor_ebpf::abi::Side;
+
+use super::{
+    devices::Device,
+    nic::Witness,
+    plan::{Place, Step, step, with_stacked},
+};
+use crate::{
+    bpf::{Attachment, Hook, InstanceDir, Kernel},
+    config::{self, Role},
+    summary::LedgerLabel,
+};
+
+/// All configured interfaces, in the order of their ledger slots.
+pub(super) struct Ports {
+    ports: Vec<Port>,
+    /// Where links are pinned; without it they end with the agent.
+    pins: Option<Arc<InstanceDir>>,
+}
+
+/// One configured interface.
+struct Port {
+    interface: config::Interface,
+    attachment: Option<Attachment>,
+    /// What the device is called now, where that is not what the configuration calls it.
+    alias: Option<String>,
+    /// Attaching failed, and was reported.
+    failed: bool,
+    blind: Blind,
+    /// Its own counters began anew within this interval.
+    recounted: bool,
+}
+
+/// Time during which nothing was counted.
+#[derive(Debug, Default)]
+struct Blind {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Ports {
+    /// None of them attached yet; blind for so long already, as far as anybody knows.
+    pub(super) fn new(interfaces: &[config::Interface], pins: Option<Arc<InstanceDir>>) -> Self {
+        let port = |interface: &config::Interface| Port {
+            interface: interface.clone(),
+            attachment: None,
+            alias: None,
+            failed: false,
+            blind: Blind { since: Some(Instant::now()), before: Duration::ZERO },
+            recounted: true,
+        };
+        Self { ports: interfaces.iter().map(port).collect(), pins }
+    }
+
+    /// Loads the programs of all interfaces, which takes long and should not lie between two attachments.
+    pub(super) fn load(&self, kernel: &mut Kernel) -> Result<()> {
+        for (number, port) in self.ports.iter().enumerate() {
+            kernel.instance(number)?.load_all([hook(&port.interface)])?;
+        }
+        Ok(())
+    }
+
+    /// Attaches to all interfaces, and returns what their own counters were just before.
+    ///
+    /// # Errors
+    /// One of them cannot be attached to; those before it are.
+    pub(super) fn attach_all(&mut self, kernel: &mut Kernel) -> Result<Witness> {
+        let mut witness = Witness::default();
+        for (number, port) in self.ports.iter_mut().enumerate() {
+            witness.read(port.interface.name.as_str())?;
+            port.attach(kernel, number, self.pins.as_deref())?;
+        }
+        Ok(witness)
+    }
+
+    /// Detaches again what this process attached; what it found at work stays.
+    pub(super) fn undo(&mut self) {
+        for port in &mut self.ports {
+            if port.attachment.as_ref().is_some_and(|attachment| !attachment.taken_over) {
+                port.lose();
+            }
+        }
+    }
+
+    /// Before any program is swapped: what one set of maps saw coming in, another must not bill going out.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(super) fn foresee(&self, devices: &[Device], kernel: &mut Kernel) -> Result<()> {
+        let names: Vec<&str> = self.external().map(|port| port.interface.name.as_str()).collect();
+        let billing = devices.iter().filter(|device| names.contains(&device.name.as_str())).map(|device| device.index);
+        kernel.maps().set_external(&with_stacked(&billing.collect(), devices))
+    }
+
+    /// Does what the devices there are now ask for. What fails is reported once and tried again at the next look.
+    pub(super) fn follow(&mut self, devices: &[Device], kernel: &mut Kernel) {
+        for (number, port) in self.ports.iter_mut().enumerate() {
+            port.follow(devices, kernel, number, self.pins.as_deref());
+        }
+        let billing = with_stacked(&self.billing(), devices);
+        if let Err(error) = kernel.maps().set_external(&billing) {
+            tracing::error!("packets that cross two interfaces may be billed twice: {error:#}");
+        }
+    }
+
+    /// Indices of the attached interfaces that bill.
+    fn billing(&self) -> BTreeSet<u32> {
+        self.external().filter_map(|port| Some(port.attachment.as_ref()?.index)).collect()
+    }
+
+    fn external(&self) -> impl Iterator<Item = &Port> {
+        self.ports.iter().filter(|port| port.interface.role == Role::External)
+    }
+
+    /// The first interval began when no agent was there, `away` ago: interfaces whose programs were not found at work may have been
+    /// blind all that time.
+    pub(super) fn begin_after(&mut self, away: Duration) {
+        for port in &mut self.ports {
+            port.blind.restart();
+            let found_at_work = port.attachment.as_ref().is_some_and(|attachment| attachment.taken_over);
+            if !found_at_work {
+                port.blind.before = away;
+            }
+            // Nobody wrote down what the interface's own counters were then.
+            port.recounted = true;
+        }
+    }
+
+    /// What the device is called now.
+    fn device(port: &Port) -> &str {
+        port.alias.as_deref().unwrap_or(port.interface.name.as_str())
+    }
+
+    /// The ledgers of the interval that ends now, and what the interfaces' own counters did in it.
+    pub(super) fn labels(&self, now: &Witness, then: &Witness) -> Vec<LedgerLabel> {
+        let mut labels = Vec::new();
+        for (first, port) in (0..).step_by(Side::COUNT as usize).zip(&self.ports) {
+            let blind_ms = u64::try_from(port.blind.total().as_millis()).unwrap_or(u64::MAX);
+            let device = Self::device(port);
+            for side in port.sides() {
+                labels.push(LedgerLabel {
+                    slot: first + side as u32,
+                    interface: port.interface.name.to_string(),
+                    role: Some(port.interface.role),
+                    attached: Some(port.attachment.is_some()),
+                    blind_ms: Some(blind_ms),
+                    nic: now.since(then, device, side).filter(|_| !port.recounted),
+                    ..LedgerLabel::default()
+                });
+            }
+        }
+        labels
+    }
+
+    /// The next interval begins.
+    pub(super) fn begin_interval(&mut self) {
+        for port in &mut self.ports {
+            port.blind.restart();
+            port.recounted = port.attachment.is_none();
+        }
+    }
+
+    /// Detaches everywhere; `each` is called with the name of each device just before.
+    pub(super) fn detach_all(&mut self, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        for port in &mut self.ports {
+            each(Self::device(port))?;
+            port.attachment.as_mut().map_or(Ok(()), Attachment::detach)?;
+        }
+        Ok(())
+    }
+
+    /// Where the links of these interfaces are pinned.
+    pub(super) fn link_pins(&self) -> BTreeSet<PathBuf> {
+        let Some(pins) = &self.pins else { return BTreeSet::new() };
+        self.ports.iter().map(|port| port.link_pin(pins)).collect()
+    }
+}
+
+impl Port {
+    fn attach(&mut self, kernel: &mut Kernel, number: usize, pins: Option<&InstanceDir>) -> Result<()> {
+        let name = self.interface.name.as_str();
+        let (hook, mode) = (hook(&self.interface), xdp_mode(&self.interface));
+        let instance = kernel.instance(number)?;
+        let attachment = match pins {
+            Some(pins) => instance.attach_pinned(name, hook, mode, &self.link_pin(pins))?,
+            None => instance.attach(name, hook, mode)?,
+        };
+        let how = if attachment.taken_over { "swapped the program" } else { "attached" };
+        tracing::info!(interface = name, ?hook, xdp = ?self.interface.xdp, "{how}, for {}", attachment.buffers);
+        self.recounted = !attachment.taken_over;
+        self.blind.end();
+        self.attachment = Some(attachment);
+        (self.alias, self.failed) = (None, false);
+        Ok(())
+    }
+
+    fn follow(&mut self, devices: &[Device], kernel: &mut Kernel, number: usize, pins: Option<&InstanceDir>) {
+        let name = self.interface.name.as_str();
+        let place =
+            self.attachment.as_ref().map(|attachment| Place { index: attachment.index, program: attachment.program });
+        match step(name, place, devices) {
+            Step::Wait => {}
+            Step::Stay(now) => {
+                let alias = (now != name).then(|| now.to_owned());
+                if alias != self.alias {
+                    tracing::warn!(
+                        interface = name,
+                        now,
+                        "the interface was renamed; it is counted on under its configured name"
+                    );
+                    self.recounted = true;
+                }
+                self.alias = alias;
+            }
+            Step::Lose => self.lose(),
+            Step::Attach(_) => {
+                self.lose();
+                if let Err(error) = self.attach(kernel, number, pins) {
+                    if !self.failed {
+                        tracing::error!(
+                            interface = self.interface.name.as_str(),
+                            "not counted: {error:#}; trying again"
+                        );
+                    }
+                    self.failed = true;
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self) {
+        let Some(mut attachment) = self.attachment.take() else { return };
+        tracing::error!(
+            interface = self.interface.name.as_str(),
+            "the interface went away; nothing is counted there until one of its name comes"
+        );
+        if let Err(error) = attachment.detach() {
+            tracing::error!("{error:#}");
+        }
+        self.alias = None;
+        self.blind.begin();
+    }
+
+    /// An interface that is only listened to sends nothing that was to be counted.
+    fn sides(&self) -> impl Iterator<Item = Side> + use<> {
+        let egress = self.interface.egress;
+        Side::ALL.into_iter().filter(move |side| *side == Side::Rx || egress)
+    }
+
+    fn link_pin(&self, pins: &InstanceDir) -> PathBuf {
+        let kind = match (hook(&self.interface), self.interface.xdp) {
+            (Hook::Inline, config::XdpMode::Native) => "inline-native",
+            (Hook::Inline, config::XdpMode::Generic) => "inline-generic",
+            (Hook::Mirror, config::XdpMode::Native) => "mirror-native",
+            (Hook::Mirror, config::XdpMode::Generic) => "mirror-generic",
+        };
+        pins.link(self.interface.name.as_str(), kind)
+    }
+}
+
+impl Blind {
+    fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn end(&mut self) {
+        if let Some(since) = self.since.take() {
+            self.before += since.elapsed();
+        }
+    }
+
+    /// How long it has been, up to now.
+    fn total(&self) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn restart(&mut self) {
+        self.before = Duration::ZERO;
+        self.since = self.since.map(|_| Instant::now());
+    }
+}
+
+const fn hook(interface: &config::Interface) -> Hook {
+    match interface.mode {
+        config::Mode::Inline => Hook::Inline,
+        config::Mode::Mirror => Hook::Mirror,
+    }
+}
+
+const fn xdp_mode(interface: &config::Interface) -> XdpMode {
+    match interface.xdp {
+        config::XdpMode::Native => XdpMode::Driver,
+        config::XdpMode::Generic => XdpMode::Skb,
+    }
+}
