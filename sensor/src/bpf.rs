@@ -2,6 +2,8 @@
 
 mod array;
 mod attach;
+mod egress;
+mod external;
 mod layout;
 mod maps;
 mod sys;
@@ -18,6 +20,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use self::sys::DetachedBpffs;
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index},
+    egress::{EgressFilter, EgressHook, EgressLink, remove_egress_filter},
     layout::Layout,
     maps::SharedMaps,
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},

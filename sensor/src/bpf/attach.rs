@@ -101,7 +101,7 @@ impl Instance {
 }
 
 /// The verifier explains itself over thousands of lines: they go to the log, the last telling one into the error.
-fn refused(program: &str, error: ProgramError) -> anyhow::Error {
+pub(super) fn refused(program: &str, error: ProgramError) -> anyhow::Error {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
         return anyhow::Error::new(error).context(format!("the kernel refuses program {program}"));
     };
@@ -125,7 +125,7 @@ pub fn interface_index(interface: &str) -> Result<u32> {
         .with_context(|| format!("no interface {interface}: `ip link` lists those of this network namespace"))
 }
 
-fn errno(error: &anyhow::Error) -> Option<i32> {
+pub(super) fn errno(error: &anyhow::Error) -> Option<i32> {
     error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error)
 }
 

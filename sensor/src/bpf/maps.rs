@@ -9,7 +9,7 @@ use sensor_ebpf::abi::{
 };
 use std::os::fd::AsFd;
 
-use super::{array::MappedArray, layout::Layout, sys::GracePeriod};
+use super::{array::MappedArray, external::External, layout::Layout, sys::GracePeriod};
 use crate::{
     collect::{LedgerRow, Reading},
     prefix::Trie,
@@ -26,6 +26,7 @@ pub struct SharedMaps {
     runs: MappedArray<Words>,
     prefixes: MappedArray<Counter>,
     ledger: MappedArray<Counter>,
+    external: External,
     /// What each bank held when it was last at rest: per ledger slot, by bank.
     banks: Vec<[LedgerRow; Control::BANKS as usize]>,
     grace: GracePeriod,
@@ -48,6 +49,7 @@ impl SharedMaps {
             runs: open(ebpf, &layout, map_name::RUNS)?,
             prefixes: open(ebpf, &layout, map_name::PREFIXES)?,
             ledger: open(ebpf, &layout, map_name::LEDGER)?,
+            external: External::open(ebpf)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
             grace: GracePeriod::new().context("cannot create the map that grace periods are waited on with")?,
             live,
@@ -123,6 +125,15 @@ impl SharedMaps {
         }
         let ledger = self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect();
         Ok((Reading { prefixes: self.prefix_rows(), ledger }, witnessed))
+    }
+
+    /// Says which interfaces bill what they receive, by index, those stacked on them included: what came in there and leaves by
+    /// another interface is `seen_before`.
+    ///
+    /// # Errors
+    /// More than [`MAX_EXTERNAL`](sensor_ebpf::abi::MAX_EXTERNAL), or the kernel refuses a change.
+    pub fn set_external(&mut self, indices: &[u32]) -> Result<()> {
+        self.external.set(indices)
     }
 
     fn put_in_force(&mut self, next: Control) -> Result<()> {
