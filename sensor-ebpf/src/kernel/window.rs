@@ -89,13 +89,7 @@ impl<M: Memory> Window for FrameWindow<M> {
         if offset > MAX_OFFSET {
             return None;
         }
-        let (data, end) = self.memory.linear();
-        let start = data + offset;
-        if start + N > end {
-            return if N <= M::MAX_FIELD_LEN { self.memory.anywhere(offset) } else { None };
-        }
-        // SAFETY: the bytes lie before the end of the linear part, as just checked; an array of bytes needs no alignment.
-        Some(unsafe { (start as *const [u8; N]).read() })
+        self.memory.read(offset)
     }
 
     #[inline(always)]
