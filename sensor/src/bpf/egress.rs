@@ -2,7 +2,7 @@
 
 use std::{io, mem};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, bail};
 use aya::programs::{
     LinkOrder, SchedClassifier, TcAttachType,
     links::FdLink,
@@ -126,11 +126,10 @@ impl Instance {
     }
 
     fn attach_filter(&mut self, interface: &str) -> Result<EgressLink> {
-        match tc::qdisc_add_clsact(interface) {
-            // It is there already, and may have filters of others: neither made by us nor removed.
-            Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
-            result => result?,
-        }
+        let others_qdisc = match tc::qdisc_add_clsact(interface) {
+            Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => true,
+            result => result.map(|()| false)?,
+        };
         let program = self.classifier()?;
         let ours = SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, HANDLE, None)?;
         let id = match program.attach_to_link(ours).map_err(anyhow::Error::new) {
@@ -143,6 +142,13 @@ impl Instance {
         };
         // Dropping it would detach: the filter stays until it is replaced or removed.
         mem::forget(program.take_link(id)?);
+        // The qdisc `ingress` has the handle of clsact and one list of filters for whatever side is named: that of received packets.
+        if others_qdisc && remove_filter(interface, TcAttachType::Ingress)? {
+            bail!(
+                "an ingress qdisc is where clsact has to be on {interface}: `tc qdisc show dev {interface}` shows it; whoever added it \
+                 can use clsact, which has both sides"
+            );
+        }
         Ok(EgressLink::Clsact(EgressFilter { interface: interface.to_owned() }))
     }
 
@@ -164,10 +170,14 @@ impl Instance {
 /// No such interface, or no rights.
 pub fn remove_egress_filter(interface: &str) -> Result<bool> {
     interface_index(interface)?;
-    match tc::qdisc_detach_program(interface, TcAttachType::Egress, PROGRAM) {
+    remove_filter(interface, TcAttachType::Egress).map_err(|error| explain(error, interface))
+}
+
+fn remove_filter(interface: &str, side: TcAttachType) -> Result<bool> {
+    match tc::qdisc_detach_program(interface, side, PROGRAM) {
         Ok(()) => Ok(true),
         Err(TcError::IoError(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(explain(anyhow!(error), interface)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -181,8 +191,8 @@ fn explain(error: anyhow::Error, interface: &str) -> anyhow::Error {
              with `modprobe -a sch_ingress cls_bpf`, or use a kernel with CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF"
         )),
         Some(libc::EINVAL | libc::EOPNOTSUPP) => error.context(format!(
-            "the kernel refuses a program on what {interface} sends: TCX needs Linux 6.6; for clsact `tc qdisc show dev {interface}` must \
-             not list an ingress qdisc in its place"
+            "the kernel refuses a program on what {interface} sends: TCX needs Linux 6.6; `tc filter show dev {interface} egress` and \
+             `tc qdisc show dev {interface}` show what is there"
         )),
         Some(libc::EEXIST | libc::EBUSY) => error.context(format!(
             "another filter of priority {PRIORITY} is on what {interface} sends: `tc filter show dev {interface} egress` names it"

@@ -141,6 +141,12 @@ impl Stage {
         check(&sensor.read().unwrap(), Side::Tx, &self.set, truth);
     }
 
+    /// What a prefix was billed.
+    pub(crate) fn billed(&self, reading: &Reading, prefix: &str, direction: Direction) -> Sum {
+        let (id, ..) = self.set.iter().find(|(_, cidr, ..)| cidr.to_string() == prefix).unwrap();
+        sum(reading.prefix(id, direction))
+    }
+
     /// Runs a command in the namespace of the sensor.
     pub(crate) fn run(&self, command: &[&str]) -> String {
         run(&self.wire.sensor, command).unwrap()
