@@ -3,6 +3,7 @@
 mod array;
 mod attach;
 mod counters;
+mod egress;
 mod external;
 mod layout;
 mod maps;
@@ -22,6 +23,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index},
+    egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
     layout::Layout,
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},

@@ -2,9 +2,11 @@
 //!
 //! Nothing here but `fuzz` calls the packet engine, its lookup or the records: what is checked with it must be able to fail.
 
+pub mod classifier;
 pub mod frames;
 pub mod fuzz;
 pub mod netns;
+pub mod offload;
 pub mod rng;
 pub mod socket;
 mod sys;

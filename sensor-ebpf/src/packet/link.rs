@@ -11,7 +11,8 @@ pub const MAX_VLAN_TAGS: usize = 4;
 pub const MAX_MPLS_LABELS: usize = 8;
 
 const TYPE_OFFSET: usize = 12;
-const VLAN_TAG_LEN: usize = 4;
+/// Type and tag control information (IEEE 802.1Q).
+pub const VLAN_TAG_LEN: usize = 4;
 /// Service instance tag of a provider backbone bridge (IEEE 802.1ah): four bytes, and the customer's whole Ethernet header.
 const BACKBONE_TAG_LEN: usize = 4 + ETHERNET_HEADER_LEN;
 const MPLS_LABEL_LEN: usize = 4;

@@ -174,12 +174,12 @@ impl Instance {
 }
 
 /// Whether a link is pinned there and still leads to the interface with that index: of one that was deleted it leads nowhere.
-fn leads_to(pin: &Path, index: u32) -> bool {
+pub(super) fn leads_to(pin: &Path, index: u32) -> bool {
     sys::link_interface(pin).is_ok_and(|interface| interface == index)
 }
 
 /// The verifier explains itself over thousands of lines: they go to the log, the last telling one into the error.
-fn refused(program: &str, error: ProgramError) -> anyhow::Error {
+pub(super) fn refused(program: &str, error: ProgramError) -> anyhow::Error {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
         return anyhow::Error::new(error).context(format!("the kernel refuses program {program}"));
     };
@@ -203,7 +203,7 @@ pub fn interface_index(interface: &str) -> Result<u32> {
         .with_context(|| format!("no interface {interface}: `ip link` lists those of this network namespace"))
 }
 
-fn errno(error: &anyhow::Error) -> Option<i32> {
+pub(super) fn errno(error: &anyhow::Error) -> Option<i32> {
     error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error)
 }
 

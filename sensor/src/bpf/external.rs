@@ -22,7 +22,10 @@ impl External {
     /// Makes the map hold exactly these interfaces. One that stays is not touched in between.
     pub(crate) fn set(&mut self, indices: &BTreeSet<u32>) -> Result<()> {
         if indices.len() > MAX_EXTERNAL as usize {
-            bail!("{} interfaces stand on the attached ones; there is room for {MAX_EXTERNAL}", indices.len());
+            bail!(
+                "{} interfaces bill or stand on one that does, and map EXTERNAL has room for {MAX_EXTERNAL}: name fewer",
+                indices.len()
+            );
         }
         let present: BTreeSet<u32> = self.0.keys().collect::<Result<_, _>>().context("cannot read map EXTERNAL")?;
         for gone in present.difference(indices) {

@@ -17,7 +17,7 @@ use super::{
     plan::{Place, Step, step, with_stacked},
 };
 use crate::{
-    bpf::{Attachment, Hook, InstanceDir, Kernel},
+    bpf::{Attachment, EgressAttachment, Hook, InstanceDir, Kernel},
     config::{self, Role},
     summary::LedgerLabel,
 };
@@ -33,6 +33,7 @@ pub(super) struct Ports {
 struct Port {
     interface: config::Interface,
     attachment: Option<Attachment>,
+    egress: Option<EgressAttachment>,
     /// What the device is called now, where that is not what the configuration calls it.
     alias: Option<String>,
     /// Attaching failed, and was reported.
@@ -55,6 +56,7 @@ impl Ports {
         let port = |interface: &config::Interface| Port {
             interface: interface.clone(),
             attachment: None,
+            egress: None,
             alias: None,
             failed: false,
             blind: Blind { since: Some(Instant::now()), before: Duration::ZERO },
@@ -66,7 +68,11 @@ impl Ports {
     /// Loads the programs of all interfaces, which takes long and should not lie between two attachments.
     pub(super) fn load(&self, kernel: &mut Kernel) -> Result<()> {
         for (number, port) in self.ports.iter().enumerate() {
-            kernel.instance(number)?.load_all([hook(&port.interface)])?;
+            let instance = kernel.instance(number)?;
+            instance.load_all([hook(&port.interface)])?;
+            if port.interface.egress {
+                instance.load_egress()?;
+            }
         }
         Ok(())
     }
@@ -88,7 +94,7 @@ impl Ports {
     pub(super) fn undo(&mut self) {
         for port in &mut self.ports {
             if port.attachment.as_ref().is_some_and(|attachment| !attachment.taken_over) {
-                port.lose();
+                port.release();
             }
         }
     }
@@ -176,6 +182,7 @@ impl Ports {
         for port in &mut self.ports {
             each(Self::device(port))?;
             port.attachment.as_mut().map_or(Ok(()), Attachment::detach)?;
+            port.egress.as_mut().map_or(Ok(()), EgressAttachment::detach)?;
         }
         Ok(())
     }
@@ -183,7 +190,7 @@ impl Ports {
     /// Where the links of these interfaces are pinned.
     pub(super) fn link_pins(&self) -> BTreeSet<PathBuf> {
         let Some(pins) = &self.pins else { return BTreeSet::new() };
-        self.ports.iter().map(|port| port.link_pin(pins)).collect()
+        self.ports.iter().flat_map(|port| [port.link_pin(pins)].into_iter().chain(port.egress_pin(pins))).collect()
     }
 }
 
@@ -198,9 +205,15 @@ impl Port {
         };
         let how = if attachment.taken_over { "swapped the program" } else { "attached" };
         tracing::info!(interface = name, ?hook, xdp = ?self.interface.xdp, "{how}, for {}", attachment.buffers);
-        self.recounted = !attachment.taken_over;
-        self.blind.end();
+        let fresh = !attachment.taken_over;
+        // Kept before anything else can fail: what is at work is known, and can be detached.
         self.attachment = Some(attachment);
+        if self.interface.egress {
+            let pin = pins.and_then(|pins| self.egress_pin(pins));
+            self.egress = Some(instance.attach_egress_pinned(name, pin.as_deref())?);
+        }
+        self.recounted = fresh;
+        self.blind.end();
         (self.alias, self.failed) = (None, false);
         Ok(())
     }
@@ -225,8 +238,11 @@ impl Port {
             }
             Step::Lose => self.lose(),
             Step::Attach(_) => {
-                self.lose();
+                if self.attachment.is_some() {
+                    self.lose();
+                }
                 if let Err(error) = self.attach(kernel, number, pins) {
+                    self.release();
                     if !self.failed {
                         tracing::error!(
                             interface = self.interface.name.as_str(),
@@ -240,15 +256,21 @@ impl Port {
     }
 
     fn lose(&mut self) {
-        let Some(mut attachment) = self.attachment.take() else { return };
         tracing::error!(
             interface = self.interface.name.as_str(),
             "the interface went away; nothing is counted there until one of its name comes"
         );
-        if let Err(error) = attachment.detach() {
+        self.release();
+        self.alias = None;
+    }
+
+    /// Lets go of both programs, as far as they were attached.
+    fn release(&mut self) {
+        let attachment = self.attachment.take().map_or(Ok(()), |mut attachment| attachment.detach());
+        let egress = self.egress.take().map_or(Ok(()), |mut egress| egress.detach());
+        for error in [attachment, egress].into_iter().filter_map(Result::err) {
             tracing::error!("{error:#}");
         }
-        self.alias = None;
         self.blind.begin();
     }
 
@@ -266,6 +288,10 @@ impl Port {
             (Hook::Mirror, config::XdpMode::Generic) => "mirror-generic",
         };
         pins.link(self.interface.name.as_str(), kind)
+    }
+
+    fn egress_pin(&self, pins: &InstanceDir) -> Option<PathBuf> {
+        self.interface.egress.then(|| pins.link(self.interface.name.as_str(), "egress"))
     }
 }
 

@@ -91,6 +91,14 @@ pub fn within<T: Send>(namespace: &str, work: impl FnOnce() -> Result<T> + Send)
     result.unwrap_or_else(|_| bail!("the work in network namespace {namespace} panicked"))
 }
 
+/// Runs a command in a network namespace and returns what it prints.
+///
+/// # Errors
+/// There is no such program, or it fails.
+pub fn run(namespace: &str, command: &[&str]) -> Result<String> {
+    ip(&[&["netns", "exec", namespace], command].concat())
+}
+
 fn ip(arguments: &[&str]) -> Result<String> {
     let output = Command::new("ip").args(arguments).output().context("cannot start `ip`: install iproute2")?;
     if !output.status.success() {

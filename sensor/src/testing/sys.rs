@@ -73,3 +73,136 @@ pub(super) fn received(socket: BorrowedFd<'_>) -> io::Result<u32> {
     })?;
     Ok(statistics.tp_packets)
 }
+
+/// Sets an option whose value is a number.
+pub(super) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    set(socket, level, name, &value)
+}
+
+fn set<T>(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    let len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: a live value of that length, which the kernel copies.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, ptr::from_ref(value).cast(), len) }).map(drop)
+}
+
+/// A ring of one frame, shared with a packet socket that sends from it (packet(7), `PACKET_TX_RING`).
+#[derive(Debug)]
+pub(super) struct Ring(*mut u8);
+
+impl Ring {
+    /// Room for a frame and what stands before it: whole pages, a power of two.
+    const LEN: usize = 1 << 15;
+    /// `struct tpacket_hdr`, aligned: the frame begins behind it.
+    const HEADER_LEN: usize = 32;
+
+    /// Gives the socket its ring.
+    pub(super) fn new(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let len = Self::LEN as libc::c_uint;
+        let one = libc::tpacket_req { tp_block_size: len, tp_block_nr: 1, tp_frame_size: len, tp_frame_nr: 1 };
+        set(socket, libc::SOL_PACKET, libc::PACKET_TX_RING, &one)?;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let fd = socket.as_raw_fd();
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        let start = unsafe { libc::mmap(ptr::null_mut(), Self::LEN, protection, libc::MAP_SHARED, fd, 0) };
+        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self(start.cast())) }
+    }
+
+    /// Puts a frame in for the next send; `false` where the last one is not done with, or where there is no room.
+    pub(super) fn put(&mut self, frame: &[u8]) -> bool {
+        if !self.is_free() || frame.len() > Self::LEN - Self::HEADER_LEN {
+            return false;
+        }
+        // SAFETY: the ring is mapped, large enough as just checked, and the kernel does not touch it before the status says so.
+        unsafe {
+            ptr::copy_nonoverlapping(frame.as_ptr(), self.0.add(Self::HEADER_LEN), frame.len());
+            let header: *mut libc::tpacket_hdr = self.0.cast();
+            (*header).tp_len = frame.len() as libc::c_uint;
+            (&raw mut (*header).tp_status).write_volatile(libc::TP_STATUS_SEND_REQUEST.into());
+        }
+        true
+    }
+
+    /// Whether the kernel is done with the frame.
+    pub(super) fn is_free(&self) -> bool {
+        // SAFETY: the ring is mapped; the status is its first word, which the kernel writes whole.
+        unsafe { self.0.cast::<libc::c_ulong>().read_volatile() == libc::c_ulong::from(libc::TP_STATUS_AVAILABLE) }
+    }
+}
+
+// SAFETY: the mapping is plain memory of this process, and only its owner goes through the pointer.
+unsafe impl Send for Ring {}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: this value made the mapping and hands out no reference to it.
+        unsafe { libc::munmap(self.0.cast(), Self::LEN) };
+    }
+}
+
+/// The head of `union bpf_attr` for `BPF_PROG_LOAD`.
+#[repr(C)]
+struct ProgramLoad {
+    program_type: u32,
+    instructions: u32,
+    code: u64,
+    licence: u64,
+}
+
+/// `union bpf_attr` for `BPF_LINK_CREATE` of TCX.
+#[repr(C)]
+struct TcxLink {
+    program: u32,
+    interface: u32,
+    attach_type: u32,
+    flags: u32,
+    relative: u32,
+    padding: u32,
+    revision: u64,
+}
+
+/// Loads a classifier from its instructions.
+pub(super) fn load_classifier(code: &[u64]) -> io::Result<OwnedFd> {
+    const BPF_PROG_LOAD: libc::c_int = 5;
+    const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+    const LICENCE: &std::ffi::CStr = c"MIT";
+    let load = ProgramLoad {
+        program_type: BPF_PROG_TYPE_SCHED_CLS,
+        instructions: code.len() as u32,
+        code: code.as_ptr() as u64,
+        licence: LICENCE.as_ptr() as u64,
+    };
+    bpf(BPF_PROG_LOAD, &load)
+}
+
+/// Attaches a classifier to what the interface with that index sends, as the first or the last one.
+pub(super) fn attach_egress(program: BorrowedFd<'_>, interface: u32, first: bool) -> io::Result<OwnedFd> {
+    const BPF_LINK_CREATE: libc::c_int = 28;
+    const BPF_TCX_EGRESS: u32 = 47;
+    const BPF_F_BEFORE: u32 = 1 << 3;
+    const BPF_F_AFTER: u32 = 1 << 4;
+    let link = TcxLink {
+        program: program.as_raw_fd() as u32,
+        interface,
+        attach_type: BPF_TCX_EGRESS,
+        flags: if first { BPF_F_BEFORE } else { BPF_F_AFTER },
+        relative: 0,
+        padding: 0,
+        revision: 0,
+    };
+    bpf(BPF_LINK_CREATE, &link)
+}
+
+/// A command of bpf(2) that makes a descriptor.
+fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the attributes are a live, fully initialised head of `union bpf_attr`, what they point to is alive, and their size
+    // is passed along.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) };
+    let fd = check(fd as libc::c_int)?;
+    // SAFETY: the kernel just made this descriptor for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

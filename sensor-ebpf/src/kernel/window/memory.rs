@@ -1,0 +1,92 @@
+//! The three kinds of kernel memory a frame stands in, and how each is read.
+
+use core::ptr::read_volatile;
+
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
+};
+
+/// Most bytes of a field that is looked for behind the first buffer: tags, labels, extension headers, ports. A whole IP header is
+/// not: no driver's first buffer ends within the first hundred bytes, and 40 bytes on the stack cost the common path 8 ns.
+const MAX_FIELD_LEN: usize = 8;
+
+/// A field of the context, loaded where it stands: the verifier knows each by its place.
+macro_rules! field {
+    ($context:expr, $field:ident) => {
+        // SAFETY: the context is the one this program was called with.
+        unsafe { core::ptr::read_volatile(&raw const (*$context).$field) }
+    };
+}
+
+pub(super) use field;
+
+/// Where the bytes of a frame are.
+pub(in crate::kernel) trait Memory {
+    /// `N` bytes from `offset`, at most [`MAX_OFFSET`](sensor_ebpf::packet::MAX_OFFSET); `None` where they are not all to be had.
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+}
+
+/// An XDP frame of one buffer.
+pub(in crate::kernel) struct OneBuffer(pub(super) *mut xdp_md);
+
+/// An XDP frame that may have several buffers (Linux 5.18).
+pub(in crate::kernel) struct SeveralBuffers(pub(super) *mut xdp_md);
+
+/// A socket buffer.
+pub(in crate::kernel) struct SocketBuffer(pub(super) *mut __sk_buff);
+
+impl Memory for OneBuffer {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        mapped(self.0, offset)
+    }
+}
+
+impl Memory for SeveralBuffers {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let found = mapped(self.0, offset);
+        if found.is_some() || N > MAX_FIELD_LEN {
+            return found;
+        }
+        // A helper call of some 16 ns, so only where the first buffer has ended.
+        let mut bytes = [0; N];
+        // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
+        let failed = unsafe { bpf_xdp_load_bytes(self.0, offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        (failed == 0).then(|| from_stack(&bytes))
+    }
+}
+
+impl Memory for SocketBuffer {
+    /// By a helper alone: the linear part may end anywhere, after the link header of what a packet socket sends, and with a second
+    /// way to each field the verifier gives up.
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
+        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        (failed == 0).then(|| from_stack(&bytes))
+    }
+}
+
+/// From the part of an XDP frame that is mapped in one piece.
+///
+/// Its ends are read from the context each time: a packet pointer that is kept would carry what the verifier has learnt of its
+/// range, and paths that learnt it differently would not meet again.
+#[inline(always)]
+fn mapped<const N: usize>(context: *mut xdp_md, offset: usize) -> Option<[u8; N]> {
+    let start = field!(context, data) as usize + offset;
+    if start + N > field!(context, data_end) as usize {
+        return None;
+    }
+    // SAFETY: the bytes lie before the end of the linear part, as just checked; an array of bytes needs no alignment.
+    Some(unsafe { (start as *const [u8; N]).read() })
+}
+
+/// The bytes, read one by one: on the stack the verifier takes no unaligned access, which the object is compiled to use elsewhere.
+#[inline(always)]
+fn from_stack<const N: usize>(bytes: &[u8; N]) -> [u8; N] {
+    // SAFETY: each element of an array can be read.
+    core::array::from_fn(|at| unsafe { read_volatile(&raw const bytes[at]) })
+}
