@@ -47,10 +47,7 @@ fn manifest(number: u8) -> Manifest {
 
 /// Everything that a set says.
 fn said(set: &PrefixSet) -> impl PartialEq + std::fmt::Debug {
-    (
-        set.iter().map(|(id, cidr, membership, network)| (id, cidr, membership, network)).collect::<Vec<_>>(),
-        set.networks().to_vec(),
-    )
+    (set.iter().collect::<Vec<_>>(), set.networks().to_vec())
 }
 
 #[test]
@@ -249,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_sparse_reading_within_bounds_or_refused(bytes: Vec<u8>, rows: u32, ledgers: u32, zeros: u32) {
+    fn any_bytes_are_a_sparse_reading_within_bounds_or_refused(bytes: Vec<u8>, rows in 0..20_000_000_u32, ledgers in 0..10_000_u32, zeros in 0..20_000_000_u32) {
         let _ = postcard::from_bytes::<SparseReading>(&bytes);
         let lie = postcard::to_stdvec(&(rows, ledgers, vec![(zeros, 1_u64, 1_u64, 1_u64)])).unwrap();
         let inside = u64::from(zeros) < u64::from(rows) + 32 * u64::from(ledgers);

@@ -88,6 +88,27 @@ fn a_file_shorter_than_it_was_said_to_be_is_damaged_and_no_error() {
     assert_eq!(recovered.history.undelivered().len(), ends.last().unwrap().1.undelivered.len());
 }
 
+#[test]
+fn a_whole_entry_that_cannot_be_is_refused() {
+    let says = |kind, payload: Vec<u8>| {
+        let frame = frame::seal(kind, [frame::begin(), payload].concat()).unwrap();
+        State::of(&Memory::of(&[&frame::header(), frame.as_slice()].concat()).journal())
+    };
+    let checkpoints = |epochs: &[u8]| {
+        let checkpoint = |number: &u8| (epoch(*number), Reading::zero(2, 2).sparse(), 1_u64, Timestamp::UNIX_EPOCH);
+        postcard::to_stdvec(&epochs.iter().map(checkpoint).collect::<Vec<_>>()).unwrap()
+    };
+    let most = history::MAX_EPOCHS as u8;
+    let kept = |epochs: &[u8]| says(Kind::Snapshot, checkpoints(epochs)).baselines.len();
+    assert_eq!(kept(&(0..most).collect::<Vec<_>>()), history::MAX_EPOCHS);
+    assert_eq!(kept(&(0..=most).collect::<Vec<_>>()), 0);
+    assert_eq!(kept(&[0, 0]), 0);
+
+    let whole = postcard::to_stdvec(&batch(epoch(0), 0, &[(2, 2)])).unwrap();
+    assert_eq!(says(Kind::Batch, whole.clone()).undelivered.len(), 1);
+    assert_eq!(says(Kind::Batch, [whole, vec![0]].concat()).undelivered.len(), 0);
+}
+
 /// The files of a folder whose names begin so.
 fn named(folder: &Path, start: &str) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

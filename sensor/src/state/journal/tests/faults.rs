@@ -129,6 +129,8 @@ fn a_rewrite_that_fails_fails_no_commit_and_is_not_tried_every_time() {
             assert_eq!(State::of(&journal), state);
             assert_eq!(State::of(&disk.reopened()).baselines, state.baselines);
         }
+        // The journal doubles before the next attempt.
+        assert!((2..=4).contains(&disk.attempts()), "{fault:?}: {}", disk.attempts());
         disk.fail(&[]);
         let next = journal.baseline(epoch(0)).unwrap().next_sequence;
         journal.commit(batch(epoch(0), next, &[(2, 1)])).unwrap();

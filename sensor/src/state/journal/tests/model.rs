@@ -65,7 +65,7 @@ impl Bench {
                 let next = self.journal.baseline(epoch(number)).map_or(0, |baseline| baseline.next_sequence);
                 let mut batch = batch(epoch(number), next, &cells);
                 if bulky {
-                    batch.labels[0].interface = "x".repeat(150_000);
+                    batch.labels[0].interface = "x".repeat(300_000);
                 }
                 let mut after = self.model.clone();
                 after.commit(&batch);
