@@ -112,7 +112,7 @@ impl PrefixSet {
     /// The set of these prefixes under these very ids, as [`iter`](Self::iter) gave them: the first has id 1.
     ///
     /// # Errors
-    /// Too many networks or prefixes, a prefix given twice, or one that bills a network without a name.
+    /// Too many networks or prefixes, prefixes out of the order of their addresses, or one that bills a network without a name.
     pub fn restore(
         networks: Vec<String>,
         prefixes: impl IntoIterator<Item = (Cidr, Membership, Option<NetworkId>)>,
@@ -120,7 +120,7 @@ impl PrefixSet {
         if networks.len() > MAX_NETWORKS as usize {
             bail!("{} networks are too many: at most {MAX_NETWORKS} can be watched", networks.len());
         }
-        let mut restored = Vec::new();
+        let mut restored: Vec<Prefix> = Vec::new();
         for (cidr, membership, network) in prefixes {
             if restored.len() == MAX_PREFIXES as usize {
                 bail!("more than {MAX_PREFIXES} prefixes, which is all that a table holds");
@@ -132,10 +132,9 @@ impl PrefixSet {
             }
             restored.push(Prefix { cidr, membership, network });
         }
-        let mut cidrs: Vec<Cidr> = restored.iter().map(|prefix| prefix.cidr).collect();
-        cidrs.sort_unstable();
-        if let Some([cidr, _]) = cidrs.array_windows().find(|[one, next]| one == next) {
-            bail!("{cidr} has two ids");
+        // As `build` numbers them, and as the trie wants them.
+        if let Some([_, next]) = restored.array_windows().find(|[one, next]| one.cidr >= next.cidr) {
+            bail!("{} is not in the order of addresses", next.cidr);
         }
         Ok(Self { networks, prefixes: restored })
     }

@@ -94,7 +94,7 @@ impl Manifest {
     }
 
     /// The bytes of its file.
-    fn encode(&self) -> Result<Vec<u8>> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let bytes = postcard::to_extend(self, MAGIC.to_vec()).context("cannot encode the manifest")?;
         if bytes.len() as u64 > MAX_MANIFEST_LEN {
             bail!("a manifest of {} bytes is too large: at most {MAX_MANIFEST_LEN}", bytes.len());
@@ -102,7 +102,7 @@ impl Manifest {
         Ok(bytes)
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
         let Some(payload) = bytes.strip_prefix(MAGIC) else { bail!("it is no manifest of this version") };
         let (manifest, rest) = postcard::take_from_bytes(payload)?;
         if !rest.is_empty() {

@@ -11,6 +11,7 @@ use crate::{config::Role, state::StateDir, summary::NicCount};
 
 mod damage;
 mod faults;
+mod measure;
 mod memory;
 mod model;
 

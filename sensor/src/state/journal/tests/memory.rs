@@ -35,6 +35,7 @@ struct Inner {
     new: Option<Vec<u8>>,
     faults: Vec<Step>,
     rewrites: usize,
+    attempts: usize,
 }
 
 impl Memory {
@@ -63,6 +64,11 @@ impl Memory {
     /// How many new files were put in place.
     pub(super) fn rewrites(&self) -> usize {
         self.with(|inner| inner.rewrites)
+    }
+
+    /// How many were begun.
+    pub(super) fn attempts(&self) -> usize {
+        self.with(|inner| inner.attempts)
     }
 
     /// The journal of what is on this disk.
@@ -105,7 +111,7 @@ impl Disk for Memory {
         self.with(|inner| {
             let fault = inner.faults.iter().find_map(|fault| match fault {
                 Step::Append(after) => Some(*after),
-                _ => None,
+                Step::Sync | Step::Cut | Step::WriteNew | Step::Rename | Step::SyncFolder => None,
             });
             let file = inner.file.as_mut().unwrap();
             let written = fault.unwrap_or(bytes.len()).min(bytes.len());
@@ -124,6 +130,7 @@ impl Disk for Memory {
     }
 
     fn write_new(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.with(|inner| inner.attempts += 1);
         self.step(Step::WriteNew, |inner| inner.new = Some(bytes.to_vec()))
     }
 
