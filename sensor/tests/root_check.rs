@@ -1,6 +1,5 @@
 //! `sensor check` in namespaces of its own: what it finds about interfaces, and that the command it names puts it right.
 #![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
-#![expect(clippy::print_stdout, reason = "why a part was skipped")]
 
 #[path = "support/command.rs"]
 mod command;
