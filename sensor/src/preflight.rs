@@ -1,44 +1,58 @@
 //! Whether this machine can do what a configuration asks, found out without attaching anything.
 
-use std::{fs, io::Write};
+mod findings;
+mod links;
+mod sys;
+
+use std::io::Write;
 
 use anyhow::{Context, Result, bail};
+use aya::programs::loaded_programs;
 
+use self::{
+    findings::{Finding, Program, Severity},
+    links::Link,
+};
 use crate::{
     bpf::{self, Hook, Kernel, Layout},
     config::{Config, Interface, Mode},
     pipeline::prefix_set,
 };
 
-/// Writes one line for each finding to `out`.
+/// Writes one line for each finding to `out`: what is `ok`, what counts differently than one might think (`warning`), and what is
+/// `missing`, each of the latter two with the command that puts it right.
 ///
 /// # Errors
 /// Something is missing that `sensor run` needs; the lines say what.
 pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
     let mut missing = 0;
-    let mut finding = |good: bool, text: String| -> Result<()> {
-        missing += u32::from(!good);
-        writeln!(out, "{} {text}", if good { "ok     " } else { "missing" })?;
+    let mut finding = |(severity, text): Finding| -> Result<()> {
+        missing += u32::from(severity == Severity::Missing);
+        let word = match severity {
+            Severity::Good => "ok",
+            Severity::Warning => "warning",
+            Severity::Missing => "missing",
+        };
+        writeln!(out, "{word:7} {text}")?;
         Ok(())
     };
     let set = prefix_set(config)?;
     let trie = set.trie()?;
-    finding(true, format!("{} prefixes, {} of them watched networks' own", set.len(), set.watched()))?;
+    finding((Severity::Good, format!("{} prefixes, {} of them watched networks' own", set.len(), set.watched())))?;
     let layout = Layout::new(&trie, set.len(), bpf::cpus()?, config.interfaces.len() as u32);
-    finding(true, format!("{} MiB of kernel memory for tables and counters", layout.bytes().div_ceil(1 << 20)))?;
-    for interface in &config.interfaces {
-        match describe(interface) {
-            Ok(text) => finding(true, text)?,
-            Err(error) => finding(false, format!("{error:#}"))?,
-        }
+    let memory = format!("{} MiB of kernel memory for tables and counters", layout.bytes().div_ceil(1 << 20));
+    finding((Severity::Good, memory))?;
+    match links::read() {
+        Ok(links) => interfaces(config, &links).into_iter().try_for_each(&mut finding)?,
+        Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
     }
     if bpf::may_load() {
         match Kernel::load(&set, &trie, 1).and_then(|mut kernel| kernel.instance(0)?.load_all(hooks(config))) {
-            Ok(buffers) => finding(true, format!("the kernel takes the programs, for {buffers}"))?,
-            Err(error) => finding(false, format!("{error:#}"))?,
+            Ok(buffers) => finding((Severity::Good, format!("the kernel takes the programs, for {buffers}")))?,
+            Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
         }
     } else {
-        finding(false, String::from("the right to load eBPF programs: run as root"))?;
+        finding((Severity::Missing, String::from("the right to load eBPF programs: run as root")))?;
     }
     if missing > 0 {
         bail!("{missing} of the above must be put right before `sensor run` can work");
@@ -53,12 +67,43 @@ fn hooks(config: &Config) -> impl Iterator<Item = Hook> {
     })
 }
 
-fn describe(interface: &Interface) -> Result<String> {
+/// Each configured interface, and each two of them.
+fn interfaces(config: &Config, links: &[Link]) -> Vec<Finding> {
+    let mut findings = vec![];
+    let mut found: Vec<(&str, u32)> = vec![];
+    for interface in &config.interfaces {
+        let name = interface.name.as_str();
+        match find(interface, links) {
+            Ok(link) => {
+                findings.extend(describe(interface, link));
+                let above_or_below = found.iter().filter(|(_, other)| links::stacked(links, *other, link.index));
+                findings.extend(above_or_below.map(|(other, _)| findings::stacked(other, name)));
+                found.push((name, link.index));
+            }
+            Err(error) => findings.push((Severity::Missing, format!("{error:#}"))),
+        }
+    }
+    findings
+}
+
+/// An interface by its index, because a configuration may use one of its other names.
+fn find<'a>(interface: &Interface, links: &'a [Link]) -> Result<&'a Link> {
     let name = interface.name.as_str();
-    bpf::interface_index(name)?;
-    let mtu = fs::read_to_string(format!("/sys/class/net/{name}/mtu"))
-        .with_context(|| format!("cannot read the MTU of {name}"))?;
-    let driver = fs::read_link(format!("/sys/class/net/{name}/device/driver"));
-    let driver = driver.ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-    Ok(format!("interface {name}: MTU {}, driver {}", mtu.trim(), driver.as_deref().unwrap_or("virtual")))
+    let index = bpf::interface_index(name)?;
+    let link = links.iter().find(|link| link.index == index);
+    link.with_context(|| format!("interface {name} came while it was looked for; try again"))
+}
+
+fn describe(interface: &Interface, link: &Link) -> Vec<Finding> {
+    let name = interface.name.as_str();
+    // Neither is known of every interface, and nothing can be done about that.
+    let (driver, features) = (sys::driver(name).ok(), sys::features(name).unwrap_or_default());
+    let programs: Vec<Program> = link.programs.iter().map(|program| (*program, program_name(program.id))).collect();
+    findings::of_interface(interface, link, driver.as_deref(), &features, &programs)
+}
+
+/// Name of a loaded program, where this process may ask for it.
+fn program_name(id: u32) -> Option<String> {
+    let program = loaded_programs().flatten().find(|program| program.id() == id)?;
+    program.name_as_str().map(str::to_owned)
 }
