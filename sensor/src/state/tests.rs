@@ -64,7 +64,10 @@ fn folder_and_files_are_their_owners_alone() {
         end: jiff::Timestamp::UNIX_EPOCH,
         sequence: 0,
     };
-    dir.journal().unwrap().commit(Batch { key, delta: SparseReading::default(), labels: vec![] }).unwrap();
+    dir.journal()
+        .unwrap()
+        .commit(Batch { key, manifest: [7; 32], delta: SparseReading::default(), labels: vec![] })
+        .unwrap();
     let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     assert_eq!(names, ["journal", "lock", &format!("manifest-{}", epoch(1))].map(|name| path.join(name)));
