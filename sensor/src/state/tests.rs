@@ -259,6 +259,15 @@ proptest! {
 }
 
 #[test]
+fn the_last_counter_of_a_sparse_reading_is_inside_and_the_next_is_not() {
+    for (zeros, inside) in [(6 + 64 - 1_u32, true), (6 + 64, false)] {
+        let wire = postcard::to_stdvec(&(6_u32, 2_u32, vec![(zeros, 1_u64, 1_u64, 1_u64)])).unwrap();
+        let reading = postcard::from_bytes::<SparseReading>(&wire);
+        assert_eq!(reading.is_ok(), inside, "{zeros}");
+    }
+}
+
+#[test]
 fn a_set_that_contradicts_itself_is_refused() {
     let set = set(&[("a", &["10.0.0.0/8"])], &["10.1.0.0/16"]);
     let rows: Vec<_> = set.iter().map(|(_, cidr, membership, network)| (cidr, membership, network)).collect();

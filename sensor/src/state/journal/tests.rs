@@ -120,9 +120,10 @@ fn a_batch_and_its_baseline_are_there_after_a_restart() {
 
 #[test]
 fn what_does_not_follow_is_refused_and_changes_nothing() {
-    let mut journal = memory::Memory::default().journal();
+    let disk = memory::Memory::default();
+    let mut journal = disk.journal();
     journal.commit(batch(epoch(0), 4, &[(2, 1)])).unwrap();
-    let before = State::of(&journal);
+    let before = (State::of(&journal), disk.bytes());
     let mut refused = |batch: Batch| journal.commit(batch).unwrap_err().to_string();
     let id = epoch(0);
     assert_eq!(refused(batch(id, 4, &[])), format!("sequence 4 of epoch {id} was used: the next one is 5"));
@@ -131,7 +132,7 @@ fn what_does_not_follow_is_refused_and_changes_nothing() {
     let other = Batch { delta: Reading::zero(2, 3).sparse(), ..batch(id, 5, &[]) };
     assert!(refused(other).starts_with("a batch of other counters"));
     assert!(refused(batch(id, u64::MAX, &[])).contains("has no sequence left"));
-    assert_eq!(State::of(&journal), before);
+    assert_eq!((State::of(&journal), disk.bytes()), before);
 }
 
 #[test]

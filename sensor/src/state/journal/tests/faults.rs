@@ -22,10 +22,14 @@ fn fail_and_go_on(faults: &[Step]) {
     let mut ghost = state.clone();
     ghost.commit(&failed);
 
+    let (bytes, rewrites) = (disk.bytes(), disk.rewrites());
     disk.fail(faults);
     let error = journal.commit(failed).unwrap_err();
     assert!(format!("{error:#}").starts_with("memory: cannot commit an interval; free disk space: "), "{error:#}");
     assert_eq!(State::of(&journal), state, "{faults:?}");
+    if !faults.contains(&Step::Cut) {
+        assert_eq!(disk.bytes(), bytes, "{faults:?}");
+    }
     // Killed now, the next agent finds the interval whole or not at all. A power loss leaves what was synced.
     let found = State::of(&disk.reopened());
     assert!(found == state || found == ghost, "{faults:?}");
@@ -35,6 +39,8 @@ fn fail_and_go_on(faults: &[Step]) {
     let longer = batch(epoch(0), 2, &[(2, 7)]);
     journal.commit(longer.clone()).unwrap();
     state.commit(&longer);
+    // A file that is not as it was is not appended to.
+    assert_eq!(disk.rewrites() - rewrites, usize::from(!matches!(faults, [Step::Append(_)])), "{faults:?}");
     assert_eq!(State::of(&journal), state, "{faults:?}");
     assert_eq!(State::of(&disk.reopened()), state, "{faults:?}");
     assert_eq!(State::of(&Memory::of(&disk.durable()).journal()), state, "{faults:?}");
