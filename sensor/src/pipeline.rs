@@ -85,18 +85,18 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     };
     let length = config.interval.duration();
     let mut unsent = None;
+    let mut due = Interval::holding(Timestamp::now(), length).end;
     loop {
-        let due = Interval::holding(Timestamp::now(), length).end;
         let until = tokio::select! {
             biased;
             () = stop.requested() => break,
             until = wall_clock(due, length) => until,
             () = devices.changed() => {
-                collector.follow(&devices.now().await?);
+                follow(&mut collector, &devices).await;
                 continue;
             }
         };
-        collector.follow(&devices.now().await?);
+        due = Interval::holding(until, length).end;
         let Some(summary) = collector.tick(until, durable.as_mut())? else { continue };
         tokio::select! {
             biased;
@@ -126,6 +126,14 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     result
 }
 
+/// Does what the devices ask for. Where they cannot be listed this time, the next look comes within a second.
+async fn follow(collector: &mut Collector, devices: &Devices) {
+    match devices.now().await {
+        Ok(devices) => collector.follow(&devices),
+        Err(error) => tracing::warn!("{error:#}; looking again"),
+    }
+}
+
 /// Counts in maps of its own, which end with this process.
 async fn start(config: &Config, devices: &Devices) -> Result<Collector> {
     let set = prefix_set(config)?;
@@ -136,6 +144,7 @@ async fn start(config: &Config, devices: &Devices) -> Result<Collector> {
     ports.load(&mut kernel)?;
     let witness = ports.attach_all(&mut kernel)?;
     ports.follow(&devices.now().await?, &mut kernel);
+    ports.forward_logs(&mut kernel)?;
     ports.begin_interval();
     let history = History::begin(Epoch::draw()?, NO_MANIFEST, zero);
     let sensor = config.sensor_id.to_string();
@@ -167,6 +176,7 @@ async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, write
         }
     };
     ports.follow(&devices.now().await?, &mut kernel);
+    ports.forward_logs(&mut kernel)?;
     if resumed {
         ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());
     } else {

@@ -8,17 +8,20 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sensor_ebpf::abi::Side;
+use sensor_ebpf::abi::{Direction, Side};
 
-use super::collector::History;
+use super::{collector::History, ports::EGRESS_PIN};
 use crate::{
     bpf::{self, Identity, InstanceDir, Kernel, PinnedSet, Plan},
     collect::Reading,
     config::{self, Config, Keep, Mode, SensorId},
     epoch::Epoch,
-    state::{Batch, Journal, Manifest, ManifestInterface, StateDir},
+    state::{Baseline, Batch, Journal, Manifest, ManifestInterface, StateDir},
     summary::{Key, LedgerLabel, Summary},
 };
+
+/// Sequence of totals of which nobody knows what was reported before: the largest whole number on which readers of JSON agree.
+const LAST_SEQUENCE: u64 = (1 << 53) - 1;
 
 /// Pins, journal and manifests of one instance, locked.
 pub(super) struct Durable {
@@ -63,6 +66,7 @@ impl Durable {
     /// # Errors
     /// The kernel refuses maps or programs, or the manifest cannot be written.
     pub(super) fn load(&mut self, config: &Config, plan: &Plan<'_>) -> Result<Current> {
+        self.prune()?;
         let interfaces = interfaces(config);
         for set in self.pins.sets()? {
             let Identity::Known { epoch, manifest } = set.identity() else { continue };
@@ -89,6 +93,23 @@ impl Durable {
             return Ok(Current { kernel, history, resumed: true });
         }
         self.begin(interfaces, plan)
+    }
+
+    /// Forgets what never came to be used: maps without identity, baselines without maps.
+    fn prune(&mut self) -> Result<()> {
+        let mut epochs = BTreeSet::new();
+        for set in self.pins.sets()? {
+            match set.identity() {
+                Identity::Unfinished => self.pins.remove_set(&set)?,
+                identity @ (Identity::Known { .. } | Identity::Foreign { .. }) => epochs.extend(identity.epoch()),
+            }
+        }
+        for epoch in self.journal.epochs() {
+            if !epochs.contains(&epoch) {
+                self.journal.forget(epoch)?;
+            }
+        }
+        Ok(())
     }
 
     fn begin(&mut self, interfaces: Vec<ManifestInterface>, plan: &Plan<'_>) -> Result<Current> {
@@ -118,12 +139,13 @@ impl Durable {
                 self.pins.remove_link(&link)?;
             }
         }
+        self.remove_filters(links)?;
         bpf::wait_for_programs()?;
         let mut last = Vec::new();
         for set in self.pins.sets()? {
             match set.identity() {
                 Identity::Known { epoch, .. } if Some(epoch) == self.current => {}
-                Identity::Unfinished => self.pins.remove_set(&set)?,
+                Identity::Unfinished => {}
                 Identity::Known { epoch, manifest } => match self.close(&set, epoch, &manifest)? {
                     Some(summary) => last.push(summary),
                     None => last.extend(self.give_up(&set, Some(epoch))),
@@ -133,6 +155,21 @@ impl Durable {
         }
         self.closing = Some(last.iter().map(|summary: &Summary| (summary.key.epoch, summary.key.sequence)).collect());
         Ok(last)
+    }
+
+    /// Before TCX (Linux 6.6) what an interface sends is counted by a filter, which no pin holds: manifests say where they are.
+    fn remove_filters(&self, links: &BTreeSet<PathBuf>) -> Result<()> {
+        for set in self.pins.sets()? {
+            let Identity::Known { epoch, manifest } = set.identity() else { continue };
+            let Some(manifest) = self.state.manifest(epoch, &manifest) else { continue };
+            for interface in manifest.interfaces.iter().filter(|interface| interface.egress) {
+                let kept = links.contains(&self.pins.link(&interface.name, EGRESS_PIN));
+                if !kept && bpf::interface_index(&interface.name).is_ok() {
+                    bpf::remove_egress_filter(&interface.name)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The last batch of a set whose names are known.
@@ -179,8 +216,16 @@ impl Durable {
         };
         let named = || set.path().file_name()?.to_str()?.parse().ok();
         let epoch = epoch.or_else(named)?;
-        let now = Timestamp::now();
-        let key = Key { sensor: self.sensor.clone(), epoch, start: now, end: now, sequence: u64::MAX };
+        let end = Timestamp::now();
+        let (totals, start, sequence) = match self.journal.baseline(epoch) {
+            Some(Baseline { reported, next_sequence, until }) => {
+                let reported = reported.totals();
+                let since = |direction: Direction| totals[direction as usize].since(&reported[direction as usize]);
+                (Direction::ALL.map(since), (*until).min(end), *next_sequence)
+            }
+            None => (totals, end, LAST_SEQUENCE),
+        };
+        let key = Key { sensor: self.sensor.clone(), epoch, start, end, sequence };
         Some(Summary::of_unattributed(key, &totals))
     }
 
@@ -203,7 +248,9 @@ impl Durable {
                 closing.remove(&(*epoch, *sequence));
             }
         }
-        if self.closing.as_ref().is_some_and(BTreeSet::is_empty) && self.journal.undelivered().len() == 0 {
+        let current = self.current;
+        let only_current = || self.journal.undelivered().all(|batch| Some(batch.key.epoch) == current);
+        if self.closing.as_ref().is_some_and(BTreeSet::is_empty) && only_current() {
             self.closing = None;
             self.sweep()?;
         }

@@ -22,6 +22,9 @@ use crate::{
     summary::LedgerLabel,
 };
 
+/// What the pin of a link of the classifier is called, behind the interface.
+pub(super) const EGRESS_PIN: &str = "egress";
+
 /// All configured interfaces, in the order of their ledger slots.
 pub(super) struct Ports {
     ports: Vec<Port>,
@@ -75,6 +78,11 @@ impl Ports {
             }
         }
         Ok(())
+    }
+
+    /// Forwards what the programs log; afterwards no program can be loaded any more while they do.
+    pub(super) fn forward_logs(&self, kernel: &mut Kernel) -> Result<()> {
+        (0..self.ports.len()).try_for_each(|number| kernel.instance(number)?.forward_log())
     }
 
     /// Attaches to all interfaces, and returns what their own counters were just before.
@@ -291,7 +299,7 @@ impl Port {
     }
 
     fn egress_pin(&self, pins: &InstanceDir) -> Option<PathBuf> {
-        self.interface.egress.then(|| pins.link(self.interface.name.as_str(), "egress"))
+        self.interface.egress.then(|| pins.link(self.interface.name.as_str(), EGRESS_PIN))
     }
 }
 
