@@ -63,11 +63,21 @@ fn send(wire: &Wire, table: &Table, seed: u64, mtu: usize, sent: &AtomicUsize, g
     tally
 }
 
+/// Ends the traffic when dropped: also where a check fails, which would wait for it for ever.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends small frames all the while `work` does something.
 fn under_traffic(wire: &Wire, table: &Table, seed: u64, work: impl FnOnce()) -> Tally {
     let (sent, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         let traffic = scope.spawn(|| send(wire, table, seed, MTU, &sent, |_| !done.load(Ordering::Relaxed)));
+        let stop = Stop(&done);
         let flows = || {
             let now = sent.load(Ordering::Relaxed);
             assert!(eventually(|| sent.load(Ordering::Relaxed) > now + BEFORE || traffic.is_finished()));
@@ -75,7 +85,7 @@ fn under_traffic(wire: &Wire, table: &Table, seed: u64, work: impl FnOnce()) -> 
         flows();
         work();
         flows();
-        done.store(true, Ordering::Relaxed);
+        drop(stop);
         traffic.join().unwrap()
     })
 }
