@@ -76,7 +76,7 @@ impl Large {
         frame.extend([0x30, 0x39, 0, 9]);
         if shape.tcp.is_some() {
             // Sequence, acknowledgement, length of the header and ACK, window; the options mean nothing.
-            frame.extend([0, 0, 0, 1, 0, 0, 0, 1, (upper / 4 << 4) as u8, 0x10, 0xff, 0xff]);
+            frame.extend([0, 0, 0, 1, 0, 0, 0, 1, ((upper / 4) << 4) as u8, 0x10, 0xff, 0xff]);
             frame.resize(upper_at + 20, 0);
             frame.resize(upper_at + upper, 1);
         } else {
