@@ -15,6 +15,8 @@ struct Packet {
     fault: bool,
     length: u32,
     length_check: LengthCheck,
+    /// Frame bytes that never reach the wire.
+    taken_out: u32,
     seen_before: bool,
     /// `Some` where a watched packet's ports are not to be had.
     l4: Option<Degraded>,
@@ -22,9 +24,9 @@ struct Packet {
 
 impl Packet {
     #[inline(always)]
-    const fn seen_before(length: u32, length_check: LengthCheck) -> Self {
+    const fn seen_before(length: u32, length_check: LengthCheck, taken_out: u32) -> Self {
         let (source, destination) = (Entry::NONE, Entry::NONE);
-        Self { source, destination, fault: false, length, length_check, seen_before: true, l4: None }
+        Self { source, destination, fault: false, length, length_check, taken_out, seen_before: true, l4: None }
     }
 
     /// With what two lookups found.
@@ -37,7 +39,7 @@ impl Packet {
         let fault = source.is_none() || destination.is_none();
         // Never a value that is only there sometimes: the compiler computes with it before it asks, which the verifier refuses.
         let (source, destination) = (source.unwrap_or(Entry::NONE), destination.unwrap_or(Entry::NONE));
-        Self { source, destination, fault, length, length_check, seen_before: false, l4: None }
+        Self { source, destination, fault, length, length_check, taken_out: 0, seen_before: false, l4: None }
     }
 
     #[inline(always)]
@@ -54,6 +56,7 @@ pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
     let (packets, frame_bytes) = (window.segments(), window.frame_len());
     let (cell, size) = match read(window, state, control) {
         Ok(packet) => {
+            let frame_bytes = frame_bytes.saturating_sub(packet.taken_out);
             let size = Size { packets, bytes: packet.length, frame_bytes };
             (book(state, control, &packet, size), size)
         }
@@ -71,7 +74,7 @@ fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<
         L3::V4(offset) => {
             let header = Ipv4::read(window, offset)?;
             if state.seen_before() {
-                return Ok(Packet::seen_before(header.length, header.length_check));
+                return Ok(Packet::seen_before(header.length, header.length_check, 0));
             }
             let source = lookup::v4(state, control, header.source);
             let destination = lookup::v4(state, control, header.destination);
@@ -82,13 +85,13 @@ fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<
         L3::V6(offset) => {
             let header = Ipv6::read(window, offset)?;
             if state.seen_before() {
-                return Ok(Packet::seen_before(header.length, header.length_check));
+                return Ok(Packet::seen_before(header.length, header.length_check, header.taken_out));
             }
             let source = lookup::v6(state, control, header.source);
             let destination = lookup::v6(state, control, header.destination);
             let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
             let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
-            Ok(Packet { l4, ..packet })
+            Ok(Packet { l4, taken_out: header.taken_out, ..packet })
         }
     }
 }

@@ -6,6 +6,15 @@ use crate::abi::{Degraded, Unparsed};
 /// Bytes of the header.
 const HEADER_LEN: usize = 40;
 
+/// What Linux puts behind the header of a TCP packet beyond 65,535 bytes that is still to be cut, and takes out when cutting it
+/// ("BIG TCP"): a hop-by-hop header (RFC 8200) with the jumbo payload option (RFC 2675) alone.
+mod jumbo {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const LEN: u32 = 8;
+    /// Its length in units of 8 bytes beyond the first, the option, and the option's length.
+    pub(super) const HEADER: [u8; 3] = [0, 0xc2, 4];
+}
+
 /// What counting needs of an IPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6 {
@@ -17,6 +26,8 @@ pub struct Ipv6 {
     pub length: u32,
     /// What the length field was worth.
     pub length_check: LengthCheck,
+    /// Bytes of [`Window::frame_len`] that never reach the wire.
+    pub taken_out: u32,
     next_header: u8,
     payload: usize,
 }
@@ -38,13 +49,21 @@ impl Ipv6 {
             payload => payload + HEADER_LEN as u32,
         };
         let (length, length_check) = billed_length(window, offset, stated, HEADER_LEN as u32);
+        let payload = offset + HEADER_LEN;
+        let taken_out = match window.segments() {
+            segments @ 2.. if stated == 0 && next_header == jumbo::HOP_BY_HOP && is_jumbo(window, payload) => {
+                jumbo::LEN * segments
+            }
+            _ => 0,
+        };
         Ok(Self {
             source: [word(&header, 8), word(&header, 16)],
             destination: [word(&header, 24), word(&header, 32)],
-            length,
+            length: length.saturating_sub(taken_out),
             length_check,
+            taken_out,
             next_header,
-            payload: offset + HEADER_LEN,
+            payload,
         })
     }
 
@@ -57,6 +76,12 @@ impl Ipv6 {
         let upper = l4::skip_extensions(window, Upper { protocol: self.next_header, offset: self.payload })?;
         l4::ports(window, upper)
     }
+}
+
+#[inline(always)]
+fn is_jumbo<W: Window>(window: &W, offset: usize) -> bool {
+    // Not as an Option of bytes: they would be compared where there are none.
+    window.read::<4>(offset).is_some_and(|[_, header @ ..]| header == jumbo::HEADER)
 }
 
 #[inline(always)]
@@ -108,6 +133,45 @@ mod tests {
         assert_eq!(at_wire(1461, 1500), (1500, LengthCheck::OverFrame));
         assert_eq!(at_wire(0, 70_000), (70_000, LengthCheck::Zero));
         assert_eq!(at_wire(1, 60), (41, LengthCheck::Plausible));
+    }
+
+    /// A packet that is still to be cut, every segment of it with the headers of the first bytes.
+    struct Uncut<'a> {
+        bytes: &'a [u8],
+        wire_len: u32,
+        segments: u32,
+    }
+
+    impl Window for Uncut<'_> {
+        fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+            self.bytes.get(offset..)?.first_chunk().copied()
+        }
+
+        fn wire_len(&self) -> u32 {
+            self.wire_len
+        }
+
+        fn segments(&self) -> u32 {
+            self.segments
+        }
+    }
+
+    #[test]
+    fn what_cutting_takes_out_is_not_counted() {
+        let jumbo = [ipv6(0, 0), std::vec![6, 0, 0xc2, 4, 0, 1, 0x86, 0xa0, 0, 80, 1, 187]].concat();
+        let read = |bytes: &[u8], segments| {
+            let header = Ipv6::read(&Uncut { bytes, wire_len: 100_000, segments }, 0).unwrap();
+            (header.length, header.taken_out, header.length_check)
+        };
+        assert_eq!(read(&jumbo, 70), (100_000 - 560, 560, LengthCheck::Plausible));
+        // A jumbogram that is one, another option, another length, a length field that says something.
+        assert_eq!(read(&jumbo, 1), (100_000, 0, LengthCheck::Zero));
+        for (at, value) in [(42, 1), (41, 1), (43, 5), (6, 60), (5, 9)] {
+            let mut other = jumbo.clone();
+            other[at] = value;
+            assert_eq!(read(&other, 70), (100_000, 0, LengthCheck::Plausible), "byte {at}");
+        }
+        assert_eq!(read(&jumbo[..43], 70), (100_000, 0, LengthCheck::Plausible));
     }
 
     #[test]

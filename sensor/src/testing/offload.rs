@@ -22,6 +22,7 @@ const CUT_UDP: u8 = 5;
 const ETHERNET_LEN: usize = 14;
 const TAG_LEN: usize = 4;
 const UDP_LEN: usize = 8;
+const JUMBO_LEN: usize = 8;
 
 /// A packet larger than the MTU, and what it is once it was cut.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Shape {
     pub v4: bool,
     /// Bytes of the TCP header, a multiple of 4 from 20 to 60; `None` is UDP.
     pub tcp: Option<usize>,
+    /// With the jumbo header that the kernel gives an IPv6 TCP packet beyond 65,535 bytes, and takes out when cutting it.
+    pub jumbo: bool,
     /// 802.1Q tags in its bytes.
     pub tags: usize,
     /// Bytes behind its headers.
@@ -61,9 +64,13 @@ impl Large {
             frame.extend([0, 1, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 198, 51, 100, 1]);
         } else {
             frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-            frame.extend(behind.to_be_bytes());
-            frame.extend([protocol, 64]);
+            frame.extend(if shape.jumbo { 0 } else { behind }.to_be_bytes());
+            frame.extend([if shape.jumbo { 0 } else { protocol }, 64]);
             frame.extend([0x2001_0db8_u128 << 96 | 1, 0x2001_0db8_0001 << 80 | 1].map(u128::to_be_bytes).concat());
+        }
+        if shape.jumbo {
+            frame.extend([protocol, 0, 0xc2, 4]);
+            frame.extend(((JUMBO_LEN + upper + shape.payload) as u32).to_be_bytes());
         }
         let upper_at = frame.len();
         frame.extend([0x30, 0x39, 0, 9]);
@@ -92,8 +99,9 @@ impl Large {
         bytes.extend(frame);
         let packets = shape.payload.div_ceil(shape.segment.into());
         let link = ETHERNET_LEN + shape.tags * TAG_LEN;
+        let left = header - if shape.jumbo { JUMBO_LEN } else { 0 };
         let sum = |each: usize| (shape.payload + packets * each) as u64;
-        Self { bytes, truth: Sum { packets: packets as u64, bytes: sum(header - link), frame_bytes: sum(header) } }
+        Self { bytes, truth: Sum { packets: packets as u64, bytes: sum(left - link), frame_bytes: sum(left) } }
     }
 }
 

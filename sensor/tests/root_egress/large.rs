@@ -33,7 +33,7 @@ fn shape(rng: &mut Rng, most_tags: usize) -> Shape {
     let around = rng.between(0, 160);
     let payload = rng.between(1, 40) * usize::from(segment) + around;
     let payload = payload.saturating_sub(80).max(usize::from(segment) + 1);
-    Shape { v4: rng.one_in(2), tcp, tags: rng.below(most_tags + 1), payload, segment }
+    Shape { v4: rng.one_in(2), tcp, jumbo: false, tags: rng.below(most_tags + 1), payload, segment }
 }
 
 /// Packets of all shapes, with at most so many tags.
@@ -77,6 +77,23 @@ fn packets_of_an_unknown_number_of_segments_are_counted_as_they_are_cut() {
     }
 }
 
+/// Beyond 65,535 bytes the kernel writes a header that never reaches the wire.
+#[test]
+fn a_jumbo_header_is_not_counted() {
+    if !is_root("a_jumbo_header_is_not_counted") {
+        return;
+    }
+    let mut stage = Stage::new("jumbo-header", MTU, EgressHook::Tcx);
+    let mut rng = Rng::new(SEED + 2);
+    let mut large = |payload| {
+        let shape = Shape { v4: false, tcp: Some(32), jumbo: true, tags: 0, payload, segment: 1380 };
+        Large::new(&mut rng, shape)
+    };
+    let packets: Vec<_> = [66_000, 70_000, 100_000, 138_000, 138_001, 150_000].map(&mut large).into();
+    let truth = send(&mut stage, &packets);
+    assert_eq!(stage.settled(), (truth, truth), "egress, witness, and what was sent");
+}
+
 /// Longer than a segment by the options of its header alone: the kernel marks it, and finds nothing to cut.
 #[test]
 fn a_packet_of_one_segment_is_one_packet() {
@@ -87,7 +104,7 @@ fn a_packet_of_one_segment_is_one_packet() {
     let sender = within(&stage.wire.sensor, || LargeSender::open(LINK.inside)).unwrap();
     let mut truth = Sum::default();
     for (v4, payload) in [(true, 1000), (true, 970), (false, 1000), (false, 961)] {
-        let shape = Shape { v4, tcp: Some(60), tags: 0, payload, segment: 1000 };
+        let shape = Shape { v4, tcp: Some(60), jumbo: false, tags: 0, payload, segment: 1000 };
         let packet = Large::new(&mut Rng::new(SEED), shape);
         assert_eq!(packet.truth.packets, 1);
         // It is counted before the kernel finds that out, and throws it away.

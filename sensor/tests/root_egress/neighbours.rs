@@ -49,7 +49,7 @@ fn a_program_behind_ours_sees_every_packet() {
         let attach = || other.instance(0)?.attach_egress(LINK.inside, EgressHook::Tcx);
         let _link = match how {
             EgressHook::Clsact => {
-                // Which takes the place of a filter of ours: one that tc(8) does not know by our name stays.
+                // Which takes the place of our filter: it has to be attached once more.
                 let link = within(&stage.wire.sensor, attach).unwrap();
                 assert_eq!(filters(&stage), Vec::<String>::new());
                 let again = || stage.sensor.instance(0)?.attach_egress(LINK.inside, EgressHook::Clsact);

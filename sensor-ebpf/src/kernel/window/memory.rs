@@ -51,10 +51,10 @@ impl Memory for SeveralBuffers {
             return found;
         }
         // A helper call of some 16 ns, so only where the first buffer has ended.
-        let mut bytes = [0; N];
+        let mut field = Field::<N>::new();
         // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
-        let failed = unsafe { bpf_xdp_load_bytes(self.0, offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
-        (failed == 0).then(|| from_stack(&bytes))
+        let failed = unsafe { bpf_xdp_load_bytes(self.0, offset as u32, field.as_mut_ptr(), N as u32) };
+        (failed == 0).then(|| field.bytes())
     }
 }
 
@@ -63,10 +63,10 @@ impl Memory for SocketBuffer {
     /// way to each field the verifier gives up.
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
+        let mut field = Field::<N>::new();
         // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
-        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
-        (failed == 0).then(|| from_stack(&bytes))
+        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, field.as_mut_ptr(), N as u32) };
+        (failed == 0).then(|| field.bytes())
     }
 }
 
@@ -84,9 +84,37 @@ fn mapped<const N: usize>(context: *mut xdp_md, offset: usize) -> Option<[u8; N]
     Some(unsafe { (start as *const [u8; N]).read() })
 }
 
-/// The bytes, read one by one: on the stack the verifier takes no unaligned access, which the object is compiled to use elsewhere.
-#[inline(always)]
-fn from_stack<const N: usize>(bytes: &[u8; N]) -> [u8; N] {
-    // SAFETY: each element of an array can be read.
-    core::array::from_fn(|at| unsafe { read_volatile(&raw const bytes[at]) })
+/// Bytes on the stack, for a helper to fill.
+#[repr(C, align(4))]
+struct Field<const N: usize>([u8; N]);
+
+impl<const N: usize> Field<N> {
+    const WORD: usize = size_of::<u32>();
+
+    #[inline(always)]
+    const fn new() -> Self {
+        Self([0; N])
+    }
+
+    #[inline(always)]
+    fn as_mut_ptr(&mut self) -> *mut core::ffi::c_void {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// The bytes, read in whole words or one by one: on the stack the verifier takes no unaligned access, which the object is
+    /// compiled to use elsewhere.
+    #[inline(always)]
+    fn bytes(&self) -> [u8; N] {
+        let start = self.0.as_ptr();
+        if !N.is_multiple_of(Self::WORD) {
+            // SAFETY: each element of an array can be read.
+            return core::array::from_fn(|at| unsafe { read_volatile(start.add(at)) });
+        }
+        let mut bytes = [0; N];
+        for (at, word) in bytes.chunks_exact_mut(Self::WORD).enumerate() {
+            // SAFETY: the array is aligned for words, and this one is within it: there are as many as in the copy.
+            word.copy_from_slice(&unsafe { read_volatile(start.cast::<u32>().add(at)) }.to_ne_bytes());
+        }
+        bytes
+    }
 }
