@@ -27,7 +27,7 @@ pub use self::{
     layout::Layout,
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
-    pins::InstanceDir,
+    pins::{InstanceDir, check_bpffs},
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
 };
 use crate::{

@@ -46,6 +46,12 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
         Ok(links) => interfaces(config, &links).into_iter().try_for_each(&mut finding)?,
         Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
     }
+    if let Some(keep) = &config.keep {
+        finding(match bpf::check_bpffs(&keep.bpffs) {
+            Ok(()) => (Severity::Good, format!("maps and links can be pinned in {}", keep.bpffs.display())),
+            Err(error) => (Severity::Missing, format!("{error:#}")),
+        })?;
+    }
     if bpf::may_load() {
         match Kernel::load(&set, &trie, 1).and_then(|mut kernel| kernel.instance(0)?.load_all(hooks(config))) {
             Ok(buffers) => finding((Severity::Good, format!("the kernel takes the programs, for {buffers}")))?,

@@ -291,12 +291,15 @@ fn without_rights_a_replay_counts_natively_and_says_so() {
 #[test]
 fn check_without_rights_lists_all_that_is_missing() {
     let folder = folder();
-    let config = write(&folder, "sensor.toml", CONFIG);
+    let config = write(&folder, "sensor.toml", &CONFIG.replace("id =", "bpffs = \"/proc\"\nid ="));
     let run = finish(&mut unprivileged(&folder, &["check", "--config", config.to_str().unwrap()]));
     assert_eq!(run.status, Some(1), "{run:?}");
     let missing: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("missing ")).collect();
-    assert!(missing.len() == 2 && missing[0].contains("nosuch0") && missing[1].contains("root"), "{}", run.stdout);
-    one_line("check", &run.stderr, &["2 of the above must be put right"]);
+    assert_eq!(missing.len(), 3, "{}", run.stdout);
+    for (line, word) in missing.iter().zip(["nosuch0", "mount -t bpf bpf /proc", "root"]) {
+        assert!(line.contains(word), "{line}");
+    }
+    one_line("check", &run.stderr, &["3 of the above must be put right"]);
 }
 
 #[test]

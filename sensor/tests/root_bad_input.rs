@@ -53,7 +53,8 @@ fn check_names_the_interface_that_is_missing_and_nothing_else() {
     fs::write(&config, "[[interface]]\nname = \"nosuch0\"\n[[interface]]\nname = \"here0\"\n[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n").unwrap();
     let inner = sensor(["check", "--config", config.to_str().unwrap()]);
     let mut command = Command::new("unshare");
-    command.args(["--net", "sh", "-c", "ip link add here0 type veth peer name there0 && exec \"$@\"", "sh"]);
+    let prepare = "mount -t bpf bpf /sys/fs/bpf && ip link add here0 type veth peer name there0";
+    command.args(["--net", "--mount", "sh", "-c", &format!("{prepare} && exec \"$@\""), "sh"]);
     command.arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG");
     let run = finish(&mut command);
     assert_eq!(run.status, Some(1), "{run:?}");

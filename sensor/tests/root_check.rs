@@ -39,6 +39,8 @@ fn check(wire: &Wire, interfaces: &[&str]) -> Run {
     let inner = sensor(["check", "--config", file.path().to_str().unwrap()]);
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{}", wire.sensor));
+    // A mount that ends with the command.
+    command.args(["unshare", "--mount", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && exec \"$@\"", "sh"]);
     finish(command.arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG"))
 }
 

@@ -37,15 +37,7 @@ impl InstanceDir {
     /// # Errors
     /// No BPF file system there, no rights, or another agent holds the instance; each with what to do.
     pub fn open(bpffs: &Path, instance: &str) -> Result<Self> {
-        match sys::is_bpffs(bpffs) {
-            Ok(true) => {}
-            Ok(false) => bail!("{0} is no BPF file system: `mount -t bpf bpf {0}`", bpffs.display()),
-            Err(error) => {
-                let path = bpffs.display();
-                return Err(error)
-                    .context(format!("{path}: no BPF file system: `mkdir -p {path} && mount -t bpf bpf {path}`"));
-            }
-        }
+        check_bpffs(bpffs)?;
         let path = bpffs.join(SENSOR).join(pin_name(instance));
         make(&path.join(LINKS))?;
         let lock = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -125,6 +117,21 @@ impl InstanceDir {
             let _ = fs::remove_dir(sensor);
         }
         Ok(())
+    }
+}
+
+/// Whether the BPF file system is mounted at `path`.
+///
+/// # Errors
+/// It is not; with the command that mounts it.
+pub fn check_bpffs(path: &Path) -> Result<()> {
+    let shown = path.display();
+    match sys::is_bpffs(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => bail!("{shown} is no BPF file system: `mount -t bpf bpf {shown}`"),
+        Err(error) => {
+            Err(error).context(format!("{shown}: no BPF file system: `mkdir -p {shown} && mount -t bpf bpf {shown}`"))
+        }
     }
 }
 
