@@ -291,7 +291,7 @@ fn without_rights_a_replay_counts_natively_and_says_so() {
 #[test]
 fn check_without_rights_lists_all_that_is_missing() {
     let folder = folder();
-    let config = write(&folder, "sensor.toml", &CONFIG.replace("id =", "bpffs = \"/proc\"\nid ="));
+    let config = write(&folder, "sensor.toml", CONFIG.replace("id =", "bpffs = \"/proc\"\nid ="));
     let run = finish(&mut unprivileged(&folder, &["check", "--config", config.to_str().unwrap()]));
     assert_eq!(run.status, Some(1), "{run:?}");
     let missing: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("missing ")).collect();

@@ -214,7 +214,7 @@ fn may_be_for_lack_of_frags(error: &anyhow::Error) -> bool {
 fn explain(error: anyhow::Error, interface: &str, mode: XdpMode) -> anyhow::Error {
     match errno(&error) {
         Some(libc::EBUSY) => error.context(format!(
-            "another XDP program is attached to {interface} and stays: `ip link show dev {interface}` names it; stop whoever attached it"
+            "another XDP program is attached to {interface} and stays: `ip link show dev {interface}` names it; stop whoever attached it (`sensor detach --sensor-id NAME` where that was another sensor)"
         )),
         Some(libc::EOPNOTSUPP) if mode == XdpMode::Driver => error.context(format!(
             "the driver of {interface} has no native XDP in its present state: try `ethtool -K {interface} lro off rx-gro-hw off`, or ask for the slower mode with xdp = \"generic\" or --generic"

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use sensor_ebpf::abi::map_name;
 
 use super::{pinned::PinnedSet, sys};
 use crate::epoch::Epoch;
@@ -76,6 +77,8 @@ impl InstanceDir {
     /// A pin cannot be removed.
     pub fn remove_set(&self, set: &PinnedSet) -> Result<()> {
         let path = set.path();
+        // First, so that what is left of a set whose removal was cut short never came to be used.
+        remove(&path.join(map_name::CONTROL))?;
         for name in entries(path)? {
             remove(&path.join(name))?;
         }

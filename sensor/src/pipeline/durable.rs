@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sensor_ebpf::abi::{Direction, Side};
+use sensor_ebpf::abi::{Counter, Direction, Side};
 
 use super::{collector::History, ports::EGRESS_PIN};
 use crate::{
@@ -225,6 +225,9 @@ impl Durable {
             }
             None => (totals, end, LAST_SEQUENCE),
         };
+        if totals.iter().all(Counter::is_zero) {
+            return None;
+        }
         let key = Key { sensor: self.sensor.clone(), epoch, start, end, sequence };
         Some(Summary::of_unattributed(key, &totals))
     }
