@@ -12,9 +12,9 @@ mod pins;
 mod sys;
 mod test_run;
 
-use std::{io, path::Path};
+use std::{io, num::NonZero, path::Path, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
 use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
@@ -42,6 +42,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
 const SETTINGS: &str = map_name::SETTINGS;
 /// aya's own constant: what the program logs at all.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
+
+/// CPUs that verify programs at the same time, at most: a router has other things to do.
+const MAX_LOADERS: usize = 4;
 
 /// Programs in the kernel and the maps they count in.
 pub struct Kernel {
@@ -129,6 +132,28 @@ impl Kernel {
         self.instances
             .get_mut(interface)
             .with_context(|| format!("no program instance {interface}: only {loaded} were loaded"))
+    }
+
+    /// Loads the programs that each interface needs, in the order of the plan: for XDP, and whether the classifier too. The kernel verifies
+    /// every instance by itself, several at once.
+    ///
+    /// # Errors
+    /// The kernel refuses a program.
+    pub fn load_programs(&mut self, wanted: &[(Hook, bool)]) -> Result<()> {
+        let mut work: Vec<_> = self.instances.iter_mut().zip(wanted).collect();
+        let share = work.len().div_ceil(loaders()).max(1);
+        thread::scope(|scope| {
+            let load = |work: &mut [(&mut Instance, &(Hook, bool))]| {
+                work.iter_mut().try_for_each(|(instance, (hook, egress))| {
+                    instance.load_all([*hook])?;
+                    if *egress { instance.load_egress() } else { Ok(()) }
+                })
+            };
+            let threads: Vec<_> = work.chunks_mut(share).map(|share| scope.spawn(move || load(share))).collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("loading programs panicked")))
+        })
     }
 
     /// The maps, to put another table in force.
@@ -233,6 +258,11 @@ pub fn wait_for_programs() -> Result<()> {
 pub fn cpus() -> Result<u32> {
     let cpus = nr_cpus().map_err(|(_, error)| error).context("cannot count the CPUs")?;
     Ok(cpus as u32)
+}
+
+/// Threads that load programs.
+fn loaders() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get).min(MAX_LOADERS)
 }
 
 /// Levels of `aya_log_common::Level`: the program's only messages are at debug, so below that it carries no logging code at all.

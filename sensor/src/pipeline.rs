@@ -12,7 +12,12 @@ mod nic;
 mod plan;
 mod ports;
 
-use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -72,13 +77,13 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     let mut devices = Devices::new()?;
     let mut writer = Writer::start(format)?;
     let (mut collector, mut durable) = match &config.keep {
-        None => (start(config, &devices).await?, None),
+        None => (start(config, &mut devices).await?, None),
         Some(keep) => {
             let mut durable = Durable::open(&config.sensor_id, keep)?;
             let collector = tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(()),
-                collector = resume(config, &mut durable, &devices, &mut writer) => collector?,
+                collector = resume(config, &mut durable, &mut devices, &mut writer) => collector?,
             };
             (collector, Some(durable))
         }
@@ -91,12 +96,13 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             biased;
             () = stop.requested() => break,
             until = wall_clock(due, length) => until,
-            () = devices.changed() => {
-                follow(&mut collector, &devices).await;
+            since = devices.changed() => {
+                look(&mut devices, &mut collector, since).await;
                 continue;
             }
         };
         due = Interval::holding(until, length).end;
+        look(&mut devices, &mut collector, Instant::now()).await;
         let Some(summary) = collector.tick(until, durable.as_mut())? else { continue };
         tokio::select! {
             biased;
@@ -126,24 +132,26 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     result
 }
 
-/// Does what the devices ask for. Where they cannot be listed this time, the next look comes within a second.
-async fn follow(collector: &mut Collector, devices: &Devices) {
+/// Looks at the devices, and follows them. Where they cannot be seen, what is attached goes on counting, and the next look may tell.
+async fn look(devices: &mut Devices, collector: &mut Collector, since: Instant) {
     match devices.now().await {
-        Ok(devices) => collector.follow(&devices),
-        Err(error) => tracing::warn!("{error:#}; looking again"),
+        Ok(now) => collector.follow(&now, since),
+        Err(error) => tracing::error!("{error:#}; interfaces that come and go are not followed until that works again"),
     }
 }
 
 /// Counts in maps of its own, which end with this process.
-async fn start(config: &Config, devices: &Devices) -> Result<Collector> {
+async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
     let set = prefix_set(config)?;
     let trie = set.trie()?;
     let mut kernel = Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config) })?;
     let zero = kernel.read()?;
     let mut ports = Ports::new(&config.interfaces, None);
     ports.load(&mut kernel)?;
+    // Known before the first program bills: a packet may cross two interfaces while the others are being attached to.
+    ports.foresee(&devices.now().await?, &mut kernel)?;
     let witness = ports.attach_all(&mut kernel)?;
-    ports.follow(&devices.now().await?, &mut kernel);
+    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
     ports.forward_logs(&mut kernel)?;
     ports.begin_interval();
     let history = History::begin(Epoch::draw()?, NO_MANIFEST, zero);
@@ -152,7 +160,12 @@ async fn start(config: &Config, devices: &Devices) -> Result<Collector> {
 }
 
 /// Goes on with what an earlier run left: its records, its maps, its links.
-async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, writer: &mut Writer) -> Result<Collector> {
+async fn resume(
+    config: &Config,
+    durable: &mut Durable,
+    devices: &mut Devices,
+    writer: &mut Writer,
+) -> Result<Collector> {
     for summary in durable.undelivered() {
         writer.send(summary).await?;
     }
@@ -175,7 +188,7 @@ async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, write
             return Err(error);
         }
     };
-    ports.follow(&devices.now().await?, &mut kernel);
+    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
     ports.forward_logs(&mut kernel)?;
     if resumed {
         ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());

@@ -41,9 +41,9 @@ pub(super) struct History {
 }
 
 impl Collector {
-    /// Does what the devices there are now ask for.
-    pub(super) fn follow(&mut self, devices: &[Device]) {
-        tokio::task::block_in_place(|| self.ports.follow(devices, &mut self.kernel));
+    /// Does what the devices there are now ask for; they changed at `since`.
+    pub(super) fn follow(&mut self, devices: &[Device], since: Instant) {
+        tokio::task::block_in_place(|| self.ports.follow(devices, since, &mut self.kernel));
     }
 
     /// Closes the interval that ends at `until`. Where the journal takes no more, there is no summary and the interval grows.

@@ -1,12 +1,19 @@
 //! The network devices of this namespace, and news of them (rtnetlink(7)).
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use anyhow::{Context, Result, bail};
+use futures_util::{Stream, StreamExt};
 use rtnetlink::{
     Handle, MulticastGroup, new_multicast_connection,
-    packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
+    packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
+    },
 };
 use tokio::time::timeout;
 
@@ -14,6 +21,12 @@ use tokio::time::timeout;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// News come in bursts: those that follow within this long are answered with one look.
 const BURST: Duration = Duration::from_millis(5);
+/// News that never end do not put off the look for longer than this.
+const LONGEST_BURST: Duration = Duration::from_millis(50);
+/// The kernel answers at once; an answer that got lost must not stop the agent.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A list that devices came into or left while it was being read may lack others, and is read again so many times.
+const READINGS: usize = 5;
 
 /// What the sensor wants to know of a network device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,20 +56,71 @@ impl Devices {
         Ok(Self { handle, news: Box::pin(news.map(drop)) })
     }
 
-    /// Waits for news, or until it is time to look again without any.
-    pub(super) async fn changed(&mut self) {
+    /// Waits for news, or until it is time to look again without any; returns when the first of the news came.
+    pub(super) async fn changed(&mut self) -> Instant {
         match timeout(LOOK_AGAIN, self.news.next()).await {
-            Ok(Some(_)) => while let Ok(Some(_)) = timeout(BURST, self.news.next()).await {},
+            Ok(Some(())) => {
+                let first = Instant::now();
+                while first.elapsed() < LONGEST_BURST && matches!(timeout(BURST, self.news.next()).await, Ok(Some(())))
+                {
+                }
+                return first;
+            }
             // Without a connection there are no news any more: then looking again is all there is.
             Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(_) => {}
         }
+        Instant::now()
     }
 
-    /// All devices there are now.
-    pub(super) async fn now(&self) -> Result<Vec<Device>> {
-        let messages = self.handle.link().get().execute().map_ok(Device::from).try_collect();
-        messages.await.context("cannot list the network devices (rtnetlink)")
+    /// All devices there are now. A connection that fails is made anew once.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or devices come and go too fast to be listed.
+    pub(super) async fn now(&mut self) -> Result<Vec<Device>> {
+        match self.list().await {
+            Ok(devices) => Ok(devices),
+            Err(error) => {
+                tracing::debug!("{error:#}; subscribing anew");
+                *self = Self::new()?;
+                self.list().await
+            }
+        }
+    }
+
+    async fn list(&mut self) -> Result<Vec<Device>> {
+        for _ in 0..READINGS {
+            let reading = timeout(PATIENCE, self.read())
+                .await
+                .context("the kernel does not list the network devices (rtnetlink)")?;
+            if let Some(devices) = reading? {
+                return Ok(devices);
+            }
+        }
+        bail!("network devices come and go too fast to be listed (rtnetlink)")
+    }
+
+    /// One reading of the list; `None` where the kernel says that it changed meanwhile.
+    async fn read(&mut self) -> Result<Option<Vec<Device>>> {
+        const WHAT: &str = "cannot list the network devices (rtnetlink)";
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(LinkMessage::default()));
+        request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        let mut answers = self.handle.request(request).context(WHAT)?;
+        let (mut devices, mut whole) = (Vec::new(), true);
+        while let Some(answer) = answers.next().await {
+            whole &= answer.header.flags & NLM_F_DUMP_INTR == 0;
+            #[expect(clippy::wildcard_enum_match_arm, reason = "a list of links is links, and perhaps an error")]
+            match answer.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => devices.push(Device::from(link)),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()).context(WHAT),
+                _ => {}
+            }
+        }
+        // Even an empty namespace has its loopback: without any answer the connection is gone.
+        if devices.is_empty() {
+            bail!(WHAT);
+        }
+        Ok(whole.then_some(devices))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
 
 /// What the pin of a link of the classifier is called, behind the interface.
 pub(super) const EGRESS_PIN: &str = "egress";
+const NANOS_PER_MILLI: u128 = 1_000_000;
 
 /// All configured interfaces, in the order of their ledger slots.
 pub(super) struct Ports {
@@ -70,14 +71,8 @@ impl Ports {
 
     /// Loads the programs of all interfaces, which takes long and should not lie between two attachments.
     pub(super) fn load(&self, kernel: &mut Kernel) -> Result<()> {
-        for (number, port) in self.ports.iter().enumerate() {
-            let instance = kernel.instance(number)?;
-            instance.load_all([hook(&port.interface)])?;
-            if port.interface.egress {
-                instance.load_egress()?;
-            }
-        }
-        Ok(())
+        let wanted = self.ports.iter().map(|port| (hook(&port.interface), port.interface.egress));
+        kernel.load_programs(&wanted.collect::<Vec<_>>())
     }
 
     /// Forwards what the programs log; afterwards no program can be loaded any more while they do.
@@ -107,23 +102,27 @@ impl Ports {
         }
     }
 
-    /// Before any program is swapped: what one set of maps saw coming in, another must not bill going out.
+    /// Before any program is attached or swapped: what one brings in and bills, another must not bill going out.
     ///
     /// # Errors
     /// The kernel refuses.
     pub(super) fn foresee(&self, devices: &[Device], kernel: &mut Kernel) -> Result<()> {
-        let names: Vec<&str> = self.external().map(|port| port.interface.name.as_str()).collect();
+        // Where attaching fails again and again, packets come in unbilled: those are not foreseen.
+        let hopeful = self.external().filter(|port| !port.failed);
+        let names: Vec<&str> = hopeful.map(|port| port.interface.name.as_str()).collect();
         let billing = devices.iter().filter(|device| names.contains(&device.name.as_str())).map(|device| device.index);
-        kernel.maps().set_external(&with_stacked(&billing.collect(), devices))
+        kernel.maps().set_external(&with_stacked(&self.billing().into_iter().chain(billing).collect(), devices))
     }
 
-    /// Does what the devices there are now ask for. What fails is reported once and tried again at the next look.
-    pub(super) fn follow(&mut self, devices: &[Device], kernel: &mut Kernel) {
+    /// Does what the devices there are now ask for; they changed at `since`. What fails is reported once and tried again at the next
+    /// look.
+    pub(super) fn follow(&mut self, devices: &[Device], since: Instant, kernel: &mut Kernel) {
+        let foreseen = self.foresee(devices, kernel);
         for (number, port) in self.ports.iter_mut().enumerate() {
-            port.follow(devices, kernel, number, self.pins.as_deref());
+            port.follow(devices, since, kernel, number, self.pins.as_deref());
         }
         let billing = with_stacked(&self.billing(), devices);
-        if let Err(error) = kernel.maps().set_external(&billing) {
+        if let Err(error) = foreseen.and_then(|()| kernel.maps().set_external(&billing)) {
             tracing::error!("packets that cross two interfaces may be billed twice: {error:#}");
         }
     }
@@ -160,7 +159,7 @@ impl Ports {
     pub(super) fn labels(&self, now: &Witness, then: &Witness) -> Vec<LedgerLabel> {
         let mut labels = Vec::new();
         for (first, port) in (0..).step_by(Side::COUNT as usize).zip(&self.ports) {
-            let blind_ms = u64::try_from(port.blind.total().as_millis()).unwrap_or(u64::MAX);
+            let blind_ms = u64::try_from(port.blind.total().as_nanos().div_ceil(NANOS_PER_MILLI)).unwrap_or(u64::MAX);
             let device = Self::device(port);
             for side in port.sides() {
                 labels.push(LedgerLabel {
@@ -226,7 +225,14 @@ impl Port {
         Ok(())
     }
 
-    fn follow(&mut self, devices: &[Device], kernel: &mut Kernel, number: usize, pins: Option<&InstanceDir>) {
+    fn follow(
+        &mut self,
+        devices: &[Device],
+        since: Instant,
+        kernel: &mut Kernel,
+        number: usize,
+        pins: Option<&InstanceDir>,
+    ) {
         let name = self.interface.name.as_str();
         let place =
             self.attachment.as_ref().map(|attachment| Place { index: attachment.index, program: attachment.program });
@@ -244,10 +250,10 @@ impl Port {
                 }
                 self.alias = alias;
             }
-            Step::Lose => self.lose(),
+            Step::Lose => self.lose(since),
             Step::Attach(_) => {
                 if self.attachment.is_some() {
-                    self.lose();
+                    self.lose(since);
                 }
                 if let Err(error) = self.attach(kernel, number, pins) {
                     self.release();
@@ -263,12 +269,14 @@ impl Port {
         }
     }
 
-    fn lose(&mut self) {
+    fn lose(&mut self, since: Instant) {
         tracing::error!(
             interface = self.interface.name.as_str(),
             "the interface went away; nothing is counted there until one of its name comes"
         );
         self.release();
+        // Nothing was counted from the first of the news on, however long it took to answer them.
+        self.blind.since = Some(since);
         self.alias = None;
     }
 

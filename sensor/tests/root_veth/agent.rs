@@ -33,10 +33,15 @@ pub(crate) struct Ended {
 impl Agent {
     /// Starts `sensor run` with a short interval, JSON lines and these arguments.
     pub(crate) fn start(wire: &Wire, arguments: &[&str]) -> Self {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", &wire.sensor, env!("CARGO_BIN_EXE_sensor")])
-            .args(["run", "--interval", "1s", "--format", "jsonl"])
-            .args(arguments)
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &wire.sensor, env!("CARGO_BIN_EXE_sensor")]);
+        command.args(["run", "--interval", "1s", "--format", "jsonl"]).args(arguments);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts a command that is the agent, or becomes it.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -64,10 +69,14 @@ impl Agent {
         parse(&self.records.taken())
     }
 
+    /// Its process id: whatever started it became it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, and waits for the end.
     pub(crate) fn stop(self, signal: &str) -> Ended {
-        // `ip netns exec` becomes the program it starts, so this is the agent's process id.
-        let kill = format!("kill -{signal} {}", self.child.id());
+        let kill = format!("kill -{signal} {}", self.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
         self.ended()
     }
