@@ -44,6 +44,20 @@ fn a_run_never_falls_back_to_generic_xdp_by_itself() {
 }
 
 #[test]
+fn an_interface_without_ethernet_headers_is_refused() {
+    if !is_root("an_interface_without_ethernet_headers_is_refused") {
+        return;
+    }
+    for generic in [None, Some("--generic")] {
+        let inner = sensor(["run", "-i", "tun0", "--watch", "192.0.2.0/24"].into_iter().chain(generic));
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "ip tuntap add tun0 mode tun && exec \"$@\"", "sh"]);
+        let run = finish(command.arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG"));
+        refused("tun0", &run, &["tun0 is no Ethernet interface", "attach to the one"]);
+    }
+}
+
+#[test]
 fn check_names_the_interface_that_is_missing_and_nothing_else() {
     if !is_root("check_names_the_interface_that_is_missing_and_nothing_else") {
         return;

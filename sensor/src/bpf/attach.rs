@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use aya::programs::{
     ProgramError, Xdp, XdpMode,
     links::{FdLink, PinnedLink},
@@ -111,6 +111,7 @@ impl Instance {
     /// No such interface, another program there, a driver without native XDP, missing rights; each with what to do.
     pub fn attach(&mut self, interface: &str, hook: Hook, mode: XdpMode) -> Result<Attachment> {
         let index = interface_index(interface)?;
+        is_ethernet(interface)?;
         let first = match self.attach_variant(index, hook, Buffers::Several, mode) {
             Ok(attachment) => return Ok(attachment),
             Err(error) => error,
@@ -201,6 +202,17 @@ pub fn interface_index(interface: &str) -> Result<u32> {
     let name = CString::new(interface).with_context(|| format!("{interface:?} is no interface name"))?;
     sys::interface_index(&name)
         .with_context(|| format!("no interface {interface}: `ip link` lists those of this network namespace"))
+}
+
+/// The programs read an Ethernet header first; the loopback has one, too.
+fn is_ethernet(interface: &str) -> Result<()> {
+    let name = CString::new(interface).with_context(|| format!("{interface:?} is no interface name"))?;
+    match sys::link_layer(&name).with_context(|| format!("cannot ask what kind of interface {interface} is"))? {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Ok(()),
+        other => bail!(
+            "{interface} is no Ethernet interface (type {other} of linux/if_arp.h): attach to the one that its packets travel on"
+        ),
+    }
 }
 
 pub(super) fn errno(error: &anyhow::Error) -> Option<i32> {

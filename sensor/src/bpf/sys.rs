@@ -3,10 +3,10 @@
 use std::{
     ffi::{CStr, CString},
     io,
-    mem::{MaybeUninit, size_of},
+    mem::{MaybeUninit, size_of, zeroed},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-        unix::ffi::OsStrExt,
+        unix::{ffi::OsStrExt, net::UnixDatagram},
     },
     path::{Path, PathBuf},
     ptr,
@@ -181,6 +181,25 @@ pub(crate) fn interface_index(name: &CStr) -> io::Result<u32> {
         0 => Err(io::Error::last_os_error()),
         index => Ok(index),
     }
+}
+
+/// Link-layer type of an interface of this thread's network namespace: `ARPHRD_ETHER` and its like (`linux/if_arp.h`).
+pub(crate) fn link_layer(name: &CStr) -> io::Result<u16> {
+    // Any socket will do; what counts is the network namespace it was made in, that of this thread.
+    let socket = UnixDatagram::unbound()?;
+    // SAFETY: plain numbers and a union of such, for which all zero is valid.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    let name = name.to_bytes_with_nul();
+    if name.len() > request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name) {
+        *to = *from as libc::c_char;
+    }
+    // SAFETY: the request is live, and the kernel writes no more than it.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR as _, &raw mut request) }.into())?;
+    // SAFETY: the kernel has written a hardware address, and every field of it is a plain number.
+    Ok(unsafe { request.ifr_ifru.ifru_hwaddr }.sa_family)
 }
 
 /// A shared, writable mapping of a whole file or map.
