@@ -1,10 +1,15 @@
 //! In, out, transit, hairpin, made here, for here, dropped here: each packet of the border is billed once.
 
-use std::{collections::BTreeMap, net::UdpSocket};
+use std::{
+    collections::BTreeMap,
+    net::UdpSocket,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use sensor::testing::{
     netns::within,
-    socket::Sender,
+    socket::{Pace, Sender},
     truth::{Sum, Tally},
 };
 
@@ -19,6 +24,7 @@ use crate::{
 /// Packets of each flow; fewer than a queue holds at a time.
 const PACKETS: usize = 120;
 const HOPS: u8 = 64;
+const TRANSIT_PER_SECOND: u64 = 20_000;
 /// UDP and IP headers, by family.
 const HEADERS: [u64; 2] = [28, 48];
 const STRANGER: [&str; 2] = ["100.64.0.9", "fd77::9"];
@@ -113,6 +119,17 @@ fn send(router: &Router, flow: &Flow, seed: usize) -> Tally {
     tally
 }
 
+/// Sends transit from a to b until told to stop, at a pace that a router keeps up with.
+fn transit(router: &Router, over: &AtomicBool) {
+    let mut sender = within(router.namespace("a"), || Sender::open(FAR)).unwrap();
+    let (mut pace, [source, destination]) = (Pace::new(TRANSIT_PER_SECOND), [HOSTS_A[0][0], HOSTS_B[0][0]]);
+    let frame = packet(source.parse().unwrap(), destination.parse().unwrap(), HOPS, 100);
+    while !over.load(Ordering::Relaxed) {
+        sender.send(&frame.bytes).unwrap();
+        pace.wait();
+    }
+}
+
 /// Datagrams of the router itself.
 fn make(router: &Router, source: [&str; 2], destination: [&str; 2]) -> Tally {
     let table = Router::table();
@@ -195,4 +212,39 @@ fn a_router_whose_inside_is_not_configured() {
     if is_root("a_router_whose_inside_is_not_configured") {
         counts_a_border("border", &[(UP_A, "external"), (UP_B, "external")]);
     }
+}
+
+#[test]
+fn transit_while_an_agent_attaches_is_billed_once() {
+    if !is_root("transit_while_an_agent_attaches_is_billed_once") {
+        return;
+    }
+    for ad_hoc in [false, true] {
+        let router = Router::new("start");
+        router.address([UP_A, UP_B, INSIDE]);
+        let over = AtomicBool::new(false);
+        let records = thread::scope(|scope| {
+            scope.spawn(|| transit(&router, &over));
+            // The last one takes a while in which both of the others are at work.
+            let agent = if ad_hoc {
+                router.start_ad_hoc([UP_A, UP_B, INSIDE])
+            } else {
+                router.start(&[(UP_A, "external"), (UP_B, "external"), (INSIDE, "internal")])
+            };
+            over.store(true, Ordering::Relaxed);
+            router.stop(agent)
+        });
+        check_transit(&Books::of(&records));
+    }
+}
+
+fn check_transit(books: &Books) {
+    let [came, again, twice] = [
+        books.ledger(UP_A, "rx").cell("matched_packets"),
+        books.ledger(UP_B, "tx").cell("seen_before_packets"),
+        books.ledger(UP_B, "tx").cell("matched_packets"),
+    ];
+    println!("{came} came, {again} seen again, {twice} billed again");
+    assert!(again > 0 && came >= again);
+    assert_eq!(twice, 0);
 }

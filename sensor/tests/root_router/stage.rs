@@ -151,10 +151,15 @@ impl Router {
         let file = self.keep.configure(&sections);
         fs::write(file.with_file_name("counted.txt"), COUNTED.join("\n")).unwrap();
         let mut command = sensor_in(self.sensor());
-        let agent = Agent::spawn(command.args(["run", "--format", "jsonl", "--config"]).arg(file));
-        let ready = eventually(|| agent.records().iter().any(|record| record["record"] == "ledger"));
-        assert!(ready, "{:#?}", agent.stop("KILL").messages);
-        agent
+        ready(Agent::spawn(command.args(["run", "--format", "jsonl", "--config"]).arg(file)))
+    }
+
+    /// The same without a file: all of them are external, and nothing outlives the agent.
+    pub(crate) fn start_ad_hoc(&self, interfaces: [&str; 3]) -> Agent {
+        let mut command = sensor_in(self.sensor());
+        command.args(["run", "--format", "jsonl", "--interval", "1s"]);
+        command.args(NETWORKS.iter().flat_map(|(_, prefixes)| *prefixes).flat_map(|prefix| ["--watch", prefix]));
+        ready(Agent::spawn(command.args(interfaces.iter().flat_map(|name| ["-i", name]))))
     }
 
     /// Ends the agent, and takes the programs off; all its records.
@@ -200,6 +205,13 @@ impl Drop for Router {
             let _ = Command::new("ip").args(["netns", "delete", namespace]).stderr(Stdio::null()).status();
         }
     }
+}
+
+/// Waits for the end of an agent's first interval.
+fn ready(agent: Agent) -> Agent {
+    let ready = eventually(|| agent.records().iter().any(|record| record["record"] == "ledger"));
+    assert!(ready, "{:#?}", agent.stop("KILL").messages);
+    agent
 }
 
 /// Between two looks at counters that should stand still.
