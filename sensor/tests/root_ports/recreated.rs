@@ -21,13 +21,15 @@ use crate::{
     agent::eventually,
     books::Books,
     root::is_root,
-    site::{Life, Site, pause, runs, said, stop},
+    site::{Life, Site, pause, runs, said, signal, stop},
 };
 
 /// Deletions, unless this variable says how many.
 const CYCLES: usize = 10;
 const CYCLES_VARIABLE: &str = "SENSOR_CYCLES";
 const FRAMES: u64 = 300;
+/// News in one go.
+const CHANGES: usize = 5_000;
 /// The generator pauses for some milliseconds after each burst: a deletion has to meet one.
 const FRAMES_PER_SECOND: u64 = 20_000;
 /// For how long there is no interface, where there is a pause at all.
@@ -73,6 +75,20 @@ fn again_and_again(life: Life) {
         let seed = 100 + 2 * cycle as u64;
         exact.add(&site.receive(seed, FRAMES));
         let over = AtomicBool::new(false);
+        // The same number again, or the next one; at once, or after a while.
+        let (same, at_once) = ((cycle % 4 > 1).then_some(index), cycle % 3 == 0);
+        let go = || {
+            let begin = Instant::now();
+            if at_once {
+                // It sees only what comes of it: another interface with the index of the one before.
+                signal(&agent, "STOP");
+                site.replace(same);
+                signal(&agent, "CONT");
+            } else {
+                site.delete();
+            }
+            (begin, Instant::now())
+        };
         let (begin, gone) = thread::scope(|scope| {
             let traffic = site.traffic(scope, (&over, seed + 1, FRAMES_PER_SECOND));
             pause(Duration::from_millis(50));
@@ -86,24 +102,19 @@ fn again_and_again(life: Life) {
                 let all = traffic.join().unwrap().seen.packets + FRAMES;
                 assert!(eventually(|| site.received(LINK.inside) == all));
                 (least, most) = (least + all, most + all);
-                let begin = Instant::now();
-                site.delete();
-                return (begin, Instant::now());
+                return go();
             }
-            let begin = Instant::now();
-            site.delete();
-            let gone = Instant::now();
+            let times = go();
             (least, most) = (least + before, most + traffic.join().unwrap().seen.packets + FRAMES);
-            (begin, gone)
+            times
         });
-        if cycle % 3 > 0 {
+        let mut created = begin;
+        if !at_once {
             pause(ABSENT);
+            created = Instant::now();
+            site.create(same);
+            shortest += created - gone;
         }
-        // The same number again, or the next one.
-        let same = (cycle % 4 > 1).then_some(index);
-        let created = Instant::now();
-        shortest += created - gone;
-        site.create(same);
         site.attached(LINK.inside);
         times.push(created.elapsed());
         longest += begin.elapsed();
@@ -213,15 +224,17 @@ fn news_that_never_end_do_not_keep_it_waiting() {
     let site = Site::with("news", &[LINK, Link { inside: "noisy", outside: "noisy" }], &[LINK.inside]);
     let agent = site.started(Life::AdHoc);
     let over = AtomicBool::new(false);
-    let times = thread::scope(|scope| {
-        let noise = scope.spawn(|| {
+    let mut times = thread::scope(|scope| {
+        let noise = || {
             // Each of them is news of a device.
-            let changes = "link set noisy alias a\nlink set noisy alias b\n".repeat(500);
+            let changes = "link set noisy alias a\nlink set noisy alias b\n".repeat(CHANGES);
             while !over.load(Ordering::Relaxed) {
                 site.ip(&changes);
             }
-        });
-        let times: Vec<_> = (0..3)
+        };
+        // Two, so that it is never quiet.
+        let noise = [scope.spawn(noise), scope.spawn(noise)];
+        let times: Vec<_> = (0..9)
             .map(|_| {
                 site.delete();
                 let created = Instant::now();
@@ -231,11 +244,14 @@ fn news_that_never_end_do_not_keep_it_waiting() {
             })
             .collect();
         over.store(true, Ordering::Relaxed);
-        noise.join().unwrap();
+        noise.into_iter().for_each(|noise| noise.join().unwrap());
         times
     });
     let received = site.receive(40, FRAMES);
-    figures("among other news", times);
+    figures("among other news", times.clone());
+    times.sort_unstable();
+    // Without news it looks again each second, so half of that would be the median.
+    assert!(times[times.len() / 2] < GOAL / 4, "{times:?}");
     let ended = stop(agent);
     assert_eq!(Books::of(&ended.records).ledger(LINK.inside, "rx").seen().0, received.seen.packets);
     assert_eq!(said(&ended, "ERROR"), said(&ended, "the interface went away"), "{:#?}", ended.messages);

@@ -173,13 +173,22 @@ impl Site {
         self.create_as(LINK.inside, index);
     }
 
+    /// Removes the pair and makes it anew in one go.
+    pub(crate) fn replace(&self, index: Option<u32>) {
+        self.make(LINK.inside, index, &format!("link delete {}\n", LINK.inside));
+    }
+
     /// Makes it anew under another name inside.
     pub(crate) fn create_as(&self, inside: &str, index: Option<u32>) {
+        self.make(inside, index, "");
+    }
+
+    fn make(&self, inside: &str, index: Option<u32>, before: &str) {
         let Link { outside, .. } = LINK;
         let index = index.map_or(String::new(), |index| format!("index {index} "));
         let quiet = |name| format!("link set {name} addrgenmode none\nlink set {name} arp off up\n");
         let pair = format!("link add {inside} {index}type veth peer name {outside} netns {}\n", self.wire.peer);
-        self.ip(&(pair + &quiet(inside)));
+        self.ip(&(before.to_owned() + &pair + &quiet(inside)));
         ip(&self.wire.peer, &quiet(outside));
     }
 
@@ -233,6 +242,12 @@ pub(crate) fn ip(namespace: &str, lines: &str) {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "{lines}");
+}
+
+/// Sends a signal to an agent by its name.
+pub(crate) fn signal(agent: &Agent, name: &str) {
+    let kill = format!("kill -{name} {}", agent.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
 }
 
 /// Ends an agent in good order.

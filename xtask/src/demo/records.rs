@@ -60,6 +60,8 @@ impl Totals {
                 self.prefixes.entry(key).or_default().add(sum);
                 Ok(false)
             }
+            // What the interface sends is written last. Only what it receives is compared: nothing else crosses the wire.
+            Some("ledger") if record["direction"] == "tx" => Ok(true),
             Some("ledger") => {
                 self.seen_packets += number(&record, "seen_packets")?;
                 self.seen_frame_bytes += number(&record, "seen_frame_bytes")?;
@@ -68,7 +70,7 @@ impl Totals {
                 for (reason, packets) in record["unparsed"].as_object().into_iter().flatten() {
                     *self.unparsed.entry(reason.clone()).or_default() += packets.as_u64().unwrap_or_default();
                 }
-                Ok(true)
+                Ok(false)
             }
             _ => Ok(false),
         }
@@ -124,14 +126,15 @@ mod tests {
     use super::*;
 
     const PREFIX: &str = r#"{"record":"prefix","prefix":"192.0.2.0/24","direction":"in","packets":2,"bytes":250000,"frame_bytes":250028}"#;
-    const LEDGER: &str = r#"{"record":"ledger","seen_packets":5,"seen_frame_bytes":400000,"matched_packets":2,"other_packets":2,"unparsed":{"not_ip":1}}"#;
+    const LEDGER: &str = r#"{"record":"ledger","direction":"rx","seen_packets":5,"seen_frame_bytes":400000,"matched_packets":2,"other_packets":2,"unparsed":{"not_ip":1}}"#;
 
     #[test]
     fn intervals_add_up_and_the_rate_is_the_newest() {
         let mut totals = Totals::default();
         for _ in 0..2 {
             assert!(!totals.take(PREFIX).unwrap());
-            assert!(totals.take(LEDGER).unwrap());
+            assert!(!totals.take(LEDGER).unwrap());
+            assert!(totals.take(&LEDGER.replace(r#""rx""#, r#""tx""#)).unwrap());
         }
         assert_eq!(totals.seen_frame_bytes, 800_000);
         let table = totals.table(Duration::from_secs(2));

@@ -130,7 +130,7 @@ mod tests {
         "prefixes":[{"prefix":"192.0.2.0/24","direction":"in","packets":1,"bytes":50,"frame_bytes":64}]}"#;
     const PREFIX: &str =
         r#"{"record":"prefix","prefix":"192.0.2.0/24","direction":"in","packets":1,"bytes":50,"frame_bytes":64}"#;
-    const LEDGER: &str = r#"{"record":"ledger","seen_packets":3,"seen_frame_bytes":180,"matched_packets":1,"other_packets":1,"unparsed":{"not_ip":1}}"#;
+    const LEDGER: &str = r#"{"record":"ledger","direction":"rx","seen_packets":3,"seen_frame_bytes":180,"matched_packets":1,"other_packets":1,"unparsed":{"not_ip":1}}"#;
 
     fn verdict(lines: &[&str], interface: Counters) -> Verdict {
         let mut totals = Totals::default();
