@@ -97,10 +97,16 @@ fn down_and_up_again_is_no_reason_to_attach_anew() {
         let ended = stop(agent);
         let books = Books::of(&ended.records);
         let ledger = books.ledger(LINK.inside, "rx");
-        assert_eq!(ledger.seen().0, received, "{life:?}");
+        // veth.c takes the program off a queue before its polling ends, and puts it on after that began: the frame in between is
+        // given to no program. So the ledger differs from the interface's own count, which stands beside it, by that much.
+        let passed_by = received - ledger.seen().0;
+        assert!(passed_by <= FLAPS as u64, "{life:?}: {passed_by} frames passed the program by");
         assert_eq!(ledger.nic, Some(received));
         assert!(received > last.seen.packets && received <= sent.seen.packets + last.seen.packets);
-        println!("{life:?}: {FLAPS} times down and up, {} frames sent, {received} received", sent.seen.packets);
+        println!(
+            "{life:?}: {FLAPS} times down and up, {} frames sent, {received} received, {passed_by} past the program",
+            sent.seen.packets
+        );
         assert_eq!(said(&ended, "attached, for"), 1, "{:#?}", ended.messages);
         // Of the time before the first attachment nothing is reported: the interval begins with it.
         assert_eq!((books.blind_ms(LINK.inside), ledger.without_nic), (0, 0));
