@@ -14,9 +14,9 @@ const FRAMES: u64 = 500;
 const FLAPS: usize = 100;
 const FRAMES_PER_SECOND: u64 = 20_000;
 /// Longer than it takes to notice anything.
-const AWAY: Duration = Duration::from_millis(400);
+const AWAY: Duration = Duration::from_millis(600);
 /// How much later than it happened something may be noticed, on a machine that has other things to do.
-const PRECISION: Duration = Duration::from_millis(150);
+const PRECISION: Duration = Duration::from_millis(300);
 
 /// Ends the agent, and compares all it counted at the interface.
 fn check(site: &Site, agent: crate::agent::Agent, received: &Tally, sent: &Tally) -> (crate::agent::Ended, Books) {

@@ -248,3 +248,35 @@ fn check_transit(books: &Books) {
     assert!(again > 0 && came >= again);
     assert_eq!(twice, 0);
 }
+
+#[test]
+fn transit_by_an_interface_that_comes_anew_is_billed_once() {
+    if !is_root("transit_by_an_interface_that_comes_anew_is_billed_once") {
+        return;
+    }
+    let router = Router::new("anew");
+    router.address([UP_A, UP_B, INSIDE]);
+    let agent = router.start_ad_hoc([UP_A, UP_B, INSIDE]);
+    router.ip("r", &format!("link delete {UP_A}"));
+    // Traffic before it bears its name: billed where it is sent, until a program is at work where it comes in.
+    router.link("nameless", "a");
+    router.permit("nameless");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| transit(&router, &over));
+        router.ip("r", &format!("link set nameless name {UP_A}"));
+        let again = |record: &serde_json::Value| record["seen_before_packets"].as_u64() > Some(0);
+        let seen = eventually(|| agent.records().iter().any(again));
+        over.store(true, Ordering::Relaxed);
+        assert!(seen, "no transit is recognised");
+    });
+    let books = Books::of(&agent.stop("TERM").records);
+    let [came, sent, billed, twice] = [
+        books.ledger(UP_A, "rx").cell("matched_packets"),
+        books.ledger(UP_B, "tx").seen().0,
+        books.ledger(UP_B, "tx").cell("matched_packets"),
+        books.prefixes[&("198.51.100.0/26".to_owned(), "out".to_owned())].packets,
+    ];
+    println!("{sent} sent: {billed} billed there, {came} where they came in, {twice} in all");
+    assert!(billed > 0 && came > 0 && twice <= sent);
+}

@@ -67,25 +67,35 @@ impl Router {
         for namespace in &router.namespaces {
             assert!(Command::new("ip").args(["netns", "add", namespace]).status().unwrap().success());
         }
-        let quiet = |name, mac| {
-            format!("link set {name} addrgenmode none\nlink set {name} address {mac}\nlink set {name} arp off up\n")
-        };
         for (interface, place) in LINKS {
-            let far = router.namespace(place);
-            router.ip("r", &format!("link add {interface} type veth peer name {FAR} netns {far}\n"));
-            router.ip("r", &quiet(interface, ROUTER_MAC));
-            router.ip(place, &quiet(FAR, NEIGHBOUR_MAC));
+            router.link(interface, place);
         }
         // No redirects, and packets from addresses that nobody has a route to: so nobody gets an answer.
         for setting in ["all.forwarding=1", "all.rp_filter=0", "all.send_redirects=0", "default.send_redirects=0"] {
             run(router.sensor(), &["sysctl", "-qw", &format!("net.ipv4.conf.{setting}")]).unwrap();
         }
         for interface in [UP_A, UP_B, INSIDE] {
-            run(router.sensor(), &["sysctl", "-qw", &format!("net.ipv4.conf.{interface}.send_redirects=0")]).unwrap();
-            run(router.sensor(), &["sysctl", "-qw", &format!("net.ipv4.conf.{interface}.rp_filter=0")]).unwrap();
+            router.permit(interface);
         }
         run(router.sensor(), &["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"]).unwrap();
         router
+    }
+
+    /// Joins the router with a neighbour.
+    pub(crate) fn link(&self, interface: &str, place: &str) {
+        let quiet = |name, mac| {
+            format!("link set {name} addrgenmode none\nlink set {name} address {mac}\nlink set {name} arp off up\n")
+        };
+        let pair = format!("link add {interface} type veth peer name {FAR} netns {}\n", self.namespace(place));
+        self.ip("r", &(pair + &quiet(interface, ROUTER_MAC)));
+        self.ip(place, &quiet(FAR, NEIGHBOUR_MAC));
+    }
+
+    /// Has packets from anywhere forwarded that an interface receives.
+    pub(crate) fn permit(&self, interface: &str) {
+        for setting in ["send_redirects=0", "rp_filter=0"] {
+            run(self.sensor(), &["sysctl", "-qw", &format!("net.ipv4.conf.{interface}.{setting}")]).unwrap();
+        }
     }
 
     /// Gives the router its addresses, at its interfaces or at others that take their place.
