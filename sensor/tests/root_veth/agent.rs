@@ -33,10 +33,17 @@ pub(crate) struct Ended {
 impl Agent {
     /// Starts `sensor run` with a short interval, JSON lines and these arguments.
     pub(crate) fn start(wire: &Wire, arguments: &[&str]) -> Self {
-        let mut child = Command::new("ip")
-            .args(["netns", "exec", &wire.sensor, env!("CARGO_BIN_EXE_sensor")])
-            .args(["run", "--interval", "1s", "--format", "jsonl"])
-            .args(arguments)
+        Self::spawn(
+            Command::new("ip")
+                .args(["netns", "exec", &wire.sensor, env!("CARGO_BIN_EXE_sensor")])
+                .args(["run", "--interval", "1s", "--format", "jsonl"])
+                .args(arguments),
+        )
+    }
+
+    /// Starts a command that becomes an agent.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -51,12 +58,30 @@ impl Agent {
     /// The same, once its first interval is over: only then both witnesses are known to have begun.
     pub(crate) fn started(wire: &Wire, arguments: &[&str]) -> Self {
         let mut agent = Self::start(wire, arguments);
-        let ready = agent.records.wait(|lines| lines.iter().any(|line| line.contains(r#""record":"ledger""#)));
-        if !ready {
-            agent.child.kill().unwrap();
-            panic!("no record from {arguments:?}: {:#?}", agent.messages.taken());
-        }
+        agent.wait_for_record();
         agent
+    }
+
+    /// Waits until its first interval is over.
+    pub(crate) fn wait_for_record(&mut self) {
+        let ready = self.records.wait(|lines| lines.iter().any(|line| line.contains(r#""record":"ledger""#)));
+        if !ready {
+            self.child.kill().unwrap();
+            panic!("no record: {:#?}", self.messages.taken());
+        }
+    }
+
+    /// Waits until it has said something that contains `part`.
+    pub(crate) fn wait_for_message(&mut self, part: &str) {
+        if !self.messages.wait(|lines| lines.iter().any(|line| line.contains(part))) {
+            self.child.kill().unwrap();
+            panic!("no {part:?}: {:#?}", self.messages.taken());
+        }
+    }
+
+    /// What it has said so far.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.messages.taken()
     }
 
     /// The records so far.
@@ -66,10 +91,15 @@ impl Agent {
 
     /// Sends a signal by its name, and waits for the end.
     pub(crate) fn stop(self, signal: &str) -> Ended {
+        self.signal(signal);
+        self.ended()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, signal: &str) {
         // `ip netns exec` becomes the program it starts, so this is the agent's process id.
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
-        self.ended()
     }
 
     /// Waits for the end.
@@ -82,7 +112,12 @@ impl Agent {
         assert!(ended, "the agent does not end: {:#?}", self.messages.taken());
         self.records.join();
         self.messages.join();
-        Ended { status: status.unwrap(), records: parse(&self.records.taken()), messages: self.messages.taken() }
+        let (status, mut lines) = (status.unwrap(), self.records.taken());
+        // Whoever is killed may be in the middle of a line.
+        if status.code().is_none() && lines.last().is_some_and(|line| !line.ends_with('}')) {
+            lines.pop();
+        }
+        Ended { status, records: parse(&lines), messages: self.messages.taken() }
     }
 }
 
