@@ -63,7 +63,7 @@ pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
     for summary in &last {
         format.write(summary, &mut out).context("cannot write the records")?;
     }
-    durable.delivered(&last.iter().map(|summary| (summary.key.epoch, summary.key.sequence)).collect::<Vec<_>>())?;
+    durable.try_delivered(&last.iter().map(|summary| (summary.key.epoch, summary.key.sequence)).collect::<Vec<_>>())?;
     durable.remove_pins()
 }
 
@@ -78,7 +78,14 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             let collector = tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(()),
-                collector = resume(config, &mut durable, &devices, &mut writer) => collector?,
+                collector = resume(config, &mut durable, &devices, &mut writer) => collector,
+            };
+            let collector = match collector {
+                Ok(collector) => collector,
+                Err(error) => {
+                    durable.abandon();
+                    return Err(error);
+                }
             };
             (collector, Some(durable))
         }
@@ -86,6 +93,9 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     let length = config.interval.duration();
     let mut unsent = None;
     loop {
+        if let Some(durable) = &mut durable {
+            durable.delivered(&writer.written());
+        }
         let due = Interval::holding(Timestamp::now(), length).end;
         let until = tokio::select! {
             biased;
@@ -107,9 +117,6 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             ready = writer.ready() => ready?,
         }
         writer.send(summary).await?;
-        if let Some(durable) = &mut durable {
-            durable.delivered(&writer.written())?;
-        }
     }
     let last = match &mut durable {
         None => Some(collector.detach()?),
@@ -121,7 +128,7 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     };
     let (written, result) = writer.finish(unsent.into_iter().chain(last)).await;
     if let Some(durable) = &mut durable {
-        durable.delivered(&written)?;
+        durable.delivered(&written);
     }
     result
 }
@@ -144,9 +151,7 @@ async fn start(config: &Config, devices: &Devices) -> Result<Collector> {
 
 /// Goes on with what an earlier run left: its records, its maps, its links.
 async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, writer: &mut Writer) -> Result<Collector> {
-    for summary in durable.undelivered() {
-        writer.send(summary).await?;
-    }
+    let undelivered = durable.undelivered();
     let set = prefix_set(config)?;
     let trie = set.trie()?;
     let Current { mut kernel, mut history, resumed } =
@@ -161,8 +166,6 @@ async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, write
         Ok(witness) => witness,
         Err(error) => {
             ports.undo();
-            drop(kernel);
-            durable.abandon()?;
             return Err(error);
         }
     };
@@ -173,7 +176,9 @@ async fn resume(config: &Config, durable: &mut Durable, devices: &Devices, write
         ports.begin_interval();
         history.begin_now();
     }
-    for summary in durable.close_others(&ports.link_pins())? {
+    let last = durable.close_others(&ports.link_pins())?;
+    // Only now: whoever does not read keeps nothing from being counted.
+    for summary in undelivered.into_iter().chain(last) {
         writer.send(summary).await?;
     }
     let sensor = config.sensor_id.to_string();
