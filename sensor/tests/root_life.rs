@@ -9,6 +9,7 @@
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
 #[path = "support/command.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod command;
 #[path = "root_life/detach.rs"]
 mod detach;
@@ -22,10 +23,10 @@ mod handover;
 mod kill;
 #[path = "root_life/mount.rs"]
 mod mount;
-#[path = "root_life/refused.rs"]
-mod refused;
 #[path = "support/refusal.rs"]
 mod refusal;
+#[path = "root_life/refused.rs"]
+mod refused;
 #[path = "support/root.rs"]
 mod root;
 #[path = "root_life/stage.rs"]

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Longest life of an agent that is killed; a start takes a good part of it, an interval a second.
-const LIFE_MS: usize = 2_000;
+const LIFE_MS: usize = 1_600;
 /// A start that is killed: every step from the journal to the last swapped program.
 const START_MS: usize = 700;
 

@@ -54,10 +54,11 @@ pub(crate) struct Settings {
 /// Where sensors run.
 pub(crate) struct Stage {
     pub(crate) wire: Wire,
-    folder: TempDir,
     /// Of all agents that were there.
     records: Mutex<Vec<Value>>,
+    /// Before its folder, which cannot be removed while something is mounted in it.
     _bpffs: Mount,
+    folder: TempDir,
 }
 
 impl Default for Settings {
@@ -83,7 +84,7 @@ impl Stage {
         let folder = TempDir::with_prefix("sensor-life-").unwrap();
         let bpffs = Mount::new("bpf", "mode=0700", &folder.path().join("bpf"));
         let wire = Wire::new(&format!("life-{name}"), links, MTU).unwrap();
-        Self { wire, folder, records: Mutex::default(), _bpffs: bpffs }
+        Self { wire, records: Mutex::default(), _bpffs: bpffs, folder }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -179,7 +180,7 @@ impl Stage {
         for (name, _) in &settings.interfaces {
             if let Ok(shown) = self.wire.show(name) {
                 assert!(!shown.contains("xdp"), "{shown}");
-                let classifiers = || Ok(SchedClassifier::query_tcx(*name, TcAttachType::Egress)?.1.len());
+                let classifiers = || Ok(SchedClassifier::query_tcx(name, TcAttachType::Egress)?.1.len());
                 assert_eq!(within(&self.wire.sensor, classifiers).unwrap(), 0);
             }
         }

@@ -6,7 +6,6 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use sensor::testing::{
@@ -23,8 +22,6 @@ const FRAMES: usize = 2048;
 /// Frames a second and direction: many within each swap, on two CPUs that also load programs.
 const RATE: u64 = 8_000;
 const MTU: usize = 1500;
-/// Longest wait for the next frame to be sent.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Both directions of a link, until stopped.
 pub(crate) struct Traffic {
@@ -59,6 +56,11 @@ pub(crate) struct Truth {
 impl Traffic {
     /// Starts both senders, with frames in and around the prefixes of `table`.
     pub(crate) fn start(wire: &Wire, link: Link, seed: u64, table: &Table) -> Self {
+        Self::start_at(RATE, wire, link, seed, table)
+    }
+
+    /// The same with so many frames a second and direction; 0 is as fast as possible.
+    pub(crate) fn start_at(rate: u64, wire: &Wire, link: Link, seed: u64, table: &Table) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let ends = [(&wire.peer, link.outside, Way::In), (&wire.sensor, link.inside, Way::Out)];
         let ends = ends.map(|(namespace, interface, way)| {
@@ -67,7 +69,7 @@ impl Traffic {
             let frames: Vec<Frame> = (0..FRAMES).map(|_| generator.frame()).collect();
             let (stop, sent) = (Arc::clone(&stop), Arc::<AtomicU64>::default());
             let count = Arc::clone(&sent);
-            (thread::spawn(move || send(way, sender, frames, &stop, &count)), sent)
+            (thread::spawn(move || send(way, rate, sender, frames, &stop, &count)), sent)
         });
         let [(rx, rx_sent), (tx, tx_sent)] = ends;
         Self { link, stop, sent: [rx_sent, tx_sent], senders: [rx, tx] }
@@ -82,16 +84,28 @@ impl Traffic {
 
     /// Stops, waits until everything has arrived, and compares with what the interfaces themselves counted: nothing was dropped.
     pub(crate) fn stop(self, wire: &Wire) -> Truth {
+        self.stop_after(wire, (0, 0)).0
+    }
+
+    /// Stops; whatever is on its way is nobody's concern.
+    pub(crate) fn give_up(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.senders.into_iter().for_each(|sender| drop(sender.join().unwrap()));
+    }
+
+    /// [`Traffic::stop`] where the inner and the outer interface had received so many frames before; returns how many now.
+    pub(crate) fn stop_after(self, wire: &Wire, before: (u64, u64)) -> (Truth, (u64, u64)) {
         self.stop.store(true, Ordering::Relaxed);
         let [rx, tx] = self.senders.map(|sender| sender.join().unwrap());
-        let ends = [(&wire.sensor, self.link.inside, &rx), (&wire.peer, self.link.outside, &tx)];
-        for (namespace, interface, sent) in ends {
-            let accepted = sent.times.iter().sum::<u64>() - sent.refused;
+        let ends = [(&wire.sensor, self.link.inside, &rx, before.0), (&wire.peer, self.link.outside, &tx, before.1)];
+        let [inside, outside] = ends.map(|(namespace, interface, sent, before)| {
+            let accepted = before + sent.times.iter().sum::<u64>() - sent.refused;
             eventually(|| received(namespace, interface) >= accepted);
             assert_eq!(received(namespace, interface), accepted, "{interface} has received everything");
             println!("{interface}: {accepted} frames received, {} refused at first", sent.refused);
-        }
-        Truth { rx, tx }
+            accepted
+        });
+        (Truth { rx, tx }, (inside, outside))
     }
 }
 
@@ -124,9 +138,9 @@ impl Truth {
     }
 }
 
-fn send(way: Way, mut sender: Sender, frames: Vec<Frame>, stop: &AtomicBool, sent: &AtomicU64) -> Sent {
+fn send(way: Way, rate: u64, mut sender: Sender, frames: Vec<Frame>, stop: &AtomicBool, sent: &AtomicU64) -> Sent {
     let (mut times, mut refused) = (vec![0; frames.len()], 0);
-    let mut pace = Pace::new(RATE);
+    let mut pace = Pace::new(rate);
     for number in (0..frames.len()).cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
