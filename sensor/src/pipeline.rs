@@ -68,7 +68,7 @@ pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
     for summary in &last {
         format.write(summary, &mut out).context("cannot write the records")?;
     }
-    durable.delivered(&last.iter().map(|summary| (summary.key.epoch, summary.key.sequence)).collect::<Vec<_>>())?;
+    durable.try_delivered(&last.iter().map(|summary| (summary.key.epoch, summary.key.sequence)).collect::<Vec<_>>())?;
     durable.remove_pins()
 }
 
@@ -83,7 +83,14 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             let collector = tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(()),
-                collector = resume(config, &mut durable, &mut devices, &mut writer) => collector?,
+                collector = resume(config, &mut durable, &mut devices, &mut writer) => collector,
+            };
+            let collector = match collector {
+                Ok(collector) => collector,
+                Err(error) => {
+                    durable.abandon();
+                    return Err(error);
+                }
             };
             (collector, Some(durable))
         }
@@ -91,10 +98,13 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     let length = config.interval.duration();
     let mut unsent = None;
     let mut due = Interval::holding(Timestamp::now(), length).end;
-    loop {
+    'intervals: loop {
+        if let Some(durable) = &mut durable {
+            durable.delivered(&writer.written());
+        }
         let until = tokio::select! {
             biased;
-            () = stop.requested() => break,
+            () = stop.requested() => break 'intervals,
             until = wall_clock(due, length) => until,
             since = devices.changed() => {
                 look(&mut devices, &mut collector, since).await;
@@ -104,17 +114,24 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
         due = Interval::holding(until, length).end;
         look(&mut devices, &mut collector, Instant::now()).await;
         let Some(summary) = collector.tick(until, durable.as_mut())? else { continue };
-        tokio::select! {
-            biased;
-            () = stop.requested() => {
-                unsent = Some(summary);
-                break;
+        unsent = Some(summary);
+        while let Some(summary) = unsent.take() {
+            tokio::select! {
+                biased;
+                () = stop.requested() => {
+                    unsent = Some(summary);
+                    break 'intervals;
+                }
+                ready = writer.ready() => {
+                    ready?;
+                    writer.send(summary).await?;
+                }
+                // Whoever does not read keeps no interface from being attached to.
+                since = devices.changed() => {
+                    unsent = Some(summary);
+                    look(&mut devices, &mut collector, since).await;
+                }
             }
-            ready = writer.ready() => ready?,
-        }
-        writer.send(summary).await?;
-        if let Some(durable) = &mut durable {
-            durable.delivered(&writer.written())?;
         }
     }
     let last = match &mut durable {
@@ -127,7 +144,7 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     };
     let (written, result) = writer.finish(unsent.into_iter().chain(last)).await;
     if let Some(durable) = &mut durable {
-        durable.delivered(&written)?;
+        durable.delivered(&written);
     }
     result
 }
@@ -166,9 +183,7 @@ async fn resume(
     devices: &mut Devices,
     writer: &mut Writer,
 ) -> Result<Collector> {
-    for summary in durable.undelivered() {
-        writer.send(summary).await?;
-    }
+    let undelivered = durable.undelivered();
     let set = prefix_set(config)?;
     let trie = set.trie()?;
     let Current { mut kernel, mut history, resumed } =
@@ -183,8 +198,6 @@ async fn resume(
         Ok(witness) => witness,
         Err(error) => {
             ports.undo();
-            drop(kernel);
-            durable.abandon()?;
             return Err(error);
         }
     };
@@ -196,7 +209,9 @@ async fn resume(
         ports.begin_interval();
         history.begin_now();
     }
-    for summary in durable.close_others(&ports.link_pins())? {
+    let last = durable.close_others(&ports.link_pins())?;
+    // Only now: whoever does not read keeps nothing from being counted.
+    for summary in undelivered.into_iter().chain(last) {
         writer.send(summary).await?;
     }
     let sensor = config.sensor_id.to_string();

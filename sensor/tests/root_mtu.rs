@@ -4,10 +4,12 @@
 #![expect(clippy::print_stdout, reason = "seeds, and why a test was skipped")]
 
 #[path = "root_veth/agent.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
 #[path = "support/root.rs"]
 mod root;
 #[path = "root_veth/totals.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod totals;
 
 use std::{

@@ -6,8 +6,10 @@
 #![expect(clippy::print_stdout, reason = "seeds, and why a test was skipped")]
 
 #[path = "root_veth/agent.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
 #[path = "root_veth/totals.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod totals;
 
 use std::{io::Write, thread};

@@ -75,7 +75,7 @@ impl Attachment {
     /// # Errors
     /// The pin cannot be removed: the program stays.
     pub fn detach(&mut self) -> Result<()> {
-        self.pin.as_deref().map_or(Ok(()), pins::remove)?;
+        self.pin.as_deref().map_or(Ok(()), pins::remove_link)?;
         self.link = None;
         Ok(())
     }
@@ -101,7 +101,7 @@ impl Instance {
                 Err(error) => tracing::warn!(interface, "cannot swap the program, attaching anew: {error:#}"),
             }
         }
-        pins::remove(pin)?;
+        pins::remove_link(pin)?;
         self.attach(interface, hook, mode)?.pinned(pin)
     }
 

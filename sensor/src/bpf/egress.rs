@@ -75,7 +75,7 @@ impl EgressAttachment {
     /// # Errors
     /// The pin or the filter cannot be removed.
     pub fn detach(&mut self) -> Result<()> {
-        self.pin.as_deref().map_or(Ok(()), pins::remove)?;
+        self.pin.as_deref().map_or(Ok(()), pins::remove_link)?;
         if let Some(EgressLink::Clsact(filter)) = self.link.take()
             && interface_index(filter.interface()).is_ok()
         {
@@ -139,7 +139,7 @@ impl Instance {
                 Err(error) => tracing::warn!(interface, "cannot swap the classifier, attaching anew: {error:#}"),
             }
         }
-        pins::remove(path)?;
+        pins::remove_link(path)?;
         let link = match self.attach_egress(interface, EgressHook::Best)? {
             EgressLink::Tcx(link) => {
                 let link = link.pin(path).with_context(|| format!("cannot pin the link as {}", path.display()))?;

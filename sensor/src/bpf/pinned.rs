@@ -63,17 +63,18 @@ impl Identity {
 
 impl PinnedSet {
     /// Looks at the maps pinned in `path`.
-    pub fn look(path: PathBuf) -> Self {
+    ///
+    /// # Errors
+    /// There is a control block that cannot be opened: nothing is known of the set then.
+    pub fn look(path: PathBuf) -> Result<Self> {
         let identity = match control_block(&path) {
             Ok(Some(block)) => identity(&block),
             Ok(None) => Identity::Foreign { epoch: None },
             // Without control block programs have no table: such a set never counted.
-            Err(error) => {
-                tracing::debug!("{}: {error:#}", path.display());
-                Identity::Unfinished
-            }
+            Err(_) if is_missing(&path, map_name::CONTROL)? => Identity::Unfinished,
+            Err(error) => return Err(error),
         };
-        Self { path, identity }
+        Ok(Self { path, identity })
     }
 
     /// The folder of its pins.
@@ -84,6 +85,11 @@ impl PinnedSet {
     /// What it says of itself.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Which life of the counters it is: as it says itself, or as its folder is called.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.identity.epoch().or_else(|| self.path.file_name()?.to_str()?.parse().ok())
     }
 
     /// Whether every map has the type, key, value, entries and flags of `layout`.
@@ -106,21 +112,33 @@ impl PinnedSet {
         Ok(Counters::open(&self.path, layout)?.read_at_rest())
     }
 
-    /// What all its prefixes counted together, by [`Direction`]: the layout of a row and its place by direction are the same in all versions so far.
+    /// What all its prefixes counted together, by [`Direction`]: the layout of a row and its place by direction are the same in all
+    /// versions so far. `None` where there are no such rows.
     ///
     /// # Errors
-    /// There are no such rows.
-    pub fn unattributed(&self) -> Result<Totals> {
+    /// The map cannot be opened.
+    pub fn unattributed(&self) -> Result<Option<Totals>> {
+        if is_missing(&self.path, map_name::PREFIXES)? {
+            return Ok(None);
+        }
         let (map, shape) = pinned_map(&self.path, map_name::PREFIXES)?;
-        differs(&shape, &MapShape::of(map_name::PREFIXES, shape.entries))?;
+        if let Err(error) = differs(&shape, &MapShape::of(map_name::PREFIXES, shape.entries)) {
+            tracing::error!("{}: {error:#}", self.path.display());
+            return Ok(None);
+        }
         let rows = MappedArray::<Counter>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
         let mut totals = Totals::default();
         for row in 0..shape.entries as usize {
             let total = &mut totals[row % Direction::COUNT as usize];
             *total = total.sum(&rows.load(row).unwrap_or_default());
         }
-        Ok(totals)
+        Ok(Some(totals))
     }
+}
+
+fn is_missing(directory: &Path, name: &str) -> Result<bool> {
+    let path = directory.join(name);
+    path.try_exists().map(|exists| !exists).with_context(|| format!("cannot look for {}", path.display()))
 }
 
 /// The control block of a set; `None` where it is of another shape.

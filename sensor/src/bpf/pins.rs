@@ -8,7 +8,7 @@
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -41,9 +41,17 @@ impl InstanceDir {
         check_bpffs(bpffs)?;
         let path = bpffs.join(SENSOR).join(pin_name(instance));
         make(&path.join(LINKS))?;
-        let lock = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let cannot_open = || format!("cannot open {}", path.display());
+        let lock = File::open(&path).with_context(cannot_open)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            // Whoever had it may have removed the folder meanwhile: what is locked then is not what others will find.
+            Ok(()) => match fs::metadata(&path) {
+                Ok(found) if found.ino() == lock.metadata().with_context(cannot_open)?.ino() => {
+                    make(&path.join(LINKS))?;
+                    Ok(Self { path, _lock: lock })
+                }
+                _ => bail!("{} was removed this very moment: start again", path.display()),
+            },
             Err(TryLockError::WouldBlock) => Err(anyhow!(
                 "another agent holds instance {instance:?} ({}): stop it, or give this one another [sensor] id",
                 path.display()
@@ -52,13 +60,14 @@ impl InstanceDir {
         }
     }
 
-    /// The sets of maps that are pinned, whatever their state.
+    /// The sets of maps that are pinned, whatever their state: each is a folder.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// The folder or a set cannot be read.
     pub fn sets(&self) -> Result<Vec<PinnedSet>> {
         let names = entries(&self.path)?;
-        Ok(names.into_iter().filter(|name| name != LINKS).map(|name| PinnedSet::look(self.path.join(name))).collect())
+        let paths = names.into_iter().filter(|name| name != LINKS).map(|name| self.path.join(name));
+        paths.filter(|path| path.is_dir()).map(PinnedSet::look).collect()
     }
 
     /// Makes the folder for the maps of `epoch`.
@@ -77,7 +86,7 @@ impl InstanceDir {
     /// A pin cannot be removed.
     pub fn remove_set(&self, set: &PinnedSet) -> Result<()> {
         let path = set.path();
-        // First, so that what is left of a set whose removal was cut short never came to be used.
+        // First what makes it worth taking over: a set of which a part is left counts for nothing.
         remove(&path.join(map_name::CONTROL))?;
         for name in entries(path)? {
             remove(&path.join(name))?;
@@ -99,12 +108,12 @@ impl InstanceDir {
         Ok(entries(&links)?.into_iter().map(|name| links.join(name)).collect())
     }
 
-    /// Removes the pin of a link, which detaches it.
+    /// Detaches what a pinned link has attached, and removes its pin.
     ///
     /// # Errors
     /// It cannot be removed.
     pub fn remove_link(&self, path: &Path) -> Result<()> {
-        remove(path)
+        remove_link(path)
     }
 
     /// Removes the folder, which must be empty but for that of the links.
@@ -138,11 +147,25 @@ pub fn check_bpffs(path: &Path) -> Result<()> {
     }
 }
 
+/// Detaches what a pinned link has attached: no program starts there any more when this returns. Removes the pin, too.
+///
+/// # Errors
+/// The pin cannot be removed.
+pub(super) fn remove_link(path: &Path) -> Result<()> {
+    match sys::detach_link(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::debug!("{}: detaches later: {error}", path.display());
+        }
+        _ => {}
+    }
+    remove(path)
+}
+
 /// Removes a pin; what it pinned lives on as long as something else holds it.
 ///
 /// # Errors
 /// It cannot be removed.
-pub(super) fn remove(path: &Path) -> Result<()> {
+fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove the pin {}", path.display()))

@@ -18,6 +18,7 @@ const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 /// `BPF_OBJ_GET` and `BPF_OBJ_GET_INFO_BY_FD`.
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_ARRAY_OF_MAPS: u32 = 12;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
@@ -106,11 +107,24 @@ struct LinkInfo {
     attach_type: u32,
 }
 
-/// Index of the interface that the link pinned at `path` leads to, in the interface's own network namespace; 0 once it was deleted.
-pub(crate) fn link_interface(path: &Path) -> io::Result<u32> {
+/// What is pinned at `path`.
+fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let get = ObjGet { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
-    let link = owned(bpf(BPF_OBJ_GET, &get)?)?;
+    owned(bpf(BPF_OBJ_GET, &get)?)
+}
+
+/// Takes the program of the link pinned at `path` off its interface, at once (Linux 5.9). Removing the pin does so too, but not while
+/// somebody else holds the link, and kernels may put it off to a worker.
+pub(crate) fn detach_link(path: &Path) -> io::Result<()> {
+    let link = open_pin(path)?;
+    let fd = link.as_raw_fd() as u32;
+    bpf(BPF_LINK_DETACH, &fd).map(|_| ())
+}
+
+/// Index of the interface that the link pinned at `path` leads to, in the interface's own network namespace; 0 once it was deleted.
+pub(crate) fn link_interface(path: &Path) -> io::Result<u32> {
+    let link = open_pin(path)?;
     let mut info = LinkInfo::default();
     let query = ObjInfo {
         bpf_fd: link.as_raw_fd() as u32,

@@ -36,8 +36,22 @@ pub(super) struct History {
     pub(super) sequence: u64,
     /// Where the next interval begins.
     pub(super) from: Timestamp,
-    /// The same moment on a clock that nobody sets; `None` where this process was not there.
-    pub(super) from_instant: Option<Instant>,
+    /// Both clocks at one moment of the last tick; `None` where this process was not there.
+    pub(super) clocks: Option<Clocks>,
+}
+
+/// One moment by two clocks. What passes between a tick and looking at them, such as a slow disk, is the same for both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    wall: Timestamp,
+    /// Nobody sets it.
+    steady: Instant,
+}
+
+impl Clocks {
+    fn now() -> Self {
+        Self { wall: Timestamp::now(), steady: Instant::now() }
+    }
 }
 
 impl Collector {
@@ -93,19 +107,12 @@ impl Collector {
 impl History {
     /// The first interval of an epoch, which begins now.
     pub(super) fn begin(epoch: Epoch, manifest: [u8; 32], zero: Reading) -> Self {
-        Self {
-            epoch,
-            manifest,
-            reported: zero,
-            sequence: 0,
-            from: Timestamp::now(),
-            from_instant: Some(Instant::now()),
-        }
+        Self { epoch, manifest, reported: zero, sequence: 0, from: Timestamp::now(), clocks: Some(Clocks::now()) }
     }
 
     /// The first interval begins now.
     pub(super) fn begin_now(&mut self) {
-        (self.from, self.from_instant) = (Timestamp::now(), Some(Instant::now()));
+        (self.from, self.clocks) = (Timestamp::now(), Some(Clocks::now()));
     }
 
     fn key(&self, sensor: &str, until: Timestamp) -> Key {
@@ -116,17 +123,17 @@ impl History {
     fn advance(&mut self, reported: Reading, until: Timestamp) {
         self.reported = reported;
         self.from = until;
-        self.from_instant = Some(Instant::now());
+        self.clocks = Some(Clocks::now());
         self.sequence += 1;
     }
 
     /// Where the interval that ends at `until` began: where the last one ended, unless the clock was set since. Then it is told by
     /// how long it really was, so that rates stay right and no interval is of negative length.
     fn start(&self, until: Timestamp) -> Timestamp {
-        let Some(from_instant) = self.from_instant else { return self.from.min(until) };
-        let real = from_instant.elapsed();
-        let shown = until.duration_since(self.from);
-        let step = shown - SignedDuration::try_from(real).unwrap_or(SignedDuration::MAX);
+        let Some(then) = self.clocks else { return self.from.min(until) };
+        let now = Clocks::now();
+        let real = now.steady - then.steady;
+        let step = now.wall.duration_since(then.wall) - SignedDuration::try_from(real).unwrap_or(SignedDuration::MAX);
         if step.unsigned_abs() < CLOCK_STEP {
             return self.from;
         }

@@ -25,6 +25,8 @@ use crate::{
 /// What the pin of a link of the classifier is called, behind the interface.
 pub(super) const EGRESS_PIN: &str = "egress";
 const NANOS_PER_MILLI: u128 = 1_000_000;
+/// Names of links to what an interface receives.
+const LINK_KINDS: [&str; 4] = ["inline-native", "inline-generic", "mirror-native", "mirror-generic"];
 
 /// All configured interfaces, in the order of their ledger slots.
 pub(super) struct Ports {
@@ -194,10 +196,15 @@ impl Ports {
         Ok(())
     }
 
-    /// Where the links of these interfaces are pinned.
+    /// Where the links are pinned whose programs count in the maps of this process. Whatever else is pinned counts elsewhere.
     pub(super) fn link_pins(&self) -> BTreeSet<PathBuf> {
         let Some(pins) = &self.pins else { return BTreeSet::new() };
-        self.ports.iter().flat_map(|port| [port.link_pin(pins)].into_iter().chain(port.egress_pin(pins))).collect()
+        let pins_of = |port: &Port| {
+            let link = port.attachment.is_some().then(|| port.link_pin(pins));
+            let egress = port.egress.is_some().then(|| port.egress_pin(pins)).flatten();
+            link.into_iter().chain(egress).collect::<Vec<_>>()
+        };
+        self.ports.iter().flat_map(pins_of).collect()
     }
 }
 
@@ -206,6 +213,14 @@ impl Port {
         let name = self.interface.name.as_str();
         let (hook, mode) = (hook(&self.interface), xdp_mode(&self.interface));
         let instance = kernel.instance(number)?;
+        if let Some(pins) = pins {
+            // An interface has room for one: the program of another mode cannot be swapped and has to go first.
+            for other in LINK_KINDS.map(|kind| pins.link(name, kind)) {
+                if other != self.link_pin(pins) && other.exists() {
+                    pins.remove_link(&other)?;
+                }
+            }
+        }
         let attachment = match pins {
             Some(pins) => instance.attach_pinned(name, hook, mode, &self.link_pin(pins))?,
             None => instance.attach(name, hook, mode)?,
@@ -298,12 +313,12 @@ impl Port {
 
     fn link_pin(&self, pins: &InstanceDir) -> PathBuf {
         let kind = match (hook(&self.interface), self.interface.xdp) {
-            (Hook::Inline, config::XdpMode::Native) => "inline-native",
-            (Hook::Inline, config::XdpMode::Generic) => "inline-generic",
-            (Hook::Mirror, config::XdpMode::Native) => "mirror-native",
-            (Hook::Mirror, config::XdpMode::Generic) => "mirror-generic",
+            (Hook::Inline, config::XdpMode::Native) => 0,
+            (Hook::Inline, config::XdpMode::Generic) => 1,
+            (Hook::Mirror, config::XdpMode::Native) => 2,
+            (Hook::Mirror, config::XdpMode::Generic) => 3,
         };
-        pins.link(self.interface.name.as_str(), kind)
+        pins.link(self.interface.name.as_str(), LINK_KINDS[kind])
     }
 
     fn egress_pin(&self, pins: &InstanceDir) -> Option<PathBuf> {

@@ -59,12 +59,14 @@ pub struct Baseline {
 
 /// The end of a journal that could not be read and was cut off.
 ///
-/// An append that a crash interrupted looks like this, and then nothing is lost: it had not been committed. Otherwise the disk
-/// lost something that had been, and it will be exported again under other keys.
+/// Where an append was interrupted nothing is lost: it had not been committed. Otherwise the disk lost something that had been, and
+/// the baselines before it say too little: a batch that follows from one would be under a key that was given away already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Bytes cut off.
     pub bytes: u64,
+    /// Whether they are the beginning of one entry and nothing else: what an append leaves that was interrupted.
+    pub interrupted: bool,
     /// Where they were saved, if they could be.
     pub saved: Option<PathBuf>,
 }

@@ -56,12 +56,30 @@ impl Agent {
     /// The same, once its first interval is over: only then both witnesses are known to have begun.
     pub(crate) fn started(wire: &Wire, arguments: &[&str]) -> Self {
         let mut agent = Self::start(wire, arguments);
-        let ready = agent.records.wait(|lines| lines.iter().any(|line| line.contains(r#""record":"ledger""#)));
-        if !ready {
-            agent.child.kill().unwrap();
-            panic!("no record from {arguments:?}: {:#?}", agent.messages.taken());
-        }
+        agent.wait_for_record();
         agent
+    }
+
+    /// Waits until its first interval is over.
+    pub(crate) fn wait_for_record(&mut self) {
+        let ready = self.records.wait(|lines| lines.iter().any(|line| line.contains(r#""record":"ledger""#)));
+        if !ready {
+            self.child.kill().unwrap();
+            panic!("no record: {:#?}", self.messages.taken());
+        }
+    }
+
+    /// Waits until it has said something that contains `part`.
+    pub(crate) fn wait_for_message(&mut self, part: &str) {
+        if !self.messages.wait(|lines| lines.iter().any(|line| line.contains(part))) {
+            self.child.kill().unwrap();
+            panic!("no {part:?}: {:#?}", self.messages.taken());
+        }
+    }
+
+    /// What it has said so far.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.messages.taken()
     }
 
     /// The records so far.
@@ -76,9 +94,15 @@ impl Agent {
 
     /// Sends a signal by its name, and waits for the end.
     pub(crate) fn stop(self, signal: &str) -> Ended {
+        self.signal(signal);
+        self.ended()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, signal: &str) {
+        // `ip netns exec` becomes the program it starts, so this is the agent's process id.
         let kill = format!("kill -{signal} {}", self.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
-        self.ended()
     }
 
     /// Waits for the end.
@@ -91,7 +115,12 @@ impl Agent {
         assert!(ended, "the agent does not end: {:#?}", self.messages.taken());
         self.records.join();
         self.messages.join();
-        Ended { status: status.unwrap(), records: parse(&self.records.taken()), messages: self.messages.taken() }
+        let (status, mut lines) = (status.unwrap(), self.records.taken());
+        // Whoever is killed may be in the middle of a line.
+        if status.code().is_none() && lines.last().is_some_and(|line| !line.ends_with('}')) {
+            lines.pop();
+        }
+        Ended { status, records: parse(&lines), messages: self.messages.taken() }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const VERSION: u32 = 1;
 /// Bytes of the header.
 pub(super) const HEADER_LEN: usize = 16;
 /// Bytes of a frame before its payload.
-const FRAME_HEADER_LEN: usize = 9;
+pub(super) const FRAME_HEADER_LEN: usize = 9;
 /// Longest payload in bytes; the baseline of the largest table with every counter in use takes a quarter of it.
 const MAX_PAYLOAD_LEN: usize = 1 << 30;
 
@@ -129,6 +129,14 @@ pub(super) fn read(mut file: impl Read, left: u64) -> io::Result<Option<(Kind, V
     file.read_exact(&mut payload)?;
     let whole = crc(&head[..5], &payload) == u32::from_le_bytes([c0, c1, c2, c3]);
     Ok(whole.then_some((kind, payload, FRAME_HEADER_LEN as u64 + u64::from(len))))
+}
+
+/// Whether `left` bytes that begin like this are what an append that was interrupted leaves: less than one frame.
+pub(super) fn is_cut(head: &[u8], left: u64) -> bool {
+    let Some(head) = head.first_chunk::<FRAME_HEADER_LEN>() else { return true };
+    let [kind, l0, l1, l2, l3, ..] = *head;
+    let len = u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
+    Kind::new(kind).is_some() && len <= MAX_PAYLOAD_LEN as u64 && left < FRAME_HEADER_LEN as u64 + len
 }
 
 /// The value of a payload that holds nothing else.

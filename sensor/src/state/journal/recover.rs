@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufReader, Read, Seek as _, SeekFrom},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -64,18 +65,19 @@ impl StateDir {
                 disk.set_aside(&saved).with_context(|| format!("cannot move {} away", name.display()))?;
                 tracing::warn!("{} is no journal; it was moved to {}", name.display(), saved.display());
                 let mut journal = Journal::new(Box::new(disk), None);
-                journal.damage = Some(Damage { bytes: total, saved: Some(saved) });
+                journal.damage = Some(Damage { bytes: total, interrupted: false, saved: Some(saved) });
                 return Ok(journal);
             }
         }
         let recovered = recover(&mut reader, total).with_context(reading)?;
+        let interrupted = is_interrupted(file, recovered.len, total).with_context(reading)?;
         let damage = (recovered.len < total).then(|| {
             let saved = save(file, recovered.len, disk.path());
             let saved = saved.inspect_err(|error| tracing::warn!("what is cut off cannot be saved: {error:#}")).ok();
-            Damage { bytes: total - recovered.len, saved }
+            Damage { bytes: total - recovered.len, interrupted, saved }
         });
         let mut journal = Journal::new(Box::new(disk), Some(recovered));
-        if let Some(Damage { bytes, saved }) = &damage {
+        if let Some(Damage { bytes, saved, .. }) = &damage {
             let saved = saved.as_deref().unwrap_or(Path::new("nowhere"));
             tracing::warn!(
                 "{}: the last {bytes} bytes are no whole entry: cut off, saved as {}",
@@ -138,6 +140,13 @@ impl Recovered {
         }
         Ok(())
     }
+}
+
+/// Whether what is behind `from` in a file of `total` bytes is less than one frame.
+fn is_interrupted(file: &File, from: u64, total: u64) -> io::Result<bool> {
+    let mut head = [0; frame::FRAME_HEADER_LEN];
+    let read = file.read_at(&mut head, from)?;
+    Ok(frame::is_cut(&head[..read], total.saturating_sub(from)))
 }
 
 /// Copies the end of a file beside it.

@@ -132,7 +132,8 @@ fn what_is_cut_off_is_saved_beside_the_journal() {
         fs::write(&file, &damaged).unwrap();
         let journal = dir.journal().unwrap();
         assert_eq!(&State::of(&journal), &ends[ends.len() - 2].1);
-        let Damage { bytes, saved } = journal.damage().unwrap().clone();
+        let Damage { bytes, interrupted, saved } = journal.damage().unwrap().clone();
+        assert!(!interrupted, "a whole entry with a wrong checksum had been committed");
         assert_eq!(bytes as usize, damaged.len() - last);
         assert_eq!(fs::read(saved.as_ref().unwrap()).unwrap(), damaged[last..]);
         assert_eq!(fs::metadata(saved.unwrap()).unwrap().permissions().mode() & 0o777, 0o600);

@@ -1,0 +1,138 @@
+//! Nowhere to write: a full disk, a reader that does not read, a reader that is gone.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use sensor::testing::netns::LINK;
+
+use crate::{
+    agent::eventually,
+    mount::Mount,
+    root::is_root,
+    stage::{Settings, Stage},
+    traffic::Traffic,
+};
+
+/// Fills a file system to the last byte.
+fn fill(folder: &Path) {
+    let mut ballast = File::create(folder.join("ballast")).unwrap();
+    for piece in [1 << 12, 1] {
+        while ballast.write(&vec![1; piece]).is_ok_and(|written| written > 0) {}
+    }
+}
+
+#[test]
+fn a_full_disk_makes_intervals_longer() {
+    if !is_root("a_full_disk_makes_intervals_longer") {
+        return;
+    }
+    let (stage, settings) = (Stage::new("full"), Settings::default());
+    let _small = Mount::new("tmpfs", "size=64k,mode=0700", &stage.state_dir());
+    let mut agent = stage.started(&settings);
+    let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
+    fill(&stage.state_dir());
+    agent.wait_for_message("the next interval will hold this one too");
+    // One that starts now goes on as well.
+    stage.stop(agent, "KILL");
+    let mut agent = stage.start(&settings);
+    agent.wait_for_message("the next interval will hold this one too");
+    let before = agent.records().len();
+    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    assert!(eventually(|| agent.records().len() > before), "{:#?}", agent.messages());
+    let truth = traffic.stop(&stage.wire);
+    stage.stop(agent, "TERM");
+    stage.detach(&settings);
+    let totals = stage.check(&settings, &truth);
+    assert_eq!(totals.epochs.len(), 1);
+}
+
+#[test]
+fn a_start_on_a_full_disk_says_so() {
+    if !is_root("a_start_on_a_full_disk_says_so") {
+        return;
+    }
+    let (stage, settings) = (Stage::new("fullstart"), Settings::default());
+    let _small = Mount::new("tmpfs", "size=64k,mode=0700", &stage.state_dir());
+    fill(&stage.state_dir());
+    let config = stage.configure(&settings);
+    let run = stage.finish(&["run", "--config", &config, "--format", "jsonl"]);
+    assert!(run.status == Some(1) && run.stderr.contains("free disk space"), "{run:?}");
+    stage.assert_gone(&settings);
+    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    stage.stop(stage.started(&settings), "TERM");
+    stage.detach(&settings);
+}
+
+/// A FIFO that is full and that nobody reads, with its reader.
+fn full_pipe(folder: &Path) -> (File, File) {
+    let path = folder.join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let open = |flags| OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).unwrap();
+    let mut end = open(libc::O_NONBLOCK);
+    for piece in [1 << 12, 1] {
+        while end.write(&vec![b'\n'; piece]).is_ok_and(|written| written > 0) {}
+    }
+    (end, open(0))
+}
+
+/// Kills or stops an agent whose records nobody takes; the next one writes them.
+fn nobody_reads(name: &str, signal: &str, gone: bool) {
+    if !is_root(name) {
+        return;
+    }
+    let (stage, settings) = (Stage::new(name), Settings::default());
+    stage.stop(stage.started(&settings), "TERM");
+    let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
+    let journal = || fs::metadata(stage.state_dir().join("journal")).unwrap().len();
+    let before = journal();
+    let (end, stdout) = full_pipe(stage.folder());
+    let config = stage.configure(&settings);
+    let mut command = stage.command(&["run", "--config", &config, "--format", "jsonl"]);
+    let stdout = if gone { closed_pipe() } else { Stdio::from(stdout) };
+    let mut child = command.stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+    if gone {
+        assert!(child.wait().unwrap().success(), "whoever read has seen enough");
+    } else {
+        // Some intervals are committed, and none is written.
+        assert!(eventually(|| journal() > before + 1500), "{}", journal());
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        child.wait().unwrap();
+    }
+    assert!(journal() > before);
+    drop(end);
+    let agent = stage.started(&settings);
+    let truth = traffic.stop(&stage.wire);
+    stage.stop(agent, "TERM");
+    stage.detach(&settings);
+    let totals = stage.check(&settings, &truth);
+    assert_eq!(totals.epochs.len(), 1);
+}
+
+/// Standard output whose reader is gone.
+fn closed_pipe() -> Stdio {
+    let mut reader = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+    let writer = reader.stdin.take().unwrap();
+    reader.wait().unwrap();
+    writer.into()
+}
+
+#[test]
+fn killed_while_nobody_reads() {
+    nobody_reads("blocked", "KILL", false);
+}
+
+#[test]
+fn stopped_while_nobody_reads() {
+    nobody_reads("stopped", "TERM", false);
+}
+
+#[test]
+fn the_reader_is_gone() {
+    nobody_reads("closed", "TERM", true);
+}
