@@ -74,6 +74,23 @@ fn a_removed_link_is_detached_at_once() {
     .unwrap();
 }
 
+/// Coming and going, the programs cost no packet: the interfaces' own counters say so.
+#[test]
+fn attaching_and_detaching_drops_nothing() {
+    if !is_root("attaching_and_detaching_drops_nothing") {
+        return;
+    }
+    let (stage, settings) = (Stage::new("drops"), Settings::default());
+    let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
+    for _ in 0..5 {
+        let mut agent = stage.start(&settings);
+        agent.wait_for_message("attached");
+        stage.stop(agent, "TERM");
+        stage.detach(&settings);
+    }
+    traffic.stop(&stage.wire);
+}
+
 #[test]
 fn twice_in_a_row_and_then_a_new_start() {
     if !is_root("twice_in_a_row_and_then_a_new_start") {
