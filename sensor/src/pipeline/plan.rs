@@ -24,16 +24,25 @@ pub(super) struct Place {
     pub(super) program: u32,
 }
 
+impl Place {
+    /// Whether the device is still there, whatever it is called.
+    pub(super) fn is_among(self, devices: &[Device]) -> bool {
+        self.find(devices).is_some()
+    }
+
+    /// An index alone is no proof: it can be given again, and is another device's in another namespace.
+    fn find(self, devices: &[Device]) -> Option<&Device> {
+        devices.iter().find(|device| device.index == self.index && device.programs.contains(&self.program))
+    }
+}
+
 /// What to do about the interface configured as `name`, attached at `place`.
 ///
 /// An interface is what bears the configured name. One that was renamed stays attached as long as nothing else bears the name; one
 /// that was moved to another namespace is gone.
 pub(super) fn step<'a>(name: &str, place: Option<Place>, devices: &'a [Device]) -> Step<'a> {
     let named = devices.iter().find(|device| device.name == name);
-    // An index alone is no proof: it can be given again, and is another device's in another namespace.
-    let attached = place.and_then(|place| {
-        devices.iter().find(|device| device.index == place.index && device.programs.contains(&place.program))
-    });
+    let attached = place.and_then(|place| place.find(devices));
     match (attached, named) {
         (Some(attached), Some(named)) if attached.index != named.index => Step::Attach(named.index),
         (Some(attached), _) => Step::Stay(&attached.name),

@@ -267,7 +267,10 @@ impl Port {
             }
             Step::Lose => self.lose(since),
             Step::Attach(_) => {
-                if self.attachment.is_some() {
+                if place.is_some_and(|place| place.is_among(devices)) {
+                    tracing::warn!(interface = name, "another interface bears this name now; the sensor moves to it");
+                    self.leave(since);
+                } else if place.is_some() {
                     self.lose(since);
                 }
                 if let Err(error) = self.attach(kernel, number, pins) {
@@ -289,6 +292,10 @@ impl Port {
             interface = self.interface.name.as_str(),
             "the interface went away; nothing is counted there until one of its name comes"
         );
+        self.leave(since);
+    }
+
+    fn leave(&mut self, since: Instant) {
         self.release();
         // Nothing was counted from the first of the news on, however long it took to answer them.
         self.blind.since = Some(since);

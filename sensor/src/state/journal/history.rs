@@ -101,7 +101,7 @@ impl History {
     fn check_new(&self, epoch: Epoch) -> Result<()> {
         ensure!(
             self.baselines.contains_key(&epoch) || self.baselines.len() < MAX_EPOCHS,
-            "{MAX_EPOCHS} epochs have a baseline; forget those whose maps are gone"
+            "{MAX_EPOCHS} epochs have counters that were not closed: `sensor detach` closes them"
         );
         Ok(())
     }
