@@ -143,7 +143,7 @@ fn epochs_are_bounded_and_forgotten_ones_make_room() {
         journal.commit(batch(epoch(number), 0, &[])).unwrap();
     }
     let error = journal.commit(batch(epoch(most), 0, &[])).unwrap_err().to_string();
-    assert_eq!(error, "8 epochs have a baseline; forget those whose maps are gone");
+    assert_eq!(error, "8 epochs have counters that were not closed: `sensor detach` closes them");
     journal.forget(epoch(3)).unwrap();
     assert_eq!(journal.undelivered().len(), most as usize);
     journal.commit(batch(epoch(most), 0, &[])).unwrap();
