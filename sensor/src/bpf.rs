@@ -22,7 +22,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
-    attach::{Attachment, Buffers, Hook, interface_index},
+    attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
     layout::Layout,
     maps::SharedMaps,

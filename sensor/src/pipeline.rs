@@ -5,6 +5,7 @@
 //!                   \-> log ring -> tracing -> standard error
 //! ```
 
+mod blind;
 mod collector;
 mod devices;
 mod durable;
@@ -82,7 +83,10 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             let mut durable = Durable::open(&config.sensor_id, keep)?;
             let collector = tokio::select! {
                 biased;
-                () = stop.requested() => return Ok(()),
+                () = stop.requested() => {
+                    durable.abandon();
+                    return Ok(());
+                }
                 collector = resume(config, &mut durable, &mut devices, &mut writer) => collector,
             };
             let collector = match collector {

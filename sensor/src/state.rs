@@ -28,6 +28,9 @@ pub use self::{
 const FOLDER_MODE: u32 = 0o700;
 /// Name of the file that is locked.
 const LOCK: &str = "lock";
+/// Name of the file that says whose the folder is, and the one it is written as first.
+const OWNER: &str = "owner";
+const OWNER_TEMPORARY: &str = "owner-new";
 /// Longest process id with its line end, in bytes.
 const MAX_PID_LEN: u64 = 16;
 /// What to do where the folder cannot be used.
@@ -73,6 +76,43 @@ impl StateDir {
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .with_context(|| format!("cannot write to {}; free disk space, or {ADVICE}", name.display()))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Makes the folder that of `owner` and of nobody else: journal and manifests of one are no use to another, who would take them
+    /// for leftovers.
+    ///
+    /// # Errors
+    /// It is another's, or cannot be written to.
+    pub fn claim(&self, owner: &str) -> Result<()> {
+        let path = self.path.join(OWNER);
+        match fs::read_to_string(&path) {
+            Ok(found) if found == owner => return Ok(()),
+            Ok(found) => bail!(
+                "{} holds the state of {}: give this sensor another state_dir, end that one with `sensor detach`, or remove {} where \
+                 nothing of it is left",
+                self.path.display(),
+                found.escape_debug(),
+                path.display()
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}; {ADVICE}", path.display())),
+        }
+        files::replace(&self.path, OWNER_TEMPORARY, OWNER, owner.as_bytes())
+            .with_context(|| format!("cannot write {}; free disk space, or {ADVICE}", path.display()))
+    }
+
+    /// Makes the folder nobody's again.
+    ///
+    /// # Errors
+    /// It cannot be written to.
+    pub fn release(&self) -> Result<()> {
+        let path = self.path.join(OWNER);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}; {ADVICE}", path.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The folder.

@@ -174,6 +174,11 @@ impl Instance {
     }
 }
 
+/// Whether the link pinned there leads to no interface any more, or to another one than that with this index.
+pub fn link_was_detached(pin: &Path, index: u32) -> bool {
+    sys::link_interface(pin).is_ok_and(|interface| interface != index)
+}
+
 /// Whether a link is pinned there and still leads to the interface with that index: of one that was deleted it leads nowhere.
 pub(super) fn leads_to(pin: &Path, index: u32) -> bool {
     sys::link_interface(pin).is_ok_and(|interface| interface == index)

@@ -6,10 +6,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType,
-    links::{FdLink, PinnedLink},
-    tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+use aya::{
+    programs::{
+        LinkOrder, SchedClassifier, TcAttachType,
+        links::{FdLink, PinnedLink},
+        tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+    },
+    util::KernelVersion,
 };
 
 use super::{
@@ -20,6 +23,8 @@ use super::{
 
 /// The program, and the name its filter goes by.
 const PROGRAM: &str = "sensor_egress";
+/// The first kernel that has TCX.
+const TCX_SINCE: KernelVersion = KernelVersion::new(6, 6, 0);
 /// Before the filters of others, which may end the walk.
 const PRIORITY: u16 = 1;
 /// Ours among filters of that priority; no tool chooses it by itself ("SE", 1).
@@ -67,6 +72,8 @@ pub struct EgressAttachment {
     /// `None` once it was detached.
     link: Option<EgressLink>,
     pin: Option<PathBuf>,
+    /// Whether it took the place of one that was at work already; a filter does not say.
+    pub taken_over: bool,
 }
 
 impl EgressAttachment {
@@ -112,6 +119,10 @@ impl Instance {
         match how {
             EgressHook::Tcx => self.attach_tcx(interface).map_err(|error| explain(error, interface)),
             EgressHook::Clsact => self.attach_filter(interface).map_err(|error| explain(error, interface)),
+            // Known beforehand: what an earlier agent left is only removed where TCX takes its place.
+            EgressHook::Best if KernelVersion::current().is_ok_and(|kernel| kernel < TCX_SINCE) => {
+                self.attach_filter(interface).map_err(|error| explain(error, interface))
+            }
             EgressHook::Best => match self.attach_tcx(interface) {
                 Err(error) if errno(&error) == Some(libc::EINVAL) => {
                     tracing::debug!(interface, error = format!("{error:#}"), "no TCX, which is new in Linux 6.6");
@@ -130,12 +141,14 @@ impl Instance {
     pub fn attach_egress_pinned(&mut self, interface: &str, pin: Option<&Path>) -> Result<EgressAttachment> {
         let Some(path) = pin else {
             let link = self.attach_egress(interface, EgressHook::Best)?;
-            return Ok(EgressAttachment { link: Some(link), pin: None });
+            return Ok(EgressAttachment { link: Some(link), pin: None, taken_over: false });
         };
         if leads_to(path, interface_index(interface)?) {
             let link = EgressLink::Tcx(FdLink::from(PinnedLink::from_pin(path)?));
             match self.replace_egress(link) {
-                Ok(link) => return Ok(EgressAttachment { link: Some(link), pin: Some(path.to_owned()) }),
+                Ok(link) => {
+                    return Ok(EgressAttachment { link: Some(link), pin: Some(path.to_owned()), taken_over: true });
+                }
                 Err(error) => tracing::warn!(interface, "cannot swap the classifier, attaching anew: {error:#}"),
             }
         }
@@ -147,7 +160,7 @@ impl Instance {
             }
             filter @ EgressLink::Clsact(_) => filter,
         };
-        Ok(EgressAttachment { link: Some(link), pin: Some(path.to_owned()) })
+        Ok(EgressAttachment { link: Some(link), pin: Some(path.to_owned()), taken_over: false })
     }
 
     /// Puts the classifier of this instance in the place of the one behind `link`: between the two no packet is missed or counted

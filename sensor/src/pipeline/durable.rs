@@ -62,7 +62,11 @@ impl Durable {
     pub(super) fn open(sensor: &SensorId, keep: &Keep) -> Result<Self> {
         let sensor = sensor.to_string();
         let pins = Arc::new(InstanceDir::open(&keep.bpffs, &sensor)?);
-        let opened = StateDir::open(&keep.state_dir).and_then(|state| Ok((state.journal()?, state)));
+        let owner = format!("sensor {sensor}, pinned in {}", keep.bpffs.display());
+        let opened = StateDir::open(&keep.state_dir).and_then(|state| {
+            state.claim(&owner)?;
+            Ok((state.journal()?, state))
+        });
         let (mut journal, state) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -170,12 +174,13 @@ impl Durable {
         self.journal.commit(batch)
     }
 
-    /// Removes the folder of pins, once nothing is pinned there any more.
+    /// Removes the folder of pins, once nothing is pinned there any more, and leaves the state folder to whoever comes.
     ///
     /// # Errors
     /// Something still is.
     pub(super) fn remove_pins(self) -> Result<()> {
-        self.pins.remove()
+        self.pins.remove()?;
+        self.state.release()
     }
 
     /// The records of a batch.

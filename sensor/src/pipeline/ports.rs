@@ -12,12 +12,13 @@ use aya::programs::XdpMode;
 use sensor_ebpf::abi::Side;
 
 use super::{
+    blind::{Blind, Retry},
     devices::Device,
     nic::Witness,
     plan::{Place, Step, step, with_stacked},
 };
 use crate::{
-    bpf::{Attachment, EgressAttachment, Hook, InstanceDir, Kernel},
+    bpf::{Attachment, EgressAttachment, Hook, InstanceDir, Kernel, link_was_detached},
     config::{self, Role},
     summary::LedgerLabel,
 };
@@ -42,18 +43,12 @@ struct Port {
     egress: Option<EgressAttachment>,
     /// What the device is called now, where that is not what the configuration calls it.
     alias: Option<String>,
-    /// Attaching failed, and was reported.
-    failed: bool,
-    blind: Blind,
+    /// Of attempts to attach.
+    retry: Retry,
+    /// By [`Side`].
+    blind: [Blind; Side::COUNT as usize],
     /// Its own counters began anew within this interval.
     recounted: bool,
-}
-
-/// Time during which nothing was counted.
-#[derive(Debug, Default)]
-struct Blind {
-    since: Option<Instant>,
-    before: Duration,
 }
 
 impl Ports {
@@ -64,8 +59,8 @@ impl Ports {
             attachment: None,
             egress: None,
             alias: None,
-            failed: false,
-            blind: Blind { since: Some(Instant::now()), before: Duration::ZERO },
+            retry: Retry::default(),
+            blind: [Blind { since: Some(Instant::now()), before: Duration::ZERO }; Side::COUNT as usize],
             recounted: true,
         };
         Self { ports: interfaces.iter().map(port).collect(), pins }
@@ -110,7 +105,7 @@ impl Ports {
     /// The kernel refuses.
     pub(super) fn foresee(&self, devices: &[Device], kernel: &mut Kernel) -> Result<()> {
         // Where attaching fails again and again, packets come in unbilled: those are not foreseen.
-        let hopeful = self.external().filter(|port| !port.failed);
+        let hopeful = self.external().filter(|port| port.retry.is_fresh());
         let names: Vec<&str> = hopeful.map(|port| port.interface.name.as_str()).collect();
         let billing = devices.iter().filter(|device| names.contains(&device.name.as_str())).map(|device| device.index);
         kernel.maps().set_external(&with_stacked(&self.billing().into_iter().chain(billing).collect(), devices))
@@ -142,10 +137,11 @@ impl Ports {
     /// blind all that time.
     pub(super) fn begin_after(&mut self, away: Duration) {
         for port in &mut self.ports {
-            port.blind.restart();
-            let found_at_work = port.attachment.as_ref().is_some_and(|attachment| attachment.taken_over);
-            if !found_at_work {
-                port.blind.before = away;
+            let rx = port.attachment.as_ref().is_some_and(|attachment| attachment.taken_over);
+            let tx = port.egress.as_ref().is_some_and(|egress| egress.taken_over);
+            for (blind, found_at_work) in port.blind.iter_mut().zip([rx, tx]) {
+                blind.restart();
+                blind.before = if found_at_work { Duration::ZERO } else { away };
             }
             // Nobody wrote down what the interface's own counters were then.
             port.recounted = true;
@@ -161,15 +157,15 @@ impl Ports {
     pub(super) fn labels(&self, now: &Witness, then: &Witness) -> Vec<LedgerLabel> {
         let mut labels = Vec::new();
         for (first, port) in (0..).step_by(Side::COUNT as usize).zip(&self.ports) {
-            let blind_ms = u64::try_from(port.blind.total().as_nanos().div_ceil(NANOS_PER_MILLI)).unwrap_or(u64::MAX);
             let device = Self::device(port);
             for side in port.sides() {
+                let blind = port.blind[side as usize].total().as_nanos().div_ceil(NANOS_PER_MILLI);
                 labels.push(LedgerLabel {
                     slot: first + side as u32,
                     interface: port.interface.name.to_string(),
                     role: Some(port.interface.role),
-                    attached: Some(port.attachment.is_some()),
-                    blind_ms: Some(blind_ms),
+                    attached: Some(port.is_attached(side)),
+                    blind_ms: Some(u64::try_from(blind).unwrap_or(u64::MAX)),
                     nic: now.since(then, device, side).filter(|_| !port.recounted),
                     ..LedgerLabel::default()
                 });
@@ -181,7 +177,7 @@ impl Ports {
     /// The next interval begins.
     pub(super) fn begin_interval(&mut self) {
         for port in &mut self.ports {
-            port.blind.restart();
+            port.blind.iter_mut().for_each(Blind::restart);
             port.recounted = port.attachment.is_none();
         }
     }
@@ -209,34 +205,39 @@ impl Ports {
 }
 
 impl Port {
+    /// Attaches what is not attached yet.
+    ///
+    /// # Errors
+    /// One of the programs cannot be attached; the other stays at work.
     fn attach(&mut self, kernel: &mut Kernel, number: usize, pins: Option<&InstanceDir>) -> Result<()> {
         let name = self.interface.name.as_str();
         let (hook, mode) = (hook(&self.interface), xdp_mode(&self.interface));
         let instance = kernel.instance(number)?;
-        if let Some(pins) = pins {
-            // An interface has room for one: the program of another mode cannot be swapped and has to go first.
-            for other in LINK_KINDS.map(|kind| pins.link(name, kind)) {
-                if other != self.link_pin(pins) && other.exists() {
-                    pins.remove_link(&other)?;
+        if self.attachment.is_none() {
+            if let Some(pins) = pins {
+                // An interface has room for one: the program of another mode cannot be swapped and has to go first.
+                for other in LINK_KINDS.map(|kind| pins.link(name, kind)) {
+                    if other != self.link_pin(pins) && other.exists() {
+                        pins.remove_link(&other)?;
+                    }
                 }
             }
+            let attachment = match pins {
+                Some(pins) => instance.attach_pinned(name, hook, mode, &self.link_pin(pins))?,
+                None => instance.attach(name, hook, mode)?,
+            };
+            let how = if attachment.taken_over { "swapped the program" } else { "attached" };
+            tracing::info!(interface = name, ?hook, xdp = ?self.interface.xdp, "{how}, for {}", attachment.buffers);
+            self.recounted = !attachment.taken_over;
+            self.attachment = Some(attachment);
+            self.blind[Side::Rx as usize].end();
         }
-        let attachment = match pins {
-            Some(pins) => instance.attach_pinned(name, hook, mode, &self.link_pin(pins))?,
-            None => instance.attach(name, hook, mode)?,
-        };
-        let how = if attachment.taken_over { "swapped the program" } else { "attached" };
-        tracing::info!(interface = name, ?hook, xdp = ?self.interface.xdp, "{how}, for {}", attachment.buffers);
-        let fresh = !attachment.taken_over;
-        // Kept before anything else can fail: what is at work is known, and can be detached.
-        self.attachment = Some(attachment);
-        if self.interface.egress {
+        if self.interface.egress && self.egress.is_none() {
             let pin = pins.and_then(|pins| self.egress_pin(pins));
             self.egress = Some(instance.attach_egress_pinned(name, pin.as_deref())?);
+            self.blind[Side::Tx as usize].end();
         }
-        self.recounted = fresh;
-        self.blind.end();
-        (self.alias, self.failed) = (None, false);
+        self.retry = Retry::default();
         Ok(())
     }
 
@@ -252,7 +253,7 @@ impl Port {
         let place =
             self.attachment.as_ref().map(|attachment| Place { index: attachment.index, program: attachment.program });
         match step(name, place, devices) {
-            Step::Wait => {}
+            Step::Wait => self.retry = Retry::default(),
             Step::Stay(now) => {
                 let alias = (now != name).then(|| now.to_owned());
                 if alias != self.alias {
@@ -264,6 +265,12 @@ impl Port {
                     self.recounted = true;
                 }
                 self.alias = alias;
+                if let Some(place) = place {
+                    self.look_after_egress(place, since, pins);
+                }
+                if self.interface.egress && self.egress.is_none() {
+                    self.try_to_attach(kernel, number, pins);
+                }
             }
             Step::Lose => self.lose(since),
             Step::Attach(_) => {
@@ -273,17 +280,39 @@ impl Port {
                 } else if place.is_some() {
                     self.lose(since);
                 }
-                if let Err(error) = self.attach(kernel, number, pins) {
-                    self.release();
-                    if !self.failed {
-                        tracing::error!(
-                            interface = self.interface.name.as_str(),
-                            "not counted: {error:#}; trying again"
-                        );
-                    }
-                    self.failed = true;
-                }
+                self.try_to_attach(kernel, number, pins);
             }
+        }
+    }
+
+    /// Where it fails, that is said once, and tried again after a pause.
+    fn try_to_attach(&mut self, kernel: &mut Kernel, number: usize, pins: Option<&InstanceDir>) {
+        if !self.retry.is_due() {
+            return;
+        }
+        if let Err(error) = self.attach(kernel, number, pins) {
+            if self.retry.is_fresh() {
+                tracing::error!(interface = self.interface.name.as_str(), "not counted: {error:#}; trying again");
+            }
+            self.retry = self.retry.later();
+        }
+    }
+
+    /// Notices that somebody took the classifier off the interface, which no news tell of.
+    fn look_after_egress(&mut self, place: Place, since: Instant, pins: Option<&InstanceDir>) {
+        let pin = pins.and_then(|pins| self.egress_pin(pins));
+        if self.egress.is_some() && pin.is_some_and(|pin| link_was_detached(&pin, place.index)) {
+            tracing::error!(interface = self.interface.name.as_str(), "somebody detached what counts the sent packets");
+            self.egress = None;
+            self.blind[Side::Tx as usize].since = Some(since);
+        }
+    }
+
+    /// Whether packets of that side are counted.
+    fn is_attached(&self, side: Side) -> bool {
+        match side {
+            Side::Rx => self.attachment.is_some(),
+            Side::Tx => self.egress.is_some(),
         }
     }
 
@@ -298,8 +327,10 @@ impl Port {
     fn leave(&mut self, since: Instant) {
         self.release();
         // Nothing was counted from the first of the news on, however long it took to answer them.
-        self.blind.since = Some(since);
-        self.alias = None;
+        for blind in &mut self.blind {
+            blind.since = Some(since);
+        }
+        (self.alias, self.retry) = (None, Retry::default());
     }
 
     /// Lets go of both programs, as far as they were attached.
@@ -309,7 +340,7 @@ impl Port {
         for error in [attachment, egress].into_iter().filter_map(Result::err) {
             tracing::error!("{error:#}");
         }
-        self.blind.begin();
+        self.blind.iter_mut().for_each(Blind::begin);
     }
 
     /// An interface that is only listened to sends nothing that was to be counted.
@@ -330,28 +361,6 @@ impl Port {
 
     fn egress_pin(&self, pins: &InstanceDir) -> Option<PathBuf> {
         self.interface.egress.then(|| pins.link(self.interface.name.as_str(), EGRESS_PIN))
-    }
-}
-
-impl Blind {
-    fn begin(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    fn end(&mut self) {
-        if let Some(since) = self.since.take() {
-            self.before += since.elapsed();
-        }
-    }
-
-    /// How long it has been, up to now.
-    fn total(&self) -> Duration {
-        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    fn restart(&mut self) {
-        self.before = Duration::ZERO;
-        self.since = self.since.map(|_| Instant::now());
     }
 }
 

@@ -191,7 +191,11 @@ impl Durable {
             self.journal.forget(epoch)?;
             self.state.remove_manifest(epoch)?;
         }
-        if kept_any { Ok(()) } else { self.pins.remove() }
+        if kept_any {
+            return Ok(());
+        }
+        self.pins.remove()?;
+        self.state.release()
     }
 }
 

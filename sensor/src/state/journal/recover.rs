@@ -77,14 +77,16 @@ impl StateDir {
             Damage { bytes: total - recovered.len, interrupted, saved }
         });
         let mut journal = Journal::new(Box::new(disk), Some(recovered));
-        if let Some(Damage { bytes, saved, .. }) = &damage {
+        if let Some(Damage { bytes, saved, interrupted }) = &damage {
             let saved = saved.as_deref().unwrap_or(Path::new("nowhere"));
             tracing::warn!(
                 "{}: the last {bytes} bytes are no whole entry: cut off, saved as {}",
                 name.display(),
                 saved.display()
             );
-            journal.rewrite |= journal.disk.cut(journal.len).is_err();
+            // What was committed and is lost stays to be seen until a new file takes the place of this one: whoever is killed before
+            // that must find it again.
+            journal.rewrite |= !interrupted || journal.disk.cut(journal.len).is_err();
         }
         journal.damage = damage;
         Ok(journal)

@@ -137,14 +137,20 @@ fn what_is_cut_off_is_saved_beside_the_journal() {
         assert_eq!(bytes as usize, damaged.len() - last);
         assert_eq!(fs::read(saved.as_ref().unwrap()).unwrap(), damaged[last..]);
         assert_eq!(fs::metadata(saved.unwrap()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read(&file).unwrap(), damaged[..last]);
-        assert_eq!(dir.journal().unwrap().damage(), None);
+        // Whoever is killed now must find it again.
+        assert_eq!(fs::read(&file).unwrap(), damaged);
     }
     let saved = named(folder.path(), "journal.damaged-");
     assert_eq!(saved.len(), recover::MAX_DAMAGED);
     // The oldest is gone.
     let rounds = saved.iter().map(|name| *fs::read(folder.path().join(name)).unwrap().last().unwrap());
     assert_eq!(rounds.collect::<Vec<_>>(), [1, 2, 3, 4]);
+    // The next entry takes the place of all of it.
+    let mut journal = dir.journal().unwrap();
+    journal.begin(Epoch::draw().unwrap(), &Reading::zero(1, 2), Timestamp::now()).unwrap();
+    let state = State::of(&journal);
+    let journal = dir.journal().unwrap();
+    assert_eq!((journal.damage(), State::of(&journal)), (None, state));
 }
 
 #[test]
