@@ -56,7 +56,8 @@ impl Cli {
         let result = match self.command {
             Command::Run(args) => args.execute(),
             Command::Replay(args) => args.execute(),
-            Command::Detach(args) => args.execute(),
+            // Its records are the last, and not to be lost without a word.
+            Command::Detach(args) => return args.execute(),
             Command::Check(args) => args.execute(),
         };
         match result {

@@ -14,7 +14,7 @@ mod plan;
 mod ports;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -39,6 +39,7 @@ use crate::{
     interval::Interval,
     output::{Format, Writer},
     prefix::{PrefixSet, SetBuilder},
+    summary::Summary,
 };
 
 /// Of counters that end with this process.
@@ -77,6 +78,8 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
     let mut devices = Devices::new()?;
     let mut writer = Writer::start(format)?;
+    // Records that are due to be written: those of earlier runs first.
+    let mut backlog = VecDeque::new();
     let (mut collector, mut durable) = match &config.keep {
         None => (start(config, &mut devices).await?, None),
         Some(keep) => {
@@ -87,7 +90,7 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
                     durable.abandon();
                     return Ok(());
                 }
-                collector = resume(config, &mut durable, &mut devices, &mut writer) => collector,
+                collector = resume(config, &mut durable, &mut devices, &mut backlog) => collector,
             };
             let collector = match collector {
                 Ok(collector) => collector,
@@ -100,9 +103,22 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
         }
     };
     let length = config.interval.duration();
-    let mut unsent = None;
     let mut due = Interval::holding(Timestamp::now(), length).end;
     'intervals: loop {
+        // Whoever does not read makes intervals grow, and keeps no interface from being attached to.
+        while !backlog.is_empty() {
+            tokio::select! {
+                biased;
+                () = stop.requested() => break 'intervals,
+                ready = writer.ready() => {
+                    ready?;
+                    if let Some(summary) = backlog.pop_front() {
+                        writer.send(summary).await?;
+                    }
+                }
+                since = devices.changed() => look(&mut devices, &mut collector, since).await,
+            }
+        }
         if let Some(durable) = &mut durable {
             durable.delivered(&writer.written());
         }
@@ -117,26 +133,7 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
         };
         due = Interval::holding(until, length).end;
         look(&mut devices, &mut collector, Instant::now()).await;
-        let Some(summary) = collector.tick(until, durable.as_mut())? else { continue };
-        unsent = Some(summary);
-        while let Some(summary) = unsent.take() {
-            tokio::select! {
-                biased;
-                () = stop.requested() => {
-                    unsent = Some(summary);
-                    break 'intervals;
-                }
-                ready = writer.ready() => {
-                    ready?;
-                    writer.send(summary).await?;
-                }
-                // Whoever does not read keeps no interface from being attached to.
-                since = devices.changed() => {
-                    unsent = Some(summary);
-                    look(&mut devices, &mut collector, since).await;
-                }
-            }
-        }
+        backlog.extend(collector.tick(until, durable.as_mut())?);
     }
     let last = match &mut durable {
         None => Some(collector.detach()?),
@@ -146,7 +143,7 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
             last
         }
     };
-    let (written, result) = writer.finish(unsent.into_iter().chain(last)).await;
+    let (written, result) = writer.finish(backlog.into_iter().chain(last)).await;
     if let Some(durable) = &mut durable {
         durable.delivered(&written);
     }
@@ -185,7 +182,7 @@ async fn resume(
     config: &Config,
     durable: &mut Durable,
     devices: &mut Devices,
-    writer: &mut Writer,
+    backlog: &mut VecDeque<Summary>,
 ) -> Result<Collector> {
     let undelivered = durable.undelivered();
     let set = prefix_set(config)?;
@@ -213,11 +210,8 @@ async fn resume(
         ports.begin_interval();
         history.begin_now();
     }
-    let last = durable.close_others(&ports.link_pins())?;
-    // Only now: whoever does not read keeps nothing from being counted.
-    for summary in undelivered.into_iter().chain(last) {
-        writer.send(summary).await?;
-    }
+    backlog.extend(undelivered);
+    backlog.extend(durable.close_others(&ports.link_pins())?);
     let sensor = config.sensor_id.to_string();
     Ok(Collector { sensor, set, kernel, ports, history, witness })
 }

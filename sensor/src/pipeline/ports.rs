@@ -49,6 +49,8 @@ struct Port {
     blind: [Blind; Side::COUNT as usize],
     /// Its own counters began anew within this interval.
     recounted: bool,
+    /// When it was last looked at.
+    looked: Instant,
 }
 
 impl Ports {
@@ -62,6 +64,7 @@ impl Ports {
             retry: Retry::default(),
             blind: [Blind { since: Some(Instant::now()), before: Duration::ZERO }; Side::COUNT as usize],
             recounted: true,
+            looked: Instant::now(),
         };
         Self { ports: interfaces.iter().map(port).collect(), pins }
     }
@@ -266,7 +269,7 @@ impl Port {
                 }
                 self.alias = alias;
                 if let Some(place) = place {
-                    self.look_after_egress(place, since, pins);
+                    self.look_after_egress(place, pins);
                 }
                 if self.interface.egress && self.egress.is_none() {
                     self.try_to_attach(kernel, number, pins);
@@ -299,13 +302,14 @@ impl Port {
     }
 
     /// Notices that somebody took the classifier off the interface, which no news tell of.
-    fn look_after_egress(&mut self, place: Place, since: Instant, pins: Option<&InstanceDir>) {
+    fn look_after_egress(&mut self, place: Place, pins: Option<&InstanceDir>) {
         let pin = pins.and_then(|pins| self.egress_pin(pins));
         if self.egress.is_some() && pin.is_some_and(|pin| link_was_detached(&pin, place.index)) {
             tracing::error!(interface = self.interface.name.as_str(), "somebody detached what counts the sent packets");
             self.egress = None;
-            self.blind[Side::Tx as usize].since = Some(since);
+            self.blind[Side::Tx as usize].since = Some(self.looked);
         }
+        self.looked = Instant::now();
     }
 
     /// Whether packets of that side are counted.
