@@ -15,7 +15,7 @@ use self::{
 };
 use crate::{
     bpf::{self, Hook, Kernel, Layout},
-    config::{Config, Interface, Mode},
+    config::{Config, Interface, Mode, Role},
     pipeline::prefix_set,
 };
 
@@ -53,7 +53,14 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
         })?;
     }
     if bpf::may_load() {
-        match Kernel::load(&set, &trie, 1).and_then(|mut kernel| kernel.instance(0)?.load_all(hooks(config))) {
+        let load = |mut kernel: Kernel| {
+            let instance = kernel.instance(0)?;
+            if config.interfaces.iter().any(|interface| interface.egress) {
+                instance.load_egress()?;
+            }
+            instance.load_all(hooks(config))
+        };
+        match Kernel::load(&set, &trie, 1).and_then(load) {
             Ok(buffers) => finding((Severity::Good, format!("the kernel takes the programs, for {buffers}")))?,
             Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
         }
@@ -82,6 +89,10 @@ fn interfaces(config: &Config, links: &[Link]) -> Vec<Finding> {
         match find(interface, links) {
             Ok(link) => {
                 findings.extend(describe(interface, link));
+                // One of them that bills nothing counts nothing twice.
+                if interface.role == Role::Internal {
+                    continue;
+                }
                 let above_or_below = found.iter().filter(|(_, other)| links::stacked(links, *other, link.index));
                 findings.extend(above_or_below.map(|(other, _)| findings::stacked(other, name)));
                 found.push((name, link.index));

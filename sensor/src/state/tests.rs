@@ -281,3 +281,19 @@ fn a_set_that_contradicts_itself_is_refused() {
         assert_eq!(restore(&["a"], &turned), Err(format!("{} is not in the order of addresses", turned[1].0)));
     }
 }
+
+#[test]
+fn a_folder_has_one_owner_until_it_is_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || StateDir::open(folder.path()).unwrap();
+    open().claim("sensor edge-1").unwrap();
+    open().claim("sensor edge-1").unwrap();
+    let error = open().claim("sensor edge-2").unwrap_err().to_string();
+    assert!(error.contains("holds the state of sensor edge-1") && error.contains("sensor detach"), "{error}");
+    let dir = open();
+    dir.release().unwrap();
+    dir.release().unwrap();
+    dir.claim("sensor edge-2").unwrap();
+    let owner = fs::metadata(folder.path().join("owner")).unwrap();
+    assert_eq!(owner.permissions().mode() & 0o777, 0o600);
+}
