@@ -2,7 +2,6 @@
 
 use crate::{
     abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, PrefixId, Unparsed, ledger_row, prefix_row},
-    lookup,
     packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Window, network},
     state::{Size, State},
 };
@@ -76,8 +75,8 @@ fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<
             if state.seen_before() {
                 return Ok(Packet::seen_before(header.length, header.length_check, 0));
             }
-            let source = lookup::v4(state, control, header.source);
-            let destination = lookup::v4(state, control, header.destination);
+            let source = state.entry_v4(control, header.source);
+            let destination = state.entry_v4(control, header.destination);
             let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
             let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
             Ok(Packet { l4, ..packet })
@@ -87,8 +86,8 @@ fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<
             if state.seen_before() {
                 return Ok(Packet::seen_before(header.length, header.length_check, header.taken_out));
             }
-            let source = lookup::v6(state, control, header.source);
-            let destination = lookup::v6(state, control, header.destination);
+            let source = state.entry_v6(control, header.source);
+            let destination = state.entry_v6(control, header.destination);
             let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
             let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
             Ok(Packet { l4, taken_out: header.taken_out, ..packet })

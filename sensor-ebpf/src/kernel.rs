@@ -1,5 +1,7 @@
 //! Entry points and the one place that knows verdicts.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod maps;
 mod window;
 

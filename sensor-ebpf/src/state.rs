@@ -1,6 +1,9 @@
 //! What the engine needs of its surroundings: maps in the kernel, vectors on the host.
 
-use crate::abi::{Control, Counter, Entry, Node};
+use crate::{
+    abi::{Control, Counter, Entry, Node},
+    lookup,
+};
 
 /// The maps of one sensor as one program instance sees them. Every index is checked by the implementation: a map knows its length.
 pub trait State {
@@ -26,6 +29,23 @@ pub trait State {
     fn root_bits_v4(&self) -> u32;
     /// [`Settings::root_bits_v6`](crate::abi::Settings::root_bits_v6).
     fn root_bits_v6(&self) -> u32;
+
+    /// What the prefix table says of an IPv4 address; `None` where it points outside its maps.
+    #[inline(always)]
+    fn entry_v4(&self, control: Control, address: u32) -> Option<Entry>
+    where
+        Self: Sized,
+    {
+        lookup::v4(self, control, address)
+    }
+    /// The same of an IPv6 address, leading and trailing 64 bits.
+    #[inline(always)]
+    fn entry_v6(&self, control: Control, address: [u64; 2]) -> Option<Entry>
+    where
+        Self: Sized,
+    {
+        lookup::v6(self, control, address)
+    }
 
     /// Root entry `index` of the array over both table slots.
     fn root(&self, index: u32) -> Option<Entry>;

@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod netns;
 pub mod offload;
 pub mod rng;
+pub mod run;
 pub mod socket;
 mod sys;
 pub mod truth;

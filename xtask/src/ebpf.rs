@@ -16,11 +16,11 @@ use self::rust::Rust;
 use crate::{exec, workspace_root};
 
 /// The BPF target; its core library is compiled from source, nobody ships it compiled.
-const TARGET: &str = "bpfel-unknown-none";
+pub(crate) const TARGET: &str = "bpfel-unknown-none";
 
 /// Package and binary of the object.
 const PACKAGE: &str = "sensor-ebpf";
-const BINARY: &str = "sensor-bpf";
+pub(crate) const BINARY: &str = "sensor-bpf";
 
 /// The section with the type information the kernel checks maps and calls with.
 const TYPE_SECTION: &str = ".BTF";

@@ -3,6 +3,7 @@
 //! A library too, because the agent's build script makes the eBPF object the same way
 //! `cargo xtask build-ebpf` does.
 
+pub mod bench;
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod demo;

@@ -18,6 +18,15 @@ enum Task {
         #[arg(long, hide = true, value_name = "FOLDER")]
         stage: Option<PathBuf>,
     },
+    /// Measure what a packet, a table and a tick cost, next to the kernel's own prefix trie
+    Bench {
+        /// Write the results here, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Passed on: --rounds N, --only NAME, --no-live
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
     /// Run every test: the plain ones as you, those that need root through sudo
     Test,
     /// Formatting, lints for host and BPF target, documentation, licences, tidy
@@ -32,6 +41,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => xtask::ebpf::build_and_describe(),
         Task::Demo { stage: None } => xtask::demo::demo(),
         Task::Demo { stage: Some(programs) } => xtask::demo::stage(&programs),
+        Task::Bench { json, options } => xtask::bench::bench(json.as_deref(), &options),
         Task::Test => xtask::test::test(),
         Task::Check => xtask::check::check(),
         Task::Tidy => xtask::tidy::tidy().map(drop),

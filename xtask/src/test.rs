@@ -93,7 +93,7 @@ fn selected(names: &[String]) -> impl Iterator<Item = &str> {
 }
 
 /// The variable with which cargo starts test binaries of `host` through another program.
-fn runner_variable(host: &str) -> String {
+pub(crate) fn runner_variable(host: &str) -> String {
     format!("CARGO_TARGET_{}_RUNNER", host.to_uppercase().replace(['-', '.'], "_"))
 }
 

@@ -163,6 +163,15 @@ impl Instance {
         Ok(program)
     }
 
+    /// The descriptor of the program of that kind, to be called by other programs.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    #[cfg(feature = "testing")]
+    pub fn program_fd(&mut self, hook: Hook, buffers: Buffers) -> Result<&aya::programs::ProgramFd> {
+        self.program(hook, buffers)?.fd().context("the program was not loaded")
+    }
+
     fn attach_variant(&mut self, index: u32, hook: Hook, buffers: Buffers, mode: XdpMode) -> Result<Attachment> {
         let program = self.program(hook, buffers)?;
         let id = program.attach_to_if_index(index, mode)?;

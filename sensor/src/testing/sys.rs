@@ -206,3 +206,72 @@ fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: the kernel just made this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// `union bpf_attr` for `BPF_PROG_TEST_RUN`.
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    program: u32,
+    verdict: u32,
+    data_in_len: u32,
+    data_out_len: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    context_in_len: u32,
+    context_out_len: u32,
+    context_in: u64,
+    context_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch: u32,
+    padding: u32,
+}
+
+/// Runs a program `repeat` times on a frame and returns its last verdict. With `batch` the frames are live: they go where the program
+/// sends them, so many at a time.
+pub(super) fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, batch: Option<u32>) -> io::Result<u32> {
+    const BPF_PROG_TEST_RUN: libc::c_int = 10;
+    const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
+    let mut run = TestRun {
+        program: program.as_raw_fd() as u32,
+        data_in_len: frame.len() as u32,
+        data_in: frame.as_ptr() as u64,
+        repeat,
+        flags: if batch.is_some() { BPF_F_TEST_XDP_LIVE_FRAMES } else { 0 },
+        batch: batch.unwrap_or(0),
+        ..TestRun::default()
+    };
+    let attributes = ptr::from_mut(&mut run);
+    // SAFETY: live, fully initialised attributes of that size, which point to a live frame; the kernel writes the verdict into them.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, attributes, size_of::<TestRun>()) };
+    check(result as libc::c_int)?;
+    Ok(run.verdict)
+}
+
+/// Processor time of this thread so far.
+pub(super) fn thread_cpu_time() -> io::Result<std::time::Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes into a live value.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) })?;
+    Ok(std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
+/// Writes `bytes` at `offset` into a map that can be mapped into memory and is `len` bytes long.
+pub(super) fn write_map(map: BorrowedFd<'_>, len: usize, offset: usize, bytes: &[u8]) -> io::Result<()> {
+    if offset.checked_add(bytes.len()).is_none_or(|end| end > len) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+    let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: source and target are live for that many bytes, as just checked, and apart: the mapping is new.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>().add(offset), bytes.len()) };
+    // SAFETY: the mapping was made above, and nothing refers to it.
+    unsafe { libc::munmap(start, len) };
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What is measured: which program, driven by which traffic to which table.
+
+use super::table::Spread;
+
+/// Elements of a stream: more than the caches hold.
+pub(crate) const ELEMENTS_V4: usize = 1 << 20;
+/// As many bytes, nearly.
+pub(crate) const ELEMENTS_V6: usize = 1 << 18;
+
+/// How addresses come into the frame, and so what calls the program under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    V4,
+    V6,
+    Mix,
+    /// For the programs of one buffer.
+    OneBufferV4,
+    OneBufferV6,
+}
+
+/// The program under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Null,
+    Parse,
+    /// That of the sensor.
+    Full,
+    /// The same over the kernel's trie.
+    KernelLpm,
+}
+
+/// Which addresses packets have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    /// Both in prefixes of the table.
+    Both(Spread),
+    /// The destination alone.
+    Destination(Spread),
+    /// None; as far apart as those of the rest of the Internet.
+    Neither(Spread),
+}
+
+/// Prefixes of a table, by family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) v4: usize,
+    pub(crate) v6: usize,
+}
+
+/// One line of the report.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) driver: Driver,
+    pub(crate) target: Target,
+    pub(crate) table: Table,
+    pub(crate) addresses: Addresses,
+}
+
+const SMALL: Table = v4(100);
+const ZIPF: Addresses = Addresses::Both(Spread::Zipf);
+const UNIFORM: Addresses = Addresses::Both(Spread::Uniform);
+const NOBODY: Addresses = Addresses::Neither(Spread::Zipf);
+
+/// The empty program stands before what is compared with it.
+pub(crate) const ROWS: &[Row] = &[
+    row("null", Driver::V4, Target::Null, SMALL, ZIPF),
+    row("null_v6", Driver::V6, Target::Null, v6(1_000), ZIPF),
+    row("null_mix", Driver::Mix, Target::Null, MIX, ZIPF),
+    row("null_one_buffer", Driver::OneBufferV4, Target::Null, SMALL, ZIPF),
+    row("null_v6_one_buffer", Driver::OneBufferV6, Target::Null, v6(1_000), ZIPF),
+    row("parse", Driver::V4, Target::Parse, SMALL, ZIPF),
+    row("parse_v6", Driver::V6, Target::Parse, v6(1_000), ZIPF),
+    row("miss_v4_10k", Driver::V4, Target::Full, v4(10_000), NOBODY),
+    row("miss_v4_10k_one_buffer", Driver::OneBufferV4, Target::Full, v4(10_000), NOBODY),
+    row("miss_v4_10k_uniform", Driver::V4, Target::Full, v4(10_000), Addresses::Neither(Spread::Uniform)),
+    row("full_v4_100", Driver::V4, Target::Full, v4(100), ZIPF),
+    row("full_v4_1k", Driver::V4, Target::Full, v4(1_000), ZIPF),
+    row("full_v4_1k_one_buffer", Driver::OneBufferV4, Target::Full, v4(1_000), ZIPF),
+    row("full_v4_10k", Driver::V4, Target::Full, v4(10_000), ZIPF),
+    row("full_v4_100k", Driver::V4, Target::Full, v4(100_000), ZIPF),
+    row("full_v4_1m_zipf", Driver::V4, Target::Full, v4(1_000_000), ZIPF),
+    row("full_v4_1m_zipf_one_buffer", Driver::OneBufferV4, Target::Full, v4(1_000_000), ZIPF),
+    row("full_v4_1m_zipf_dst_only", Driver::V4, Target::Full, v4(1_000_000), Addresses::Destination(Spread::Zipf)),
+    row("full_v4_1m_uniform", Driver::V4, Target::Full, v4(1_000_000), UNIFORM),
+    row(
+        "full_v4_1m_uniform_dst_only",
+        Driver::V4,
+        Target::Full,
+        v4(1_000_000),
+        Addresses::Destination(Spread::Uniform),
+    ),
+    row("full_v6_1k", Driver::V6, Target::Full, v6(1_000), ZIPF),
+    row("full_v6_1k_one_buffer", Driver::OneBufferV6, Target::Full, v6(1_000), ZIPF),
+    row("full_v6_250k_zipf", Driver::V6, Target::Full, v6(250_000), ZIPF),
+    row("full_v6_250k_uniform", Driver::V6, Target::Full, v6(250_000), UNIFORM),
+    row("full_mix_1m_250k_zipf", Driver::Mix, Target::Full, MIX, ZIPF),
+    row("kernel_lpm_v4_100", Driver::V4, Target::KernelLpm, v4(100), ZIPF),
+    row("kernel_lpm_v4_1k", Driver::V4, Target::KernelLpm, v4(1_000), ZIPF),
+    row("kernel_lpm_v4_10k", Driver::V4, Target::KernelLpm, v4(10_000), ZIPF),
+    row("kernel_lpm_v4_100k", Driver::V4, Target::KernelLpm, v4(100_000), ZIPF),
+    row("kernel_lpm_v4_1m_zipf", Driver::V4, Target::KernelLpm, v4(1_000_000), ZIPF),
+    row("kernel_lpm_v4_1m_uniform", Driver::V4, Target::KernelLpm, v4(1_000_000), UNIFORM),
+    row("kernel_lpm_v6_250k_zipf", Driver::V6, Target::KernelLpm, v6(250_000), ZIPF),
+    row("kernel_lpm_v6_250k_uniform", Driver::V6, Target::KernelLpm, v6(250_000), UNIFORM),
+];
+
+const MIX: Table = Table { v4: 1_000_000, v6: 250_000 };
+
+const fn v4(count: usize) -> Table {
+    Table { v4: count, v6: 0 }
+}
+
+const fn v6(count: usize) -> Table {
+    Table { v4: 0, v6: count }
+}
+
+const fn row(name: &'static str, driver: Driver, target: Target, table: Table, addresses: Addresses) -> Row {
+    Row { name, driver, target, table, addresses }
+}
+
+impl Driver {
+    /// The row of the empty program called the same way.
+    pub(crate) const fn null(self) -> &'static str {
+        match self {
+            Self::V4 => "null",
+            Self::V6 => "null_v6",
+            Self::Mix => "null_mix",
+            Self::OneBufferV4 => "null_one_buffer",
+            Self::OneBufferV6 => "null_v6_one_buffer",
+        }
+    }
+
+    /// Its program.
+    pub(crate) const fn program(self) -> &'static str {
+        match self {
+            Self::V4 => "drive_v4_frags",
+            Self::V6 => "drive_v6_frags",
+            Self::Mix => "drive_mix_frags",
+            Self::OneBufferV4 => "drive_v4",
+            Self::OneBufferV6 => "drive_v6",
+        }
+    }
+
+    pub(crate) const fn takes_several_buffers(self) -> bool {
+        matches!(self, Self::V4 | Self::V6 | Self::Mix)
+    }
+
+    /// Whether it reads the IPv4 stream.
+    pub(crate) const fn is_v4(self) -> bool {
+        matches!(self, Self::V4 | Self::OneBufferV4)
+    }
+}
+
+impl Target {
+    /// Its program in the object of the benchmark; that of the sensor is in its own.
+    pub(crate) const fn program(self, several_buffers: bool) -> Option<&'static str> {
+        match self {
+            Self::Null if several_buffers => Some("null_frags"),
+            Self::Null => Some("null"),
+            Self::Parse => Some("parse_frags"),
+            Self::KernelLpm => Some("kernel_lpm_frags"),
+            Self::Full => None,
+        }
+    }
+}
