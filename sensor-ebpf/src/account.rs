@@ -14,8 +14,8 @@ struct Packet {
     fault: bool,
     length: u32,
     length_check: LengthCheck,
-    /// Frame bytes that never reach the wire.
-    taken_out: u32,
+    /// Bytes of the whole frame.
+    frame_len: u32,
     seen_before: bool,
     /// `Some` where a watched packet's ports are not to be had.
     l4: Option<Degraded>,
@@ -23,9 +23,9 @@ struct Packet {
 
 impl Packet {
     #[inline(always)]
-    const fn seen_before(length: u32, length_check: LengthCheck, taken_out: u32) -> Self {
+    const fn seen_before(length: u32, length_check: LengthCheck, frame_len: u32) -> Self {
         let (source, destination) = (Entry::NONE, Entry::NONE);
-        Self { source, destination, fault: false, length, length_check, taken_out, seen_before: true, l4: None }
+        Self { source, destination, fault: false, length, length_check, frame_len, seen_before: true, l4: None }
     }
 
     /// With what two lookups found.
@@ -33,12 +33,12 @@ impl Packet {
     fn looked_up(
         source: Option<Entry>,
         destination: Option<Entry>,
-        (length, length_check): (u32, LengthCheck),
+        (length, length_check, frame_len): (u32, LengthCheck, u32),
     ) -> Self {
         let fault = source.is_none() || destination.is_none();
         // Never a value that is only there sometimes: the compiler computes with it before it asks, which the verifier refuses.
         let (source, destination) = (source.unwrap_or(Entry::NONE), destination.unwrap_or(Entry::NONE));
-        Self { source, destination, fault, length, length_check, taken_out: 0, seen_before: false, l4: None }
+        Self { source, destination, fault, length, length_check, frame_len, seen_before: false, l4: None }
     }
 
     #[inline(always)]
@@ -52,14 +52,16 @@ impl Packet {
 #[inline(always)]
 pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
     let control = state.control();
-    let (packets, frame_bytes) = (window.segments(), window.frame_len());
+    let packets = window.segments();
     let (cell, size) = match read(window, state, control) {
         Ok(packet) => {
-            let frame_bytes = frame_bytes.saturating_sub(packet.taken_out);
-            let size = Size { packets, bytes: packet.length, frame_bytes };
+            let size = Size { packets, bytes: packet.length, frame_bytes: packet.frame_len };
             (book(state, control, &packet, size), size)
         }
-        Err(reason) => (Cell::outcome(Outcome::Unparsed(reason)), Size { packets, bytes: 0, frame_bytes }),
+        Err(reason) => {
+            let size = Size { packets, bytes: 0, frame_bytes: window.lengths(0).frame };
+            (Cell::outcome(Outcome::Unparsed(reason)), size)
+        }
     };
     // A row of the ledger always exists: the loader sizes the map for every slot it gives out.
     let _ = state.add_ledger(row(state, control, cell), size);
@@ -73,24 +75,24 @@ fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<
         L3::V4(offset) => {
             let header = Ipv4::read(window, offset)?;
             if state.seen_before() {
-                return Ok(Packet::seen_before(header.length, header.length_check, 0));
+                return Ok(Packet::seen_before(header.length, header.length_check, header.frame_len));
             }
             let source = state.entry_v4(control, header.source);
             let destination = state.entry_v4(control, header.destination);
-            let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
+            let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
             let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
             Ok(Packet { l4, ..packet })
         }
         L3::V6(offset) => {
             let header = Ipv6::read(window, offset)?;
             if state.seen_before() {
-                return Ok(Packet::seen_before(header.length, header.length_check, header.taken_out));
+                return Ok(Packet::seen_before(header.length, header.length_check, header.frame_len));
             }
             let source = state.entry_v6(control, header.source);
             let destination = state.entry_v6(control, header.destination);
-            let packet = Packet::looked_up(source, destination, (header.length, header.length_check));
+            let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
             let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
-            Ok(Packet { l4, taken_out: header.taken_out, ..packet })
+            Ok(Packet { l4, ..packet })
         }
     }
 }

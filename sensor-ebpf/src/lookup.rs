@@ -14,8 +14,12 @@ pub const STRIDE: u32 = 8;
 pub const SMALL_ROOT_BITS_V6: u32 = 16;
 /// Leading bits that the large IPv6 root decides, of which three are those of 2000::/3.
 pub const LARGE_ROOT_BITS_V6: u32 = 24;
+/// Leading bits of the small IPv4 root. Choices between roots are branches: the verifier knows which one is taken.
+pub const SMALL_ROOT_BITS_V4: u32 = 16;
+/// Leading bits of the large IPv4 root.
+pub const LARGE_ROOT_BITS_V4: u32 = 24;
 /// Root bits that IPv4 may use.
-pub const ROOT_BITS_V4: [u32; 2] = [16, 24];
+pub const ROOT_BITS_V4: [u32; 2] = [SMALL_ROOT_BITS_V4, LARGE_ROOT_BITS_V4];
 /// Root bits that IPv6 may use.
 pub const ROOT_BITS_V6: [u32; 2] = [SMALL_ROOT_BITS_V6, LARGE_ROOT_BITS_V6];
 
@@ -27,7 +31,7 @@ const MAX_LEVELS_V6: u32 = (128 - 16) / STRIDE;
 /// Root entries of IPv4 in one table slot.
 #[inline(always)]
 pub const fn root_len_v4(root_bits: u32) -> u32 {
-    1 << root_bits
+    if root_bits == LARGE_ROOT_BITS_V4 { 1 << LARGE_ROOT_BITS_V4 } else { 1 << SMALL_ROOT_BITS_V4 }
 }
 
 /// Root entries of IPv6 in one table slot.
@@ -40,7 +44,7 @@ pub const fn root_len_v6(root_bits: u32) -> u32 {
 /// Index of an IPv4 address among the IPv4 root entries of a slot.
 #[inline(always)]
 pub const fn root_index_v4(root_bits: u32, address: u32) -> u32 {
-    address >> (32 - root_bits)
+    address >> (32 - if root_bits == LARGE_ROOT_BITS_V4 { LARGE_ROOT_BITS_V4 } else { SMALL_ROOT_BITS_V4 })
 }
 
 /// Index of an IPv6 address, by its leading 64 bits, among the IPv6 root entries of a slot, and how many bits that decided.
@@ -60,7 +64,8 @@ pub const fn root_index_v6(root_bits: u32, leading: u64) -> (u32, u32) {
 pub fn v4<S: State>(state: &S, control: Control, address: u32) -> Option<Entry> {
     let root_bits = state.root_bits_v4();
     let mut entry = state.root(slot_base(state, control) + root_index_v4(root_bits, address))?;
-    let mut rest = address << root_bits;
+    let mut rest =
+        if root_bits == LARGE_ROOT_BITS_V4 { address << LARGE_ROOT_BITS_V4 } else { address << SMALL_ROOT_BITS_V4 };
     for _ in 0..MAX_LEVELS_V4 {
         let Some(child) = entry.child() else { return Some(entry) };
         entry = step(state, child, (rest >> 24) as u8)?;

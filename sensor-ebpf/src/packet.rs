@@ -28,8 +28,15 @@ pub trait Window {
     /// `N` bytes from `offset`; `None` where they are not all within reach.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Bytes from the link header to the end of the frame on the wire; a capture may hold fewer.
-    fn wire_len(&self) -> u32;
+    /// `N` words of four bytes from `offset`, each in host byte order; `None` where they are not all within reach.
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]>;
+
+    /// `N` words of eight bytes from `offset`, each in host byte order; `None` where they are not all within reach.
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]>;
+
+    /// How long the frame is. `claimed` is where its headers say that it ends, at the earliest; 0 where they say nothing: finding
+    /// out may be cheaper where that is known.
+    fn lengths(&self, claimed: u32) -> Lengths;
 
     /// The same offset, at most [`MAX_OFFSET`], with its value hidden from static analysis.
     ///
@@ -39,17 +46,20 @@ pub trait Window {
         offset
     }
 
-    /// Bytes counted for the frame: [`Window::wire_len`], less a link header that was added for the replay, or with tags that are
-    /// kept beside the bytes.
-    fn frame_len(&self) -> u32 {
-        self.wire_len()
-    }
-
     /// Packets on the wire that this one is cut into; more than one where segmentation was put off (GSO). Both lengths are those of
     /// all of them, repeated headers included.
     fn segments(&self) -> u32 {
         1
     }
+}
+
+/// How long a frame is, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// From the link header to the end of the frame on the wire; a capture may hold fewer.
+    pub wire: u32,
+    /// Counted for the frame: the same, less a link header that was added for the replay, or with tags that are kept beside the bytes.
+    pub frame: u32,
 }
 
 /// Finds the outermost IP header, and says by its version field which one it is: the ethertype only announces IP, and a packet
@@ -89,13 +99,19 @@ pub enum LengthCheck {
     UnderHeader,
 }
 
-/// The billed length of an IP packet whose header starts at `offset` and says `stated`, header included (0 where the field is 0).
+/// Where a packet whose header starts at `offset` and says `stated` ends; 0 where it does not say.
+#[inline(always)]
+const fn claimed_end(offset: usize, stated: u32) -> u32 {
+    if stated == 0 { 0 } else { offset as u32 + stated }
+}
+
+/// The billed length of an IP packet whose header starts at `offset` and says `stated`, header included (0 where the field is 0), in
+/// a frame of `wire` bytes.
 ///
 /// The rule is in `docs/counting.md`; "frame" is the length on the wire, never the captured bytes.
 #[inline(always)]
-fn billed_length<W: Window>(window: &W, offset: usize, stated: u32, header: u32) -> (u32, LengthCheck) {
-    let segments = window.segments();
-    let room = window.wire_len().saturating_sub((offset as u32).saturating_mul(segments));
+fn billed_length(wire: u32, segments: u32, offset: usize, stated: u32, header: u32) -> (u32, LengthCheck) {
+    let room = wire.saturating_sub((offset as u32).saturating_mul(segments));
     if segments > 1 {
         // The length field is of the packet before it was cut; each of its segments says how long it really is.
         (room, LengthCheck::Plausible)

@@ -19,6 +19,8 @@ pub struct Settings {
     pub replay: u32,
     /// Non-zero for an internal interface: it has a ledger, and bills no prefix.
     pub internal: u32,
+    /// Non-zero where counters must be added to atomically: CPUs share a slice, or a program may be interrupted by itself (PREEMPT_RT).
+    pub shared: u32,
 }
 
 impl Settings {
@@ -28,4 +30,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(core::mem::size_of::<Settings>() == 28);
+const _: () = assert!(core::mem::size_of::<Settings>() == 32);

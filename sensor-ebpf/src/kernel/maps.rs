@@ -54,6 +54,7 @@ static SETTINGS: Settings = Settings {
     root_bits_v6: 0,
     replay: 0,
     internal: 0,
+    shared: 1,
 };
 
 macro_rules! setting {
@@ -181,15 +182,17 @@ fn add(counter: *mut Counter, size: Size) {
     }
 }
 
-/// Atomic, because CPUs may share a slice and PREEMPT_RT may interrupt the program by itself.
-///
-/// Assembly, because `core` has no `fetch_add` for a target without compare-and-swap, and because the form without a result loads
-/// on Linux 5.10.
-///
 /// # Safety
-/// `word` must be valid for writes and aligned.
+/// `word` must be valid for reads and writes and aligned.
 #[inline(always)]
 unsafe fn add_word(word: *mut u64, by: u32) {
+    if setting!(shared) == 0 {
+        // SAFETY: the caller vouches for the pointer; no other CPU adds to this slice, and nothing interrupts the program that would.
+        unsafe { *word += u64::from(by) };
+        return;
+    }
+    // Assembly, because `core` has no `fetch_add` for a target without compare-and-swap, and because the form without a result
+    // loads on Linux 5.10.
     // SAFETY: the caller vouches for the pointer; the instruction touches nothing else.
     unsafe {
         asm!("lock *(u64 *)({word} + 0) += {by}", word = in(reg) word, by = in(reg) u64::from(by), options(nostack, preserves_flags));

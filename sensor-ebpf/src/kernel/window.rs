@@ -4,11 +4,8 @@ mod memory;
 
 use core::mem::size_of;
 
-use aya_ebpf::{
-    helpers::generated::bpf_xdp_get_buff_len,
-    programs::{TcContext, XdpContext},
-};
-use sensor_ebpf::packet::{MAX_OFFSET, Offload, VLAN_TAG_LEN, Window};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use sensor_ebpf::packet::{Lengths, MAX_OFFSET, Offload, VLAN_TAG_LEN, Window};
 
 use self::memory::{Memory, OneBuffer, SeveralBuffers, SocketBuffer, field};
 use super::maps::is_replay;
@@ -19,8 +16,8 @@ type ReplayLengths = [u32; 2];
 /// A frame in kernel memory.
 pub(super) struct FrameWindow<M> {
     memory: M,
-    wire_len: u32,
-    frame_len: u32,
+    /// As far as they are known beforehand.
+    lengths: Lengths,
     segments: u32,
     /// Zero, which neither the compiler nor the verifier can know: the upper half of a length of 64 bits.
     zero: usize,
@@ -38,9 +35,7 @@ impl FrameWindow<SeveralBuffers> {
     /// The frame of an XDP program for several buffers.
     #[inline(always)]
     pub(super) fn of_several_buffers(ctx: &XdpContext) -> Self {
-        // SAFETY: the context is the one this program was called with.
-        let frame = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
-        Self::new(SeveralBuffers(ctx.ctx), frame).with_replay_lengths(ctx)
+        Self::new(SeveralBuffers(ctx.ctx), (ctx.data_end() - ctx.data()) as u64).with_replay_lengths(ctx)
     }
 }
 
@@ -55,17 +50,19 @@ impl FrameWindow<SocketBuffer> {
             gso_size: field!(skb, gso_size),
             gso_segs: field!(skb, gso_segs),
         };
-        let (wire_len, segments) = (offload.wire_len(), offload.segments());
+        let (wire, segments) = (offload.wire_len(), offload.segments());
         let tag = if field!(skb, vlan_present) == 0 { 0 } else { VLAN_TAG_LEN as u32 };
         let linear = (ctx.data_end() - ctx.data()) as u64;
-        Self { wire_len, frame_len: wire_len + tag * segments, segments, ..Self::new(SocketBuffer(skb), linear) }
+        let lengths = Lengths { wire, frame: wire + tag * segments };
+        Self { lengths, segments, ..Self::new(SocketBuffer(skb), linear) }
     }
 }
 
 impl<M> FrameWindow<M> {
     #[inline(always)]
-    fn new(memory: M, frame: u64) -> Self {
-        Self { memory, wire_len: frame as u32, frame_len: frame as u32, segments: 1, zero: (frame >> 32) as usize }
+    fn new(memory: M, mapped: u64) -> Self {
+        let lengths = Lengths { wire: mapped as u32, frame: mapped as u32 };
+        Self { memory, lengths, segments: 1, zero: (mapped >> 32) as usize }
     }
 
     #[inline(always)]
@@ -78,8 +75,8 @@ impl<M> FrameWindow<M> {
             return self;
         }
         // SAFETY: the metadata holds both words, as just checked.
-        let [wire_len, frame_len] = unsafe { (lengths as *const ReplayLengths).read_unaligned() };
-        Self { wire_len, frame_len, ..self }
+        let [wire, frame] = unsafe { (lengths as *const ReplayLengths).read_unaligned() };
+        Self { lengths: Lengths { wire, frame }, ..self }
     }
 }
 
@@ -93,13 +90,18 @@ impl<M: Memory> Window for FrameWindow<M> {
     }
 
     #[inline(always)]
-    fn wire_len(&self) -> u32 {
-        self.wire_len
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        if offset > MAX_OFFSET { None } else { self.memory.words(offset) }
     }
 
     #[inline(always)]
-    fn frame_len(&self) -> u32 {
-        self.frame_len
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+        if offset > MAX_OFFSET { None } else { self.memory.double_words(offset) }
+    }
+
+    #[inline(always)]
+    fn lengths(&self, claimed: u32) -> Lengths {
+        if is_replay() { self.lengths } else { self.memory.lengths(self.lengths, claimed) }
     }
 
     #[inline(always)]

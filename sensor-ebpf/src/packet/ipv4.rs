@@ -1,10 +1,12 @@
 //! The IPv4 header (RFC 791).
 
-use super::{L4, LengthCheck, Upper, Window, billed_length, l4};
+use super::{L4, LengthCheck, Lengths, Upper, Window, billed_length, claimed_end, l4};
 use crate::abi::{Degraded, Unparsed};
 
-/// Bytes of the header without options.
-const FIXED_LEN: usize = 20;
+/// Bytes of a word, in which the header counts its length.
+const WORD_LEN: u32 = 4;
+/// Words of the header without options.
+const FIXED_WORDS: usize = 5;
 
 /// What counting needs of an IPv4 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Ipv4 {
     pub length: u32,
     /// What the length field was worth.
     pub length_check: LengthCheck,
+    /// Bytes of the whole frame.
+    pub frame_len: u32,
     protocol: u8,
     fragment_offset: u16,
     payload: usize,
@@ -29,27 +33,28 @@ impl Ipv4 {
     /// The reason why the packet cannot be counted.
     #[inline(always)]
     pub fn read<W: Window>(window: &W, offset: usize) -> Result<Self, Unparsed> {
-        let header = window.read::<FIXED_LEN>(offset).ok_or(Unparsed::Truncated)?;
-        let [version, _, len_high, len_low, _, _, fragment_high, fragment_low, _, protocol, _, _, addresses @ ..] =
-            header;
-        if version >> 4 != 4 {
+        // Whole words: taken apart into bytes they would be loaded byte by byte.
+        let [lengths, fragment, protocol, source, destination] =
+            window.words::<FIXED_WORDS>(offset).ok_or(Unparsed::Truncated)?;
+        if lengths >> 28 != 4 {
             return Err(Unparsed::IpVersion);
         }
-        let header_len = usize::from(version & 0x0f) * 4;
-        if header_len < FIXED_LEN {
+        let header_len = (lengths >> 24 & 0x0f) * WORD_LEN;
+        if header_len < FIXED_WORDS as u32 * WORD_LEN {
             return Err(Unparsed::IpHeaderLength);
         }
-        let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
-        let stated = u32::from(u16::from_be_bytes([len_high, len_low]));
-        let (length, length_check) = billed_length(window, offset, stated, header_len as u32);
+        let stated = lengths & 0xffff;
+        let Lengths { wire, frame } = window.lengths(claimed_end(offset, stated));
+        let (length, length_check) = billed_length(wire, window.segments(), offset, stated, header_len);
         Ok(Self {
-            source: u32::from_be_bytes([s0, s1, s2, s3]),
-            destination: u32::from_be_bytes([d0, d1, d2, d3]),
+            source,
+            destination,
             length,
             length_check,
-            protocol,
-            fragment_offset: u16::from_be_bytes([fragment_high & 0x1f, fragment_low]),
-            payload: offset + header_len,
+            frame_len: frame,
+            protocol: (protocol >> 16) as u8,
+            fragment_offset: (fragment & 0x1fff) as u16,
+            payload: offset + header_len as usize,
         })
     }
 

@@ -1,10 +1,12 @@
 //! The IPv6 header (RFC 8200).
 
-use super::{L4, LengthCheck, Upper, Window, billed_length, l4};
+use super::{L4, LengthCheck, Lengths, Upper, Window, billed_length, claimed_end, l4};
 use crate::abi::{Degraded, Unparsed};
 
 /// Bytes of the header.
-const HEADER_LEN: usize = 40;
+const HEADER_LEN: usize = 8 * HEADER_WORDS;
+/// Its words of eight bytes.
+const HEADER_WORDS: usize = 5;
 
 /// What Linux puts behind the header of a TCP packet beyond 65,535 bytes that is still to be cut, and takes out when cutting it
 /// ("BIG TCP"): a hop-by-hop header (RFC 8200) with the jumbo payload option (RFC 2675) alone.
@@ -26,8 +28,8 @@ pub struct Ipv6 {
     pub length: u32,
     /// What the length field was worth.
     pub length_check: LengthCheck,
-    /// Bytes of [`Window::frame_len`] that never reach the wire.
-    pub taken_out: u32,
+    /// Bytes of the whole frame.
+    pub frame_len: u32,
     next_header: u8,
     payload: usize,
 }
@@ -39,16 +41,18 @@ impl Ipv6 {
     /// The reason why the packet cannot be counted.
     #[inline(always)]
     pub fn read<W: Window>(window: &W, offset: usize) -> Result<Self, Unparsed> {
-        let header = window.read::<HEADER_LEN>(offset).ok_or(Unparsed::Truncated)?;
-        let [version, _, _, _, len_high, len_low, next_header, _, ..] = header;
-        if version >> 4 != 6 {
+        let [first, source @ .., destination, rest] =
+            window.double_words::<HEADER_WORDS>(offset).ok_or(Unparsed::Truncated)?;
+        if first >> 60 != 6 {
             return Err(Unparsed::IpVersion);
         }
-        let stated = match u32::from(u16::from_be_bytes([len_high, len_low])) {
+        let next_header = (first >> 8) as u8;
+        let stated = match (first >> 16) as u32 & 0xffff {
             0 => 0,
             payload => payload + HEADER_LEN as u32,
         };
-        let (length, length_check) = billed_length(window, offset, stated, HEADER_LEN as u32);
+        let Lengths { wire, frame } = window.lengths(claimed_end(offset, stated));
+        let (length, length_check) = billed_length(wire, window.segments(), offset, stated, HEADER_LEN as u32);
         let payload = offset + HEADER_LEN;
         let taken_out = match window.segments() {
             segments @ 2.. if stated == 0 && next_header == jumbo::HOP_BY_HOP && is_jumbo(window, payload) => {
@@ -57,11 +61,11 @@ impl Ipv6 {
             _ => 0,
         };
         Ok(Self {
-            source: [word(&header, 8), word(&header, 16)],
-            destination: [word(&header, 24), word(&header, 32)],
+            source,
+            destination: [destination, rest],
             length: length.saturating_sub(taken_out),
             length_check,
-            taken_out,
+            frame_len: frame.saturating_sub(taken_out),
             next_header,
             payload,
         })
@@ -82,13 +86,6 @@ impl Ipv6 {
 fn is_jumbo<W: Window>(window: &W, offset: usize) -> bool {
     // Not as an Option of bytes: they would be compared where there are none.
     window.read::<4>(offset).is_some_and(|[_, header @ ..]| header == jumbo::HEADER)
-}
-
-#[inline(always)]
-fn word(header: &[u8; HEADER_LEN], at: usize) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&header[at..at + 8]);
-    u64::from_be_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -147,8 +144,16 @@ mod tests {
             self.bytes.get(offset..)?.first_chunk().copied()
         }
 
-        fn wire_len(&self) -> u32 {
-            self.wire_len
+        fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+            SliceWindow::whole(self.bytes).words(offset)
+        }
+
+        fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+            SliceWindow::whole(self.bytes).double_words(offset)
+        }
+
+        fn lengths(&self, _claimed: u32) -> Lengths {
+            Lengths { wire: self.wire_len, frame: self.wire_len }
         }
 
         fn segments(&self) -> u32 {
@@ -161,7 +166,7 @@ mod tests {
         let jumbo = [ipv6(0, 0), std::vec![6, 0, 0xc2, 4, 0, 1, 0x86, 0xa0, 0, 80, 1, 187]].concat();
         let read = |bytes: &[u8], segments| {
             let header = Ipv6::read(&Uncut { bytes, wire_len: 100_000, segments }, 0).unwrap();
-            (header.length, header.taken_out, header.length_check)
+            (header.length, 100_000 - header.frame_len, header.length_check)
         };
         assert_eq!(read(&jumbo, 70), (100_000 - 560, 560, LengthCheck::Plausible));
         // A jumbogram that is one, another option, another length, a length field that says something.

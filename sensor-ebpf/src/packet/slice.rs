@@ -1,44 +1,53 @@
 //! The window over captured bytes: replay, tests, fuzzers.
 
-use super::{MAX_OFFSET, Window};
+use super::{Lengths, MAX_OFFSET, Window};
 
 /// Captured bytes of a frame, and how long it was on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct SliceWindow<'a> {
     bytes: &'a [u8],
-    wire_len: u32,
-    frame_len: u32,
+    lengths: Lengths,
 }
 
 impl<'a> SliceWindow<'a> {
     /// A frame captured whole.
     pub const fn whole(bytes: &'a [u8]) -> Self {
-        Self { bytes, wire_len: bytes.len() as u32, frame_len: bytes.len() as u32 }
+        Self::captured(bytes, bytes.len() as u32, bytes.len() as u32)
     }
 
     /// A frame of which `bytes` were captured, `wire_len` bytes long from the first of them, counted as `frame_len` bytes.
     pub const fn captured(bytes: &'a [u8], wire_len: u32, frame_len: u32) -> Self {
-        Self { bytes, wire_len, frame_len }
+        Self { bytes, lengths: Lengths { wire: wire_len, frame: frame_len } }
+    }
+
+    /// What begins at `offset`.
+    #[inline(always)]
+    fn behind(&self, offset: usize) -> Option<&'a [u8]> {
+        if offset > MAX_OFFSET { None } else { self.bytes.get(offset..) }
     }
 }
 
 impl Window for SliceWindow<'_> {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        if offset > MAX_OFFSET {
-            return None;
-        }
-        self.bytes.get(offset..)?.first_chunk().copied()
+        self.behind(offset)?.first_chunk().copied()
     }
 
     #[inline(always)]
-    fn wire_len(&self) -> u32 {
-        self.wire_len
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        let words: &[[u8; 4]; N] = self.behind(offset)?.as_chunks().0.first_chunk()?;
+        Some(words.map(u32::from_be_bytes))
     }
 
     #[inline(always)]
-    fn frame_len(&self) -> u32 {
-        self.frame_len
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+        let words: &[[u8; 8]; N] = self.behind(offset)?.as_chunks().0.first_chunk()?;
+        Some(words.map(u64::from_be_bytes))
+    }
+
+    #[inline(always)]
+    fn lengths(&self, _claimed: u32) -> Lengths {
+        self.lengths
     }
 }
 
@@ -54,7 +63,9 @@ mod tests {
         assert_eq!(window.read::<2>(3), None);
         assert_eq!(window.read::<0>(4), Some([]));
         assert_eq!(window.read::<1>(5), None);
-        assert_eq!((window.wire_len(), window.frame_len()), (60, 46));
+        assert_eq!(window.lengths(0), Lengths { wire: 60, frame: 46 });
+        assert_eq!((window.words(0), window.words::<2>(0)), (Some([0x0102_0304]), None));
+        assert_eq!(window.double_words::<1>(0), None);
     }
 
     #[test]

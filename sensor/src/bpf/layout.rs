@@ -81,6 +81,7 @@ impl Layout {
             root_bits_v6: self.root_bits.v6,
             replay: replay.into(),
             internal: internal.into(),
+            shared: 0,
         }
     }
 

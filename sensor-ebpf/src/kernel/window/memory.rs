@@ -4,8 +4,9 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
+    helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
 };
+use sensor_ebpf::packet::Lengths;
 
 /// Most bytes of a field that is looked for behind the first buffer: tags, labels, extension headers, ports. A whole IP header is
 /// not: no driver's first buffer ends within the first hundred bytes, and 40 bytes on the stack cost the common path 8 ns.
@@ -25,7 +26,24 @@ pub(super) use field;
 pub(in crate::kernel) trait Memory {
     /// `N` bytes from `offset`, at most [`MAX_OFFSET`](sensor_ebpf::packet::MAX_OFFSET); `None` where they are not all to be had.
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// `N` words of four bytes, likewise, in host byte order.
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]>;
+
+    /// `N` words of eight bytes, likewise.
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]>;
+
+    /// How long the frame is, given how long it is as far as it is mapped or said to be, and where its headers claim it to end.
+    #[inline(always)]
+    fn lengths(&self, known: Lengths, _claimed: u32) -> Lengths {
+        known
+    }
 }
+
+/// Shortest frame on an Ethernet without its check sequence (IEEE 802.3): what is shorter was cut into buffers, or never was on a wire.
+const MIN_FRAME_LEN: u32 = 60;
+/// No driver goes on behind its first buffer before that holds so much, but for headers that it splits off.
+const MIN_FULL_BUFFER: u32 = 1024;
 
 /// An XDP frame of one buffer.
 pub(in crate::kernel) struct OneBuffer(pub(super) *mut xdp_md);
@@ -41,12 +59,22 @@ impl Memory for OneBuffer {
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         mapped(self.0, offset)
     }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        mapped::<[u32; N]>(self.0, offset).map(|words| words.map(u32::from_be))
+    }
+
+    #[inline(always)]
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+        mapped::<[u64; N]>(self.0, offset).map(|words| words.map(u64::from_be))
+    }
 }
 
 impl Memory for SeveralBuffers {
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let found = mapped(self.0, offset);
+        let found: Option<[u8; N]> = mapped(self.0, offset);
         if found.is_some() || N > MAX_FIELD_LEN {
             return found;
         }
@@ -55,6 +83,43 @@ impl Memory for SeveralBuffers {
         // SAFETY: the context is the one this program was called with, and the helper writes N bytes.
         let failed = unsafe { bpf_xdp_load_bytes(self.0, offset as u32, field.as_mut_ptr(), N as u32) };
         (failed == 0).then(|| field.bytes())
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        OneBuffer(self.0).words(offset)
+    }
+
+    #[inline(always)]
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+        OneBuffer(self.0).double_words(offset)
+    }
+
+    /// By a helper call of some 8 ns only where there may be more buffers than one: the first is full, or ends before the packet.
+    #[inline(always)]
+    fn lengths(&self, known: Lengths, claimed: u32) -> Lengths {
+        let mapped = known.wire;
+        if claimed != 0 && claimed <= mapped && mapped >= MIN_FRAME_LEN && mapped < MIN_FULL_BUFFER {
+            return known;
+        }
+        // SAFETY: the context is the one this program was called with.
+        let whole = unsafe { bpf_xdp_get_buff_len(self.0) } as u32;
+        Lengths { wire: whole, frame: whole }
+    }
+}
+
+/// Words on the stack, for a helper to fill.
+#[repr(C, align(8))]
+struct Stack<T>(T);
+
+impl SocketBuffer {
+    /// Fills them with what begins at `offset`.
+    #[inline(always)]
+    fn load<T>(&self, offset: usize, into: &mut Stack<T>) -> bool {
+        let target = (&raw mut into.0).cast();
+        // SAFETY: the context is the one this program was called with, and the helper writes as many bytes as there is room for.
+        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, target, size_of::<T>() as u32) };
+        failed == 0
     }
 }
 
@@ -68,6 +133,18 @@ impl Memory for SocketBuffer {
         let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, field.as_mut_ptr(), N as u32) };
         (failed == 0).then(|| field.bytes())
     }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        let mut words = Stack([0_u32; N]);
+        self.load(offset, &mut words).then(|| words.0.map(u32::from_be))
+    }
+
+    #[inline(always)]
+    fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
+        let mut words = Stack([0_u64; N]);
+        self.load(offset, &mut words).then(|| words.0.map(u64::from_be))
+    }
 }
 
 /// From the part of an XDP frame that is mapped in one piece.
@@ -75,13 +152,13 @@ impl Memory for SocketBuffer {
 /// Its ends are read from the context each time: a packet pointer that is kept would carry what the verifier has learnt of its
 /// range, and paths that learnt it differently would not meet again.
 #[inline(always)]
-fn mapped<const N: usize>(context: *mut xdp_md, offset: usize) -> Option<[u8; N]> {
+fn mapped<T>(context: *mut xdp_md, offset: usize) -> Option<T> {
     let start = field!(context, data) as usize + offset;
-    if start + N > field!(context, data_end) as usize {
+    if start + size_of::<T>() > field!(context, data_end) as usize {
         return None;
     }
-    // SAFETY: the bytes lie before the end of the linear part, as just checked; an array of bytes needs no alignment.
-    Some(unsafe { (start as *const [u8; N]).read() })
+    // SAFETY: the bytes lie before the end of the linear part, as just checked; only plain numbers are asked for.
+    Some(unsafe { (start as *const T).read_unaligned() })
 }
 
 /// Bytes on the stack, for a helper to fill.
