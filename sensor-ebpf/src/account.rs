@@ -2,7 +2,7 @@
 
 use crate::{
     abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, PrefixId, Unparsed, ledger_row, prefix_row},
-    packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Window, network},
+    packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Plain, Window, network, plain},
     state::{Size, State},
 };
 
@@ -68,33 +68,42 @@ pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
     cell
 }
 
-/// Both lookups stand next to each other: their loads overlap, and the second costs a fifth of the first.
 #[inline(always)]
 fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<Packet, Unparsed> {
-    match network(window)? {
-        L3::V4(offset) => {
-            let header = Ipv4::read(window, offset)?;
-            if state.seen_before() {
-                return Ok(Packet::seen_before(header.length, header.length_check, header.frame_len));
-            }
-            let source = state.entry_v4(control, header.source);
-            let destination = state.entry_v4(control, header.destination);
-            let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
-            let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
-            Ok(Packet { l4, ..packet })
-        }
-        L3::V6(offset) => {
-            let header = Ipv6::read(window, offset)?;
-            if state.seen_before() {
-                return Ok(Packet::seen_before(header.length, header.length_check, header.frame_len));
-            }
-            let source = state.entry_v6(control, header.source);
-            let destination = state.entry_v6(control, header.destination);
-            let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
-            let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
-            Ok(Packet { l4, ..packet })
-        }
+    match plain(window) {
+        Plain::V4(header) => return Ok(v4(window, state, control, &header)),
+        Plain::V6(header) => return Ok(v6(window, state, control, &header)),
+        Plain::Not => {}
     }
+    match network(window)? {
+        L3::V4(offset) => Ipv4::read(window, offset).map(|header| v4(window, state, control, &header)),
+        L3::V6(offset) => Ipv6::read(window, offset).map(|header| v6(window, state, control, &header)),
+    }
+}
+
+/// Both lookups stand next to each other: their loads overlap, and the second costs a fifth of the first.
+#[inline(always)]
+fn v4<W: Window, S: State>(window: &W, state: &S, control: Control, header: &Ipv4) -> Packet {
+    if state.seen_before() {
+        return Packet::seen_before(header.length, header.length_check, header.frame_len);
+    }
+    let source = state.entry_v4(control, header.source);
+    let destination = state.entry_v4(control, header.destination);
+    let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
+    let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
+    Packet { l4, ..packet }
+}
+
+#[inline(always)]
+fn v6<W: Window, S: State>(window: &W, state: &S, control: Control, header: &Ipv6) -> Packet {
+    if state.seen_before() {
+        return Packet::seen_before(header.length, header.length_check, header.frame_len);
+    }
+    let source = state.entry_v6(control, header.source);
+    let destination = state.entry_v6(control, header.destination);
+    let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
+    let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
+    Packet { l4, ..packet }
 }
 
 #[inline(always)]

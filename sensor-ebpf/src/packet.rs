@@ -6,6 +6,7 @@ mod ipv4;
 mod ipv6;
 mod l4;
 mod link;
+mod plain;
 mod segments;
 mod slice;
 
@@ -13,6 +14,7 @@ pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 pub use l4::{L4, MAX_EXTENSION_HEADERS, Ports, Upper};
 pub use link::{ETHERNET_HEADER_LEN, L3, MAX_MPLS_LABELS, MAX_VLAN_TAGS, VLAN_TAG_LEN, link};
+pub use plain::{Plain, plain};
 pub use segments::Offload;
 pub use slice::SliceWindow;
 

@@ -34,8 +34,17 @@ impl Ipv4 {
     #[inline(always)]
     pub fn read<W: Window>(window: &W, offset: usize) -> Result<Self, Unparsed> {
         // Whole words: taken apart into bytes they would be loaded byte by byte.
-        let [lengths, fragment, protocol, source, destination] =
-            window.words::<FIXED_WORDS>(offset).ok_or(Unparsed::Truncated)?;
+        let words = window.words::<FIXED_WORDS>(offset).ok_or(Unparsed::Truncated)?;
+        Self::of_words(window, offset, words)
+    }
+
+    /// From the words of the header at `offset`.
+    #[inline(always)]
+    pub(super) fn of_words<W: Window>(
+        window: &W,
+        offset: usize,
+        [lengths, fragment, protocol, source, destination]: [u32; FIXED_WORDS],
+    ) -> Result<Self, Unparsed> {
         if lengths >> 28 != 4 {
             return Err(Unparsed::IpVersion);
         }

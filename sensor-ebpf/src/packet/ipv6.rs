@@ -41,8 +41,17 @@ impl Ipv6 {
     /// The reason why the packet cannot be counted.
     #[inline(always)]
     pub fn read<W: Window>(window: &W, offset: usize) -> Result<Self, Unparsed> {
-        let [first, source @ .., destination, rest] =
-            window.double_words::<HEADER_WORDS>(offset).ok_or(Unparsed::Truncated)?;
+        let words = window.double_words::<HEADER_WORDS>(offset).ok_or(Unparsed::Truncated)?;
+        Self::of_words(window, offset, words)
+    }
+
+    /// From the words of the header at `offset`.
+    #[inline(always)]
+    pub(super) fn of_words<W: Window>(
+        window: &W,
+        offset: usize,
+        [first, source @ .., destination, rest]: [u64; HEADER_WORDS],
+    ) -> Result<Self, Unparsed> {
         if first >> 60 != 6 {
             return Err(Unparsed::IpVersion);
         }

@@ -19,18 +19,18 @@ const MPLS_LABEL_LEN: usize = 4;
 const PPPOE_HEADER_LEN: usize = 6;
 
 /// Ethertypes (IEEE 802 numbers, IANA registry) and the largest value that is an 802.3 length instead.
-mod ethertype {
-    pub(super) const MAX_LENGTH: u16 = 1500;
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const VLAN: u16 = 0x8100;
-    pub(super) const IPV6: u16 = 0x86dd;
-    pub(super) const MPLS: u16 = 0x8847;
-    pub(super) const MPLS_UPSTREAM: u16 = 0x8848;
-    pub(super) const PPPOE_SESSION: u16 = 0x8864;
-    pub(super) const BACKBONE_SERVICE: u16 = 0x88e7;
-    pub(super) const PROVIDER_VLAN: u16 = 0x88a8;
-    pub(super) const OLD_QINQ: u16 = 0x9100;
-    pub(super) const OLD_QINQ_2: u16 = 0x9200;
+pub(in crate::packet) mod ethertype {
+    pub(in crate::packet) const MAX_LENGTH: u16 = 1500;
+    pub(in crate::packet) const IPV4: u16 = 0x0800;
+    pub(in crate::packet) const VLAN: u16 = 0x8100;
+    pub(in crate::packet) const IPV6: u16 = 0x86dd;
+    pub(in crate::packet) const MPLS: u16 = 0x8847;
+    pub(in crate::packet) const MPLS_UPSTREAM: u16 = 0x8848;
+    pub(in crate::packet) const PPPOE_SESSION: u16 = 0x8864;
+    pub(in crate::packet) const BACKBONE_SERVICE: u16 = 0x88e7;
+    pub(in crate::packet) const PROVIDER_VLAN: u16 = 0x88a8;
+    pub(in crate::packet) const OLD_QINQ: u16 = 0x9100;
+    pub(in crate::packet) const OLD_QINQ_2: u16 = 0x9200;
 }
 
 /// An IP header: which one, and where it starts.
