@@ -168,7 +168,7 @@ impl Plan<'_> {
     /// # Errors
     /// The CPUs cannot be counted.
     pub fn layout(&self) -> Result<Layout> {
-        Ok(Layout::new(self.trie, self.set.len(), cpus()?, self.internal.len() as u32))
+        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, self.internal.len() as u32))
     }
 }
 

@@ -39,7 +39,7 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
     let set = prefix_set(config)?;
     let trie = set.trie()?;
     finding((Severity::Good, format!("{} prefixes, {} of them watched networks' own", set.len(), set.watched())))?;
-    let layout = Layout::new(&trie, set.len(), bpf::cpus()?, config.interfaces.len() as u32);
+    let layout = Layout::new(&trie, set.highest_id(), bpf::cpus()?, config.interfaces.len() as u32);
     let memory = format!("{} MiB of kernel memory for tables and counters", layout.bytes().div_ceil(1 << 20));
     finding((Severity::Good, memory))?;
     match links::read() {
