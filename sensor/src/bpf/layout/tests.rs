@@ -6,10 +6,19 @@ use crate::{cidr::Cidr, prefix::SetBuilder};
 const MIB: u64 = 1 << 20;
 const UNBOUNDED: u64 = u64::MAX;
 
-/// The table of /28 prefixes under a root of 16 bits: a chain of two nodes for each 16 of them.
+/// The table of /28 prefixes side by side, under a root of 16 bits: a node with 16 run values for each 16 of them.
 fn trie(prefixes: u32) -> Trie {
+    table(prefixes, 4)
+}
+
+/// The same with each in a /24 of its own: a node for each, and no run values outside.
+fn scattered(prefixes: u32) -> Trie {
+    table(prefixes, 8)
+}
+
+fn table(prefixes: u32, shift: u32) -> Trie {
     let mut builder = SetBuilder::default();
-    let cidr = |number: u32| Cidr::new(std::net::Ipv4Addr::from_bits(number << 4).into(), 28).unwrap();
+    let cidr = |number: u32| Cidr::new(std::net::Ipv4Addr::from_bits(number << shift).into(), 28).unwrap();
     builder.account_all((0..prefixes).map(cidr));
     builder.build().unwrap().trie().unwrap()
 }
@@ -50,7 +59,11 @@ fn counters_and_maps_tell_their_layout() {
 fn a_reload_has_room() {
     let layout = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED).unwrap();
     assert!(layout.holds(&trie(25_000), 25_000));
-    assert!(!layout.holds(&trie(40_000), 25_000), "more nodes than there are");
+    assert!(!layout.holds(&scattered(20_000), 20_000), "more nodes than there are");
+    let other = Layout::new(&scattered(20_000), 20_000, 2, 1, UNBOUNDED).unwrap();
+    assert!(other.holds(&scattered(25_000), 25_000));
+    // With gaps between them, each prefix takes two run values.
+    assert!(!other.holds(&table(25_000, 5), 25_000), "more run values than there are");
     assert!(!layout.holds(&trie(20_000), 27_000), "more ids than there are");
     let capacity = layout.prefix_capacity();
     assert!(layout.holds(&trie(20_000), capacity - 1) && !layout.holds(&trie(20_000), capacity));
@@ -92,9 +105,11 @@ fn what_does_not_fit_is_told_in_numbers() {
 #[test]
 fn the_largest_bound_and_table_have_numbers_for_everything() {
     let most = crate::config::MAX_MEMORY.bytes();
-    let layout = Layout::new(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, most).unwrap();
-    assert!(layout.footprint().total() <= most);
-    assert_eq!(layout.prefix_capacity(), sensor_ebpf::abi::MAX_PREFIXES + 1);
-    let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);
-    assert_eq!(u64::from(layout.shape(map_name::PREFIXES).entries), rows);
+    for memory in [most, UNBOUNDED] {
+        let layout = Layout::new(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, memory).unwrap();
+        assert!(layout.footprint().total() <= memory);
+        assert_eq!(layout.prefix_capacity(), sensor_ebpf::abi::MAX_PREFIXES + 1);
+        let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);
+        assert_eq!(u64::from(layout.shape(map_name::PREFIXES).entries), rows);
+    }
 }
