@@ -24,7 +24,7 @@ use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::{Footprint, Layout, TooLarge},
+    layout::{Footprint, Layout, Room, TooLarge},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
@@ -103,7 +103,7 @@ impl Kernel {
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let kernel = Self::load_at(&pins.path(), plan, replay)?;
+        let kernel = Self::load_at(&pins.path(), plan, plan.layout_for(Room::None)?, replay)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
 
@@ -113,11 +113,10 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`], or a pinned map is of another shape.
     pub fn load_pinned(directory: &Path, plan: &Plan<'_>) -> Result<Self> {
-        Self::load_at(directory, plan, false)
+        Self::load_at(directory, plan, plan.layout()?, false)
     }
 
-    fn load_at(directory: &Path, plan: &Plan<'_>, replay: bool) -> Result<Self> {
-        let layout = plan.layout()?;
+    fn load_at(directory: &Path, plan: &Plan<'_>, layout: Layout, replay: bool) -> Result<Self> {
         let mut instances = Vec::new();
         for (interface, internal) in (0..).zip(plan.internal) {
             instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay))?);
@@ -167,13 +166,17 @@ impl Kernel {
 }
 
 impl Plan<'_> {
-    /// The layout of the maps it takes.
+    /// The layout of maps that outlive the agent.
     ///
     /// # Errors
     /// They would take more memory than they may, or the CPUs cannot be counted.
     pub fn layout(&self) -> Result<Layout> {
+        self.layout_for(Room::ForReloads)
+    }
+
+    fn layout_for(&self, room: Room) -> Result<Layout> {
         let interfaces = self.internal.len() as u32;
-        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes())?)
+        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes(), room)?)
     }
 }
 

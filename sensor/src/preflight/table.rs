@@ -92,7 +92,7 @@ pub(super) fn memory(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prefix::SetBuilder;
+    use crate::{bpf::Room, prefix::SetBuilder};
 
     fn set(cidrs: &[&str]) -> PrefixSet {
         let mut builder = SetBuilder::default();
@@ -117,7 +117,7 @@ mod tests {
         let set = set(&["192.0.2.0/24", "2001:db8::/32"]);
         let trie = set.trie().unwrap();
         let findings = |cpus: u32, bytes: u64| {
-            let layout = Layout::new(&trie, set.highest_id(), cpus, 1, bytes);
+            let layout = Layout::new(&trie, set.highest_id(), cpus, 1, bytes, Room::ForReloads);
             memory(&set, &trie, &layout, cpus, "16MiB".parse().unwrap())
         };
         let texts: Vec<String> = findings(2, 16 << 20).into_iter().map(|(_, text)| text).collect();
