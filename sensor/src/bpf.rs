@@ -24,7 +24,7 @@ use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::Layout,
+    layout::{Footprint, Layout, Room, TooLarge},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
@@ -32,6 +32,7 @@ pub use self::{
 };
 use crate::{
     collect::{Meter, Reading},
+    config::{DEFAULT_MEMORY, Memory},
     prefix::{PrefixSet, Trie},
 };
 
@@ -69,6 +70,8 @@ pub struct Plan<'a> {
     pub trie: &'a Trie,
     /// For each interface whether it is internal: it has a ledger, and bills no prefix.
     pub internal: &'a [bool],
+    /// Most memory that the maps may take.
+    pub memory: Memory,
 }
 
 impl Kernel {
@@ -78,7 +81,8 @@ impl Kernel {
     /// # Errors
     /// Missing rights, a kernel that refuses a map or program, or no memory for them.
     pub fn load(set: &PrefixSet, trie: &Trie, interfaces: u32) -> Result<Self> {
-        Self::load_for(&Plan { set, trie, internal: &vec![false; interfaces as usize] })
+        let internal = vec![false; interfaces as usize];
+        Self::load_for(&Plan { set, trie, internal: &internal, memory: DEFAULT_MEMORY })
     }
 
     /// The same for interfaces of any role.
@@ -94,12 +98,12 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_for_replay(set: &PrefixSet, trie: &Trie) -> Result<Self> {
-        Self::load_detached(&Plan { set, trie, internal: &[false] }, true)
+        Self::load_detached(&Plan { set, trie, internal: &[false], memory: DEFAULT_MEMORY }, true)
     }
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let kernel = Self::load_at(&pins.path(), plan, replay)?;
+        let kernel = Self::load_at(&pins.path(), plan, plan.layout_for(Room::None)?, replay)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
 
@@ -109,11 +113,10 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`], or a pinned map is of another shape.
     pub fn load_pinned(directory: &Path, plan: &Plan<'_>) -> Result<Self> {
-        Self::load_at(directory, plan, false)
+        Self::load_at(directory, plan, plan.layout()?, false)
     }
 
-    fn load_at(directory: &Path, plan: &Plan<'_>, replay: bool) -> Result<Self> {
-        let layout = plan.layout()?;
+    fn load_at(directory: &Path, plan: &Plan<'_>, layout: Layout, replay: bool) -> Result<Self> {
         let mut instances = Vec::new();
         for (interface, internal) in (0..).zip(plan.internal) {
             instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay))?);
@@ -163,12 +166,17 @@ impl Kernel {
 }
 
 impl Plan<'_> {
-    /// The layout of the maps it takes.
+    /// The layout of maps that outlive the agent.
     ///
     /// # Errors
-    /// The CPUs cannot be counted.
+    /// They would take more memory than they may, or the CPUs cannot be counted.
     pub fn layout(&self) -> Result<Layout> {
-        Ok(Layout::new(self.trie, self.set.len(), cpus()?, self.internal.len() as u32))
+        self.layout_for(Room::ForReloads)
+    }
+
+    fn layout_for(&self, room: Room) -> Result<Layout> {
+        let interfaces = self.internal.len() as u32;
+        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes(), room)?)
     }
 }
 

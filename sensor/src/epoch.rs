@@ -7,7 +7,7 @@ use sensor_ebpf::abi::ABI_VERSION;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::prefix::PrefixSet;
+use crate::prefix::{Meaning, PrefixSet};
 
 /// 128 bits, shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,10 +88,10 @@ impl EpochHasher {
         hasher.field(&ABI_VERSION.to_be_bytes());
         hasher.field(sensor.as_bytes());
         hasher.field(&interval.map_or(0, |interval| interval.as_nanos()).to_be_bytes());
-        for network in set.networks() {
+        for (_, network) in set.networks() {
             hasher.field(network.as_bytes());
         }
-        for (_, cidr, membership, _) in set.iter() {
+        for (_, Meaning { cidr, membership, .. }) in set.iter() {
             hasher.field(cidr.to_string().as_bytes());
             hasher.field(&membership.watched.map_or(0, |network| network.get()).to_be_bytes());
         }

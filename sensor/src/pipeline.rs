@@ -162,7 +162,8 @@ async fn look(devices: &mut Devices, collector: &mut Collector, since: Instant) 
 async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
     let set = prefix_set(config)?;
     let trie = set.trie()?;
-    let mut kernel = Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config) })?;
+    let plan = Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory };
+    let mut kernel = Kernel::load_for(&plan)?;
     let zero = kernel.read()?;
     let mut ports = Ports::new(&config.interfaces, None);
     ports.load(&mut kernel)?;
@@ -188,7 +189,7 @@ async fn resume(
     let set = prefix_set(config)?;
     let trie = set.trie()?;
     let Current { mut kernel, mut history, resumed } =
-        durable.load(config, &Plan { set: &set, trie: &trie, internal: &internal(config) })?;
+        durable.load(config, &Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory })?;
     let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
     ports.load(&mut kernel)?;
     // Known before the first program is swapped: what one set of maps saw coming in, another must not bill going out.

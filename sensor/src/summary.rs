@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sensor_ebpf::abi::{Counter, Degraded, Direction, Matched, Outcome, Side, Unparsed};
+use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     config::Role,
     epoch::Epoch,
     interval::Interval,
-    prefix::PrefixSet,
+    prefix::{Meaning, PrefixSet},
 };
 
 /// The key that all records of an interval share.
@@ -172,35 +172,33 @@ pub struct LedgerLabel {
 impl Summary {
     /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger to be shown.
     pub fn new(key: Key, delta: &Reading, set: &PrefixSet, labels: &[LedgerLabel]) -> Self {
-        let mut networks = vec![[Counter::default(); Direction::ALL.len()]; set.networks().len()];
+        let mut networks = vec![[Counter::default(); Direction::ALL.len()]; MAX_NETWORKS as usize + 1];
         let mut prefixes = Vec::new();
-        for (id, cidr, _, network) in set.iter() {
-            let network = network.map(|network| network.get() as usize - 1);
+        for (id, Meaning { cidr, network, .. }) in set.iter() {
             for direction in Direction::ALL {
                 let counter = delta.prefix(id, direction);
                 if counter.is_zero() {
                     continue;
                 }
                 if let Some(network) = network {
-                    let total = &mut networks[network][direction as usize];
+                    let total = &mut networks[network.get() as usize][direction as usize];
                     *total = total.sum(&counter);
                 }
                 prefixes.push(PrefixRecord {
                     prefix: cidr.to_string(),
                     direction: direction.name(),
-                    network: network.map(|network| set.networks()[network].clone()),
+                    network: network.and_then(|network| set.network(network)).map(str::to_owned),
                     count: counter.into(),
                 });
             }
         }
         let networks = set
             .networks()
-            .iter()
-            .zip(networks)
+            .map(|(network, name)| (name, networks[network.get() as usize]))
             .flat_map(|(name, totals)| Direction::ALL.map(|direction| (name, direction, totals[direction as usize])))
             .filter(|(_, _, total)| !total.is_zero())
             .map(|(name, direction, total)| NetworkRecord {
-                network: name.clone(),
+                network: name.to_owned(),
                 direction: direction.name(),
                 count: total.into(),
             })

@@ -153,7 +153,8 @@ impl Durable {
     fn begin(&mut self, interfaces: Vec<ManifestInterface>, plan: &Plan<'_>) -> Result<Current> {
         let epoch = Epoch::draw()?;
         self.begun = Some(epoch);
-        let zero = Reading::zero(plan.set.len(), interfaces.len() * Side::COUNT as usize);
+        let prefixes = plan.layout()?.prefix_capacity() - 1;
+        let zero = Reading::zero(prefixes, interfaces.len() * Side::COUNT as usize);
         let manifest = Manifest::new(epoch, &self.sensor, interfaces, plan.set);
         let hash = self.state.store_manifest(&manifest)?;
         let history = History::begin(epoch, hash, zero.clone());

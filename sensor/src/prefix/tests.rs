@@ -13,7 +13,7 @@ use self::{
     random::Random,
     sets::List,
 };
-use super::{Item, PrefixSet, RootBits, SetBuilder, Trie};
+use super::{Item, Meaning, PrefixSet, RootBits, SetBuilder, Trie};
 use crate::{cidr::Cidr, native::Native};
 
 #[path = "../../tests/support/net.rs"]
@@ -64,7 +64,7 @@ impl Case {
             builder.watch(&format!("network {number}"), prefixes).unwrap();
         }
         let set = builder.build().unwrap();
-        let ids: HashMap<Cidr, u32> = set.iter().map(|(id, cidr, _, _)| (cidr, id.get())).collect();
+        let ids: HashMap<Cidr, u32> = set.live().map(|(id, meaning)| (meaning.cidr, id.get())).collect();
         let rows: Vec<_> =
             nets.iter().map(|net| (*net, ids[&cidr(*net)], watchers.get(&cidr(*net)).copied())).collect();
         let places = || rows.iter().enumerate().map(|(place, (net, _, _))| (place, *net));
@@ -74,9 +74,9 @@ impl Case {
     }
 
     fn items(&self, v4: bool) -> Vec<Item> {
-        let of_family = self.set.iter().filter(|(_, cidr, _, _)| cidr.is_v4() == v4);
+        let of_family = self.set.live().filter(|(_, meaning)| meaning.cidr.is_v4() == v4);
         of_family
-            .map(|(id, cidr, _, network)| {
+            .map(|(id, Meaning { cidr, network, .. })| {
                 let bits = match cidr.address() {
                     IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
                     IpAddr::V6(address) => address.to_bits(),
@@ -87,7 +87,7 @@ impl Case {
     }
 
     fn trie(&self, root_bits: RootBits) -> Trie {
-        Trie::build(root_bits, &self.items(true), &self.items(false)).unwrap()
+        Trie::build(root_bits, self.items(true).into_iter(), self.items(false).into_iter()).unwrap()
     }
 
     /// The id of the longest prefix, and the number of the network that watches the longest watched one.
@@ -149,7 +149,8 @@ fn agree(case: &Case, roots: &[RootBits], random: &mut Random) {
 
 /// What `lookup` and the kernel rely on, of every node, and that no node or run is there in vain.
 fn well_formed(trie: &Trie, case: &Case) {
-    let Trie { root_bits, roots, nodes, runs, highest_id } = trie;
+    let Trie { root_bits, nodes, runs, highest_id, .. } = trie;
+    let roots: Vec<Entry> = trie.root_lines(|entry| entry).flat_map(|words| words.0).collect();
     assert_eq!(*highest_id, case.set.len(), "{}", case.name);
     assert_eq!(roots.len() as u32, root_bits.entries());
     let (roots_v4, roots_v6) = roots.split_at(root_len_v4(root_bits.v4) as usize);
@@ -167,7 +168,7 @@ fn well_formed(trie: &Trie, case: &Case) {
     while let Some((entry, levels)) = waiting.pop() {
         let Some(child) = entry.child() else {
             let id = entry.prefix().map_or(0, |id| id.get());
-            let networks = case.set.networks().len() as u32;
+            let networks = case.set.networks().count() as u32;
             assert!(entry == Entry::NONE || (1..=case.set.len()).contains(&id), "{}: id {id}", case.name);
             assert!(entry.network().is_none_or(|network| network.get() <= networks), "{}: {entry:?}", case.name);
             continue;

@@ -47,7 +47,7 @@ impl Engine {
     pub fn new(kind: EngineKind, set: &PrefixSet) -> Result<Self> {
         let trie = set.trie()?;
         if kind == EngineKind::Native {
-            return Ok(Self::Native(Native::new(trie, set.len())));
+            return Ok(Self::Native(Native::new(trie, set.highest_id())));
         }
         let mut kernel = Kernel::load_for_replay(set, &trie)?;
         let instance = kernel.instance(0)?;
@@ -58,7 +58,7 @@ impl Engine {
                 TestRun::prepare(instance, Hook::Inline, Buffers::One)?
             }
         };
-        let twin = Native::new(trie, set.len());
+        let twin = Native::new(trie, set.highest_id());
         Ok(Self::Kernel(Box::new(KernelEngine { kernel, test_run, twin, fallbacks: BTreeMap::new() })))
     }
 

@@ -5,7 +5,7 @@ mod wire;
 use std::{fs, fs::File, io::Read as _};
 
 use anyhow::{Context as _, Result, bail};
-use sensor_ebpf::abi::{ABI_VERSION, NetworkId};
+use sensor_ebpf::abi::{ABI_VERSION, MAX_NETWORKS, MAX_PREFIXES, NetworkId, PrefixId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -15,7 +15,7 @@ use crate::{
     cidr::Cidr,
     config::Role,
     epoch::Epoch,
-    prefix::{Membership, PrefixSet},
+    prefix::{Meaning, Membership, PrefixSet},
 };
 
 /// What a manifest file begins with: its name and the number of its format.
@@ -72,14 +72,15 @@ struct ManifestPrefix {
 impl Manifest {
     /// The manifest of maps that count the prefixes of `set` under its ids.
     pub fn new(epoch: Epoch, sensor: &str, interfaces: Vec<ManifestInterface>, set: &PrefixSet) -> Self {
-        let prefixes = set.iter().map(|(_, cidr, membership, network)| ManifestPrefix { cidr, membership, network });
+        let prefixes =
+            set.iter().map(|(_, Meaning { cidr, membership, network })| ManifestPrefix { cidr, membership, network });
         Self {
             abi_version: ABI_VERSION,
             epoch,
             generation: 0,
             sensor: sensor.to_owned(),
             interfaces,
-            networks: set.networks().to_vec(),
+            networks: set.networks().map(|(_, name)| name.to_owned()).collect(),
             prefixes: prefixes.collect(),
         }
     }
@@ -89,8 +90,17 @@ impl Manifest {
     /// # Errors
     /// They contradict each other, as they do in no manifest that was made of a set.
     pub fn prefix_set(&self) -> Result<PrefixSet> {
-        let prefixes = self.prefixes.iter().map(|prefix| (prefix.cidr, prefix.membership, prefix.network));
-        PrefixSet::restore(self.networks.clone(), prefixes)
+        if self.networks.len() > MAX_NETWORKS as usize || self.prefixes.len() > MAX_PREFIXES as usize {
+            bail!("{} networks and {} prefixes are too many", self.networks.len(), self.prefixes.len());
+        }
+        let networks = (1..=MAX_NETWORKS).filter_map(NetworkId::new).zip(self.networks.iter().cloned());
+        let meanings = self.prefixes.iter().map(|prefix| {
+            let ManifestPrefix { cidr, membership, network } = *prefix;
+            Meaning { cidr, membership, network }
+        });
+        let prefixes =
+            (1..=MAX_PREFIXES).filter_map(PrefixId::new).zip(meanings).map(|(id, meaning)| (id, meaning, false));
+        PrefixSet::restore(networks, prefixes)
     }
 
     /// The bytes of its file.

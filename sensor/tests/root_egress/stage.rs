@@ -11,7 +11,7 @@ use sensor::{
     bpf::{Attachment, EgressHook, EgressLink, Hook, Kernel},
     cidr::Cidr,
     collect::{LedgerRow, Meter as _, Reading},
-    prefix::{PrefixSet, SetBuilder},
+    prefix::{Meaning, PrefixSet, SetBuilder},
     testing::{
         frames::{Generator, Mix},
         netns::{LINK, Link, Wire, run, within},
@@ -143,7 +143,7 @@ impl Stage {
 
     /// What a prefix was billed.
     pub(crate) fn billed(&self, reading: &Reading, prefix: &str, direction: Direction) -> Sum {
-        let (id, ..) = self.set.iter().find(|(_, cidr, ..)| cidr.to_string() == prefix).unwrap();
+        let (id, _) = self.set.iter().find(|(_, meaning)| meaning.cidr.to_string() == prefix).unwrap();
         sum(reading.prefix(id, direction))
     }
 
@@ -209,7 +209,7 @@ fn check(reading: &Reading, side: Side, set: &PrefixSet, truth: &Tally) {
         assert_eq!(row.degraded(reason).packets, sent, "{}", reason.name());
     }
     let mut billed = 0;
-    for (id, cidr, ..) in set.iter() {
+    for (id, Meaning { cidr, .. }) in set.iter() {
         for direction in Direction::ALL {
             let sent = truth.prefixes.get(&(cidr.to_string(), direction.name().to_owned()));
             billed += u64::from(sent.is_some());

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sensor::{
     cidr::Cidr,
-    prefix::{Item, PrefixSet, RootBits, SetBuilder, Trie},
+    prefix::{Item, Meaning, PrefixSet, RootBits, SetBuilder, Trie},
 };
 use sensor_ebpf::abi::Entry;
 
@@ -22,12 +22,12 @@ pub(crate) fn set(nets: &[Net]) -> PrefixSet {
 /// The table of a set under the roots wanted, whatever its size.
 pub(crate) fn trie(set: &PrefixSet, root_bits: RootBits) -> Trie {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for (id, cidr, _, network) in set.iter() {
+    for (id, Meaning { cidr, network, .. }) in set.live() {
         let item = |bits| Item { bits, len: cidr.prefix_len(), entry: Entry::leaf(id, network) };
         match cidr.address() {
             IpAddr::V4(address) => v4.push(item(u128::from(address.to_bits()) << 96)),
             IpAddr::V6(address) => v6.push(item(address.to_bits())),
         }
     }
-    Trie::build(root_bits, &v4, &v6).unwrap()
+    Trie::build(root_bits, v4.into_iter(), v6.into_iter()).unwrap()
 }
