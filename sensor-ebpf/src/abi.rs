@@ -14,7 +14,9 @@ pub use counter::{Counter, prefix_row};
 pub use direction::{Direction, Side};
 pub use ledger::{Cell, Degraded, Matched, Outcome, Unparsed, ledger_row};
 pub use settings::Settings;
-pub use trie::{Entry, INLINE_RUNS, Line, MAX_NETWORKS, MAX_NODES, MAX_PREFIXES, NetworkId, Node, PrefixId, Words};
+pub use trie::{
+    BLOCK_LEN, Child, Entry, Line, MAX_NETWORKS, MAX_NODES, MAX_PREFIXES, MAX_RANGES, NetworkId, Node, PrefixId, Words,
+};
 
 /// Number of this layout. A pinned map of another number is never reused.
 pub const ABI_VERSION: u32 = 2;
@@ -30,8 +32,8 @@ pub mod map_name {
     pub const ROOTS: &str = "ROOTS";
     /// Trie [`Node`](super::Node)s of both table slots.
     pub const NODES: &str = "NODES";
-    /// Run values of nodes with more than [`INLINE_RUNS`](super::INLINE_RUNS) runs, packed in [`Line`](super::Line)s.
-    pub const RUNS: &str = "RUNS";
+    /// Entries of blocks, packed in [`Line`](super::Line)s.
+    pub const BLOCKS: &str = "BLOCKS";
     /// One [`Counter`](super::Counter) per slice, prefix and direction.
     pub const PREFIXES: &str = "PREFIXES";
     /// One [`Counter`](super::Counter) per interface side, bank, slice and [`Cell`](super::Cell).
@@ -39,7 +41,7 @@ pub mod map_name {
     /// Interfaces that bill what they receive, by index; those stacked on them too.
     pub const EXTERNAL: &str = "EXTERNAL";
     /// All maps that instances of one sensor share.
-    pub const SHARED: [&str; 7] = [CONTROL, ROOTS, NODES, RUNS, PREFIXES, LEDGER, EXTERNAL];
+    pub const SHARED: [&str; 7] = [CONTROL, ROOTS, NODES, BLOCKS, PREFIXES, LEDGER, EXTERNAL];
     /// The read-only [`Settings`](super::Settings) of one program instance.
     pub const SETTINGS: &str = "SETTINGS";
 }

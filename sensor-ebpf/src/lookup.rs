@@ -4,11 +4,11 @@
 //! `root_bits_v6` is 24, IPv6 global unicast by bits 3..24 (2,097,152 entries; 2000::/3 is all that is assigned, RFC 4291).
 
 use crate::{
-    abi::{Control, Entry},
+    abi::{BLOCK_LEN, Child, Control, Entry},
     state::State,
 };
 
-/// Bits that each level below the root decides.
+/// Bits that each level below the root decides, at least.
 pub const STRIDE: u32 = 8;
 /// Leading bits of the small IPv6 root.
 pub const SMALL_ROOT_BITS_V6: u32 = 16;
@@ -68,7 +68,7 @@ pub fn v4<S: State>(state: &S, control: Control, address: u32) -> Option<Entry> 
         if root_bits == LARGE_ROOT_BITS_V4 { address << LARGE_ROOT_BITS_V4 } else { address << SMALL_ROOT_BITS_V4 };
     for _ in 0..MAX_LEVELS_V4 {
         let Some(child) = entry.child() else { return Some(entry) };
-        entry = step(state, child, (rest >> 24) as u8)?;
+        entry = step(state, child, rest)?;
         rest <<= STRIDE;
     }
     Some(entry)
@@ -79,18 +79,11 @@ pub fn v4<S: State>(state: &S, control: Control, address: u32) -> Option<Entry> 
 pub fn v6<S: State>(state: &S, control: Control, [leading, trailing]: [u64; 2]) -> Option<Entry> {
     let (index, decided) = root_index_v6(state.root_bits_v6(), leading);
     let mut entry = state.root(slot_base(state, control) + root_len_v4(state.root_bits_v4()) + index)?;
-    let mut rest = leading << decided;
-    // Levels until the trailing half begins; a fixed number, so that the loop has one bound for both root sizes.
-    let mut left_in_half = (64 - decided) / STRIDE;
+    let mut rest = [leading << decided | trailing >> (64 - decided), trailing << decided];
     for _ in 0..MAX_LEVELS_V6 {
         let Some(child) = entry.child() else { return Some(entry) };
-        if left_in_half == 0 {
-            rest = trailing;
-            left_in_half = 64 / STRIDE;
-        }
-        entry = step(state, child, (rest >> 56) as u8)?;
-        rest <<= STRIDE;
-        left_in_half -= 1;
+        entry = step(state, child, (rest[0] >> 32) as u32)?;
+        rest = [rest[0] << STRIDE | rest[1] >> (64 - STRIDE), rest[1] << STRIDE];
     }
     Some(entry)
 }
@@ -100,14 +93,15 @@ fn slot_base<S: State>(state: &S, control: Control) -> u32 {
     control.slot() * (root_len_v4(state.root_bits_v4()) + root_len_v6(state.root_bits_v6()))
 }
 
+/// The entry behind `child`, by the next bits of the address: eight of them in a block, up to 32 in a node.
 #[inline(always)]
-fn step<S: State>(state: &S, node: u32, slot: u8) -> Option<Entry> {
-    let node = state.node(node)?;
-    let run = node.run_of(slot);
-    if node.base == crate::abi::Node::INLINE {
-        node.inline.get(run as usize).copied()
-    } else {
-        state.run(node.base.wrapping_add(run))
+fn step<S: State>(state: &S, child: Child, bits: u32) -> Option<Entry> {
+    match child {
+        Child::Node(index) => {
+            let node = state.node(index)?;
+            node.values.get(node.range_of(bits)).copied()
+        }
+        Child::Block(index) => state.block_entry(index * BLOCK_LEN + (bits >> (u32::BITS - STRIDE))),
     }
 }
 

@@ -51,8 +51,8 @@ pub trait State {
     fn root(&self, index: u32) -> Option<Entry>;
     /// Trie node `index`.
     fn node(&self, index: u32) -> Option<&Node>;
-    /// Run value `index`.
-    fn run(&self, index: u32) -> Option<Entry>;
+    /// Entry `index` of the array of all blocks.
+    fn block_entry(&self, index: u32) -> Option<Entry>;
 
     /// Adds to a row of the prefix counters; `None` where there is no such row.
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()>;

@@ -94,8 +94,8 @@ impl State for Native {
         self.trie.nodes.get(index as usize)
     }
 
-    fn run(&self, index: u32) -> Option<Entry> {
-        self.trie.runs.get(index as usize).copied()
+    fn block_entry(&self, index: u32) -> Option<Entry> {
+        self.trie.blocks.get(index as usize).copied()
     }
 
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {

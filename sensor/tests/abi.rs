@@ -21,7 +21,7 @@ fn every_other_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
         (map_name::CONTROL, size_of::<ControlBlock>()),
         (map_name::ROOTS, size_of::<Words>()),
         (map_name::NODES, size_of::<Node>()),
-        (map_name::RUNS, size_of::<Words>()),
+        (map_name::BLOCKS, size_of::<Words>()),
         (map_name::PREFIXES, size_of::<Counter>()),
         (map_name::LEDGER, size_of::<Counter>()),
     ]);

@@ -1,17 +1,17 @@
 //! Layout of the prefix table: an immutable compressed multibit trie.
 //!
-//! A root array is indexed by the leading bits of the address, every further level by the next eight. A node's 256 slots hold few
-//! distinct values in long runs: a bitmap marks where a run starts, and the rank of a slot's run finds its value. (The idea is that
-//! of Degermark et al., "Small Forwarding Tables for Fast Routing Lookups", SIGCOMM 1997, and of Poptrie, SIGCOMM 2015.)
+//! A root array is indexed by the leading bits of the address. Below it, where few ranges of addresses differ, a node holds them
+//! sorted in one cache line (the idea of DXR, "Toward Efficient Address Lookup in Software", CCR 2012); where many do, a block holds an
+//! entry for each value of the next eight bits.
 
-/// Runs that fit into the node's own cache line.
-pub const INLINE_RUNS: u32 = 6;
+/// Ranges of a node.
+pub const MAX_RANGES: usize = 8;
 /// Most prefixes a table can hold: ids 1 to this.
 pub const MAX_PREFIXES: u32 = (1 << Entry::PREFIX_BITS) - 1;
 /// Most watched networks: ids 1 to this.
 pub const MAX_NETWORKS: u32 = (1 << (31 - Entry::PREFIX_BITS)) - 1;
-/// Most nodes: indices below this.
-pub const MAX_NODES: u32 = 1 << 31;
+/// Most nodes, and most blocks: indices below this.
+pub const MAX_NODES: u32 = 1 << 30;
 
 /// Dense number of a prefix of the table; 0 is no prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,15 +47,16 @@ impl NetworkId {
     }
 }
 
-/// What a slot of the root or of a node holds, in 32 bits: nothing (0), a node to go on with (bit 31 and its index), or the
-/// longest prefix here (bits 0..22) with the network of the longest watched prefix that covers it (bits 22..31, 0 = not watched).
+/// What a slot of the root, a node or a block holds, in 32 bits: nothing (0), a node or block to go on with (bit 31, bit 30 for a
+/// block, and its index), or the longest prefix here (bits 0..22) with the network of the longest watched prefix that covers it (bits 22..31, 0 = not watched).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(transparent)]
 pub struct Entry(u32);
 
 impl Entry {
-    const NODE: u32 = 1 << 31;
+    const CHILD: u32 = 1 << 31;
+    const BLOCK: u32 = 1 << 30;
     const PREFIX_BITS: u32 = 22;
 
     /// No prefix covers these addresses.
@@ -72,7 +73,21 @@ impl Entry {
 
     /// Go on in node `index`, which is below [`MAX_NODES`].
     pub const fn node(index: u32) -> Self {
-        Self(Self::NODE | index)
+        Self(Self::CHILD | index)
+    }
+
+    /// Go on in block `index`, which is below [`MAX_NODES`].
+    pub const fn block(index: u32) -> Self {
+        Self(Self::CHILD | Self::BLOCK | index)
+    }
+
+    /// The same entry of a table whose nodes and blocks stand behind so many others.
+    pub const fn moved(self, nodes: u32, blocks: u32) -> Self {
+        match self.child() {
+            Some(Child::Node(index)) => Self::node(index + nodes),
+            Some(Child::Block(index)) => Self::block(index + blocks),
+            None => self,
+        }
     }
 
     /// The entry as stored.
@@ -86,10 +101,14 @@ impl Entry {
         Self(word)
     }
 
-    /// Index of the node to go on with.
+    /// Where to go on.
     #[inline(always)]
-    pub const fn child(self) -> Option<u32> {
-        if self.0 & Self::NODE != 0 { Some(self.0 & !Self::NODE) } else { None }
+    pub const fn child(self) -> Option<Child> {
+        if self.0 & Self::CHILD == 0 {
+            return None;
+        }
+        let index = self.0 & !(Self::CHILD | Self::BLOCK);
+        Some(if self.0 & Self::BLOCK == 0 { Child::Node(index) } else { Child::Block(index) })
     }
 
     /// The longest prefix, of an entry without child.
@@ -103,6 +122,15 @@ impl Entry {
     pub const fn network(self) -> Option<NetworkId> {
         NetworkId::new(self.0 >> Self::PREFIX_BITS)
     }
+}
+
+/// Where a lookup goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// In this node.
+    Node(u32),
+    /// In this block.
+    Block(u32),
 }
 
 /// A line of a flat array of [`Entry`]: BPF arrays round each value up to 8 bytes, so a lone word would waste half the memory.
@@ -131,31 +159,41 @@ impl Line {
     }
 }
 
-/// A node: 256 slots in one cache line.
+/// Entries of a block.
+pub const BLOCK_LEN: u32 = 1 << 8;
+
+/// A node: the next 32 bits of an address in few ranges, all in one cache line.
+///
+/// What a value leads to goes on eight bits further: such a range is exactly one of 256 slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C, align(64))]
 pub struct Node {
-    /// Bit s of word s / 64 is set where slot s starts a run; bit 0 of word 0 always is.
-    pub starts: [u64; 4],
-    /// Runs that start before each word of `starts`: at most 192.
-    pub ranks: [u8; 4],
-    /// Index of the first run value in the `RUNS` array, or [`Node::INLINE`].
-    pub base: u32,
-    /// The run values, of a node with at most [`INLINE_RUNS`] runs.
-    pub inline: [Entry; INLINE_RUNS as usize],
+    /// Where the second range and those behind it begin, in ascending order; behind the last, [`u32::MAX`].
+    pub starts: [u32; MAX_RANGES - 1],
+    /// What each range gets; behind the last, the same again.
+    pub values: [Entry; MAX_RANGES],
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl Node {
-    /// [`Node::base`] of a node that holds its run values itself.
-    pub const INLINE: u32 = u32::MAX;
-
-    /// Number of the run that slot `slot` belongs to: 0 to 255.
+    /// Number of the range that these bits lie in: below [`MAX_RANGES`].
+    ///
+    /// Without branches: which range an address lies in is what no processor foresees.
     #[inline(always)]
-    pub const fn run_of(&self, slot: u8) -> u32 {
-        let word = (slot >> 6) as usize;
-        let up_to_slot = self.starts[word] & (u64::MAX >> (63 - (slot & 63)));
-        (self.ranks[word] as u32 + up_to_slot.count_ones()).wrapping_sub(1)
+    pub const fn range_of(&self, bits: u32) -> usize {
+        // Bit 32 stays set where the start is not beyond.
+        let bits = bits as u64 | 1 << 32;
+        let [a, b, c, d, e, f, g] = self.starts;
+        let reached = ((bits - a as u64) >> 32)
+            + ((bits - b as u64) >> 32)
+            + ((bits - c as u64) >> 32)
+            + ((bits - d as u64) >> 32)
+            + ((bits - e as u64) >> 32)
+            + ((bits - f as u64) >> 32)
+            + ((bits - g as u64) >> 32);
+        reached as usize & (MAX_RANGES - 1)
     }
 }
 
@@ -174,7 +212,11 @@ mod tests {
         assert_eq!((leaf.prefix(), leaf.network(), leaf.child()), (Some(prefix), Some(network), None));
         let unwatched = Entry::leaf(prefix, None);
         assert_eq!((unwatched.prefix(), unwatched.network(), unwatched.child()), (Some(prefix), None, None));
-        assert_eq!(Entry::node(MAX_NODES - 1).child(), Some(MAX_NODES - 1));
+        assert_eq!(Entry::node(MAX_NODES - 1).child(), Some(Child::Node(MAX_NODES - 1)));
+        assert_eq!(Entry::block(MAX_NODES - 1).child(), Some(Child::Block(MAX_NODES - 1)));
+        assert_eq!(Entry::node(1).moved(2, 3), Entry::node(3));
+        assert_eq!(Entry::block(1).moved(2, 3), Entry::block(4));
+        assert_eq!(leaf.moved(2, 3), leaf);
         assert_eq!((Entry::NONE.prefix(), Entry::NONE.network(), Entry::NONE.child()), (None, None, None));
     }
 
@@ -187,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_counted_over_word_borders() {
-        let node = Node { starts: [1 | 1 << 63, 1, 0, 1 << 63], ranks: [0, 2, 3, 3], ..Node::default() };
-        for (slot, run) in [(0, 0), (62, 0), (63, 1), (64, 2), (65, 2), (128, 2), (254, 2), (255, 3)] {
-            assert_eq!(node.run_of(slot), run, "slot {slot}");
+    fn a_range_begins_at_its_start() {
+        let node = Node { starts: [1, 2, 1 << 31, u32::MAX - 1, u32::MAX, u32::MAX, u32::MAX], ..Node::default() };
+        for (bits, range) in [(0, 0), (1, 1), (2, 2), (3, 2), (1 << 31, 3), (u32::MAX - 1, 4), (u32::MAX, 7)] {
+            assert_eq!(node.range_of(bits), range, "{bits:#x}");
         }
     }
 }

@@ -28,9 +28,9 @@ static ROOTS: Array<Words> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAP
 #[map]
 static NODES: Array<Node> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
 
-/// Key: 16 run values. Value: the values.
+/// Key: 16 entries of blocks. Value: the entries.
 #[map]
-static RUNS: Array<Words> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+static BLOCKS: Array<Words> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
 
 /// Key: slice, prefix, direction. Value: packets and bytes.
 #[map]
@@ -151,8 +151,8 @@ impl State for Maps {
     }
 
     #[inline(always)]
-    fn run(&self, index: u32) -> Option<Entry> {
-        word(&RUNS, index)
+    fn block_entry(&self, index: u32) -> Option<Entry> {
+        word(&BLOCKS, index)
     }
 
     #[inline(always)]

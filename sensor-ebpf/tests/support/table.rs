@@ -120,7 +120,7 @@ impl State for Table {
         None
     }
 
-    fn run(&self, _index: u32) -> Option<Entry> {
+    fn block_entry(&self, _index: u32) -> Option<Entry> {
         None
     }
 

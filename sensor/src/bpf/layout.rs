@@ -4,7 +4,10 @@ mod demand;
 
 use aya::maps::MapType;
 use sensor_ebpf::{
-    abi::{Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words, map_name},
+    abi::{
+        BLOCK_LEN, Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words,
+        map_name,
+    },
     lookup::{ROOT_BITS_V4, ROOT_BITS_V6, root_len_v4, root_len_v6},
 };
 
@@ -14,6 +17,9 @@ use crate::prefix::{RootBits, Trie};
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// Lines of a block.
+const BLOCK_LINES: u32 = BLOCK_LEN / Line::WORDS;
 
 /// Any: the counters do not depend on it.
 const SMALL_ROOT_BITS: u32 = 16;
@@ -35,8 +41,8 @@ pub struct Layout {
     root_bits: RootBits,
     /// Nodes of one table half.
     nodes: u32,
-    /// Lines of run values of one table half.
-    run_lines: u32,
+    /// Blocks of one table half.
+    blocks: u32,
     /// Counter rows of one slice, by direction: highest prefix id plus one.
     prefix_capacity: u32,
     slices: u32,
@@ -62,7 +68,7 @@ impl Layout {
         let demand = Demand {
             root_bits: trie.root_bits,
             nodes: trie.nodes.len(),
-            run_lines: trie.runs.len().div_ceil(Line::WORDS as usize),
+            blocks: trie.blocks.len() / BLOCK_LEN as usize,
             ids: highest_id.max(trie.highest_id),
             ledger_slots: interfaces * Side::COUNT,
         };
@@ -91,7 +97,7 @@ impl Layout {
         let slices = ledger_rows.checked_div(ledger_slots.checked_mul(Control::BANKS * Cell::COUNT)?)?;
         let prefix_capacity = prefix_rows.checked_div(slices.checked_mul(Direction::COUNT)?)?;
         let root_bits = RootBits { v4: SMALL_ROOT_BITS, v6: SMALL_ROOT_BITS };
-        let layout = Self { root_bits, nodes: 1, run_lines: 1, prefix_capacity, slices, ledger_slots };
+        let layout = Self { root_bits, nodes: 1, blocks: 1, prefix_capacity, slices, ledger_slots };
         let fits = prefix_capacity > 0
             && slices.is_power_of_two()
             && layout.shape(map_name::PREFIXES).entries == prefix_rows
@@ -108,11 +114,11 @@ impl Layout {
         let made = both.map(|root_bits| Self {
             root_bits,
             nodes: half(map_name::NODES),
-            run_lines: half(map_name::RUNS),
+            blocks: half(map_name::BLOCKS) / BLOCK_LINES,
             ..counters
         });
         let is_it = |layout: &Self| layout.shapes().iter().all(|shape| shape.entries == entries(shape.name));
-        made.filter(|layout| layout.nodes > 0 && layout.run_lines > 0).find(is_it)
+        made.filter(|layout| layout.nodes > 0 && layout.blocks > 0).find(is_it)
     }
 
     /// Whether a table fits whose roots are indexed as here, and which may have been counted under ids up to `highest_id`.
@@ -120,7 +126,7 @@ impl Layout {
         trie.root_bits == self.root_bits
             && highest_id.max(trie.highest_id) < self.prefix_capacity
             && trie.nodes.len() <= self.nodes as usize
-            && trie.runs.len() <= (self.run_lines * Line::WORDS) as usize
+            && trie.blocks.len() <= self.blocks as usize * BLOCK_LEN as usize
     }
 
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
@@ -153,7 +159,7 @@ impl Layout {
         match name {
             map_name::ROOTS => product(&[self.root_lines(), Control::SLOTS]),
             map_name::NODES => product(&[self.nodes, Control::SLOTS]),
-            map_name::RUNS => product(&[self.run_lines, Control::SLOTS]),
+            map_name::BLOCKS => product(&[self.blocks, BLOCK_LINES, Control::SLOTS]),
             map_name::PREFIXES => product(&[self.slices, self.prefix_capacity, Direction::COUNT]),
             map_name::LEDGER => product(&[self.ledger_slots, Control::BANKS, self.slices, Cell::COUNT]),
             map_name::EXTERNAL => MAX_EXTERNAL.into(),
@@ -168,7 +174,7 @@ impl Layout {
             names.iter().map(bytes).sum()
         };
         Footprint {
-            tables: bytes(&[map_name::ROOTS, map_name::NODES, map_name::RUNS]),
+            tables: bytes(&[map_name::ROOTS, map_name::NODES, map_name::BLOCKS]),
             counters: bytes(&[map_name::PREFIXES]),
             ledgers: bytes(&[map_name::LEDGER]),
             rest: bytes(&[map_name::CONTROL, map_name::EXTERNAL]),
@@ -190,9 +196,9 @@ impl Layout {
         self.nodes
     }
 
-    /// Lines of run values of one table half.
-    pub(crate) fn run_lines(&self) -> u32 {
-        self.run_lines
+    /// Blocks of one table half.
+    pub(crate) fn blocks(&self) -> u32 {
+        self.blocks
     }
 
     /// Prefix ids of one slice, 0 included.
@@ -221,7 +227,7 @@ impl MapShape {
         let value_size = match name {
             map_name::CONTROL => size_of::<ControlBlock>(),
             map_name::NODES => size_of::<Node>(),
-            map_name::ROOTS | map_name::RUNS => size_of::<Words>(),
+            map_name::ROOTS | map_name::BLOCKS => size_of::<Words>(),
             map_name::EXTERNAL => size_of::<u32>(),
             _ => size_of::<Counter>(),
         };

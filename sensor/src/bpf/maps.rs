@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, Result, bail};
-use sensor_ebpf::abi::{ABI_VERSION, Control, ControlBlock, Entry, Line, Node, Words, map_name};
+use sensor_ebpf::abi::{ABI_VERSION, BLOCK_LEN, Control, ControlBlock, Entry, Line, Node, Words, map_name};
 
 use super::{
     array::MappedArray, counters::Counters, external::External, layout::Layout, pinned::open_array, sys::GracePeriod,
@@ -22,7 +22,7 @@ pub struct SharedMaps {
     control: MappedArray<ControlBlock>,
     roots: MappedArray<Words>,
     nodes: MappedArray<Node>,
-    runs: MappedArray<Words>,
+    blocks: MappedArray<Words>,
     counters: Counters,
     external: External,
     /// What each bank held when it was last at rest: per ledger slot, by bank.
@@ -45,7 +45,7 @@ impl SharedMaps {
             control,
             roots: open_array(directory, &layout, map_name::ROOTS)?,
             nodes: open_array(directory, &layout, map_name::NODES)?,
-            runs: open_array(directory, &layout, map_name::RUNS)?,
+            blocks: open_array(directory, &layout, map_name::BLOCKS)?,
             counters: Counters::open(directory, layout)?,
             external: External::open(directory, &layout)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
@@ -97,29 +97,25 @@ impl SharedMaps {
         }
         let next = self.control_word.next_generation();
         let node_base = next.slot() * layout.nodes();
-        let run_base = next.slot() * layout.run_lines() * Line::WORDS;
-        let moved = |entry: Entry| entry.child().map_or(entry, |child| Entry::node(node_base + child));
-        let moved_node = |node: &Node| Node {
-            base: if node.base == Node::INLINE { Node::INLINE } else { node.base + run_base },
-            inline: node.inline.map(moved),
-            ..*node
-        };
-        let runs = trie.runs.chunks(Line::WORDS as usize).map(|chunk| {
-            let mut words = Words::default();
-            words.0[..chunk.len()].copy_from_slice(chunk);
-            Words(words.0.map(moved))
-        });
+        let block_base = next.slot() * layout.blocks();
+        let moved = |entry: Entry| entry.moved(node_base, block_base);
+        let moved_node = |node: &Node| Node { values: node.values.map(moved), ..*node };
+        // A block is whole lines.
+        let (lines, _) = trie.blocks.as_chunks();
+        let blocks = lines.iter().map(|line| Words(line.map(moved)));
         let fits = layout.holds(trie, trie.highest_id)
             && self.roots.fill((next.slot() * layout.root_lines()) as usize, trie.root_lines(moved))
-            && self.runs.fill((next.slot() * layout.run_lines()) as usize, runs)
+            && self.blocks.fill((block_base * BLOCK_LEN / Line::WORDS) as usize, blocks)
             && self.nodes.fill(node_base as usize, trie.nodes.iter().map(moved_node));
         if !fits {
             bail!(
-                "the table of {} prefixes and {} nodes does not fit into maps sized for {} and {}: restart the sensor",
+                "the table of {} prefixes, {} nodes and {} blocks does not fit into maps sized for {}, {} and {}: restart the sensor",
                 trie.highest_id,
                 trie.nodes.len(),
+                trie.blocks.len() / BLOCK_LEN as usize,
                 layout.prefix_capacity() - 1,
-                layout.nodes()
+                layout.nodes(),
+                layout.blocks()
             );
         }
         self.put_in_force(next)?;

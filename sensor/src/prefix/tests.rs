@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use prefix_trie::PrefixMap;
 use sensor_ebpf::{
-    abi::{Control, Entry, INLINE_RUNS, NetworkId, Node},
+    abi::{BLOCK_LEN, Child, Control, Entry, MAX_RANGES, NetworkId, Node},
     lookup::{self, LARGE_ROOT_BITS_V6, ROOT_BITS_V4, ROOT_BITS_V6, STRIDE, root_len_v4},
 };
 
@@ -147,9 +147,9 @@ fn agree(case: &Case, roots: &[RootBits], random: &mut Random) {
     }
 }
 
-/// What `lookup` and the kernel rely on, of every node, and that no node or run is there in vain.
+/// What `lookup` and the kernel rely on, of every node, and that no node or block is there in vain.
 fn well_formed(trie: &Trie, case: &Case) {
-    let Trie { root_bits, nodes, runs, highest_id, .. } = trie;
+    let Trie { root_bits, nodes, blocks, highest_id, .. } = trie;
     let roots: Vec<Entry> = trie.root_lines(|entry| entry).flat_map(|words| words.0).collect();
     assert_eq!(*highest_id, case.set.len(), "{}", case.name);
     assert_eq!(roots.len() as u32, root_bits.entries());
@@ -163,8 +163,9 @@ fn well_formed(trie: &Trie, case: &Case) {
     ] {
         waiting.extend(list.iter().filter(|entry| **entry != Entry::NONE).map(|entry| (*entry, levels)));
     }
-    let mut parents = vec![0; nodes.len()];
-    let mut used = vec![false; runs.len()];
+    let (blocks, rest) = blocks.as_chunks::<{ BLOCK_LEN as usize }>();
+    assert!(rest.is_empty(), "{}: half a block", case.name);
+    let mut parents = vec![0; nodes.len() + blocks.len()];
     while let Some((entry, levels)) = waiting.pop() {
         let Some(child) = entry.child() else {
             let id = entry.prefix().map_or(0, |id| id.get());
@@ -173,40 +174,37 @@ fn well_formed(trie: &Trie, case: &Case) {
             assert!(entry.network().is_none_or(|network| network.get() <= networks), "{}: {entry:?}", case.name);
             continue;
         };
-        assert!(levels > 0, "{}: node {child} decides bits that no address has", case.name);
-        parents[child as usize] += 1;
-        let values = values(&nodes[child as usize], runs, &mut used, &case.name);
-        waiting.extend(values.iter().map(|value| (*value, levels - 1)));
+        assert!(levels > 0, "{}: {child:?} decides bits that no address has", case.name);
+        let values = match child {
+            Child::Node(index) => {
+                parents[index as usize] += 1;
+                ranges(&nodes[index as usize], &case.name)
+            }
+            Child::Block(index) => {
+                parents[nodes.len() + index as usize] += 1;
+                let block = &blocks[index as usize];
+                let runs = block.chunk_by(|one, next| one == next).count();
+                assert!(runs > MAX_RANGES, "{}: {runs} runs would fit into a node", case.name);
+                block
+            }
+        };
+        // Neighbours in a block share what they lead to.
+        let distinct = values.chunk_by(|one, next| one == next).map(|run| run[0]);
+        waiting.extend(distinct.map(|value| (value, levels - 1)));
     }
-    assert!(parents.iter().all(|count| *count == 1), "{}: a node has no parent, or two", case.name);
-    assert!(used.iter().all(|used| *used), "{}: a run value belongs to no node", case.name);
+    assert!(parents.iter().all(|count| *count == 1), "{}: a node or block has no parent, or two", case.name);
 }
 
-/// The run values of a node, with its bookkeeping checked.
-fn values<'a>(node: &'a Node, runs: &'a [Entry], used: &mut [bool], name: &str) -> &'a [Entry] {
-    let mut before = 0;
-    for (rank, word) in node.ranks.iter().zip(node.starts) {
-        assert_eq!(u32::from(*rank), before, "{name}: ranks are the runs that start before: {node:?}");
-        before += word.count_ones();
-    }
-    let count = before as usize;
-    assert_eq!(node.starts[0] & 1, 1, "{name}: slot 0 starts a run: {node:?}");
-    assert!((1..=256).contains(&count), "{name}: {count} runs");
-    let values = if node.base == Node::INLINE {
-        let (values, rest) = node.inline.split_at(count);
-        assert!(rest.iter().all(|entry| *entry == Entry::NONE), "{name}: {node:?}");
-        values
-    } else {
-        assert!(count > INLINE_RUNS as usize, "{name}: {count} runs would fit into the node");
-        assert!(node.inline.iter().all(|entry| *entry == Entry::NONE), "{name}: {node:?}");
-        let range = node.base as usize..node.base as usize + count;
-        for used in &mut used[range.clone()] {
-            assert!(!std::mem::replace(used, true), "{name}: two nodes share a run value");
-        }
-        &runs[range]
-    };
-    assert!(values.windows(2).all(|pair| pair[0] != pair[1]), "{name}: two runs of one value are one run");
-    values
+/// The values of a node, with its starts checked.
+fn ranges<'a>(node: &'a Node, name: &str) -> &'a [Entry] {
+    let count = node.starts.iter().take_while(|start| **start != u32::MAX).count() + 1;
+    let ascending = node.starts[..count - 1].windows(2).all(|pair| pair[0] < pair[1]);
+    assert!(ascending && node.starts.first() != Some(&0), "{name}: starts ascend from above 0: {node:?}");
+    assert!(
+        node.values[count..].windows(2).all(|pair| pair[0] == pair[1]),
+        "{name}: the last value is repeated: {node:?}"
+    );
+    &node.values
 }
 
 #[test]
@@ -237,7 +235,7 @@ fn the_large_ipv4_root_finds_the_same() {
 fn an_empty_table_finds_nothing_and_has_no_nodes() {
     let case = Case::new("nothing", 4, &[]);
     let trie = case.trie(RootBits { v4: 16, v6: 16 });
-    assert_eq!((trie.nodes.len(), trie.runs.len()), (0, 0));
+    assert_eq!((trie.nodes.len(), trie.blocks.len()), (0, 0));
     agree(&case, &[RootBits { v4: 16, v6: 16 }, RootBits { v4: 16, v6: 24 }], &mut Random::new(4));
 }
 

@@ -8,14 +8,14 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 use sensor_ebpf::{
-    abi::{Entry, INLINE_RUNS, Line, MAX_NODES, Node, Words},
+    abi::{BLOCK_LEN, Entry, Line, MAX_NODES, MAX_RANGES, Node, Words},
     lookup::{LARGE_ROOT_BITS_V6, SMALL_ROOT_BITS_V6, STRIDE, root_len_v4, root_len_v6},
 };
 
 use self::sweep::Sweep;
 
-/// Slots of a node.
-const SLOTS: usize = 1 << STRIDE;
+/// Slots of a block.
+const SLOTS: usize = BLOCK_LEN as usize;
 /// The large IPv6 root is that of global unicast: addresses that begin with these three bits.
 const GLOBAL_UNICAST: u128 = 0b001;
 const GLOBAL_UNICAST_BITS: u32 = 3;
@@ -70,10 +70,10 @@ pub struct Trie {
     pub root_bits: RootBits,
     /// Where the root entries change: most neighbours are equal, and a full table has 19 million of them.
     roots: Vec<Run>,
-    /// Nodes; the index of a child is its place here.
+    /// Nodes; the index of one is its place here.
     pub nodes: Vec<Node>,
-    /// Run values of nodes that hold them not inline.
-    pub runs: Vec<Entry>,
+    /// Entries of all blocks, [`BLOCK_LEN`] of each.
+    pub blocks: Vec<Entry>,
     /// Highest prefix id of a leaf; 0 of an empty table. The counters must have a row for it.
     pub highest_id: u32,
 }
@@ -89,7 +89,7 @@ impl Trie {
     /// Builds the table. Both lists are sorted by address, then length, without duplicates.
     ///
     /// # Errors
-    /// More nodes or run values than an [`Entry`] can point at.
+    /// More nodes or blocks than an [`Entry`] can point at.
     pub fn build(
         root_bits: RootBits,
         v4: impl Iterator<Item = Item>,
@@ -111,16 +111,16 @@ impl Trie {
         } else {
             builder.root(small, v6);
         }
-        let Builder { roots, nodes, runs, highest_id } = builder;
-        // The topmost run index is the mark of an inline node.
-        if nodes.len() >= MAX_NODES as usize || runs.len() >= Node::INLINE as usize - SLOTS {
+        let Builder { roots, nodes, blocks, highest_id } = builder;
+        // The kernel numbers the entries of both halves with 32 bits.
+        if nodes.len() >= MAX_NODES as usize / 2 || blocks.len() >= u32::MAX as usize / 2 {
             bail!(
-                "the prefix table needs {} nodes and {} run values, more than its indices can name",
+                "the prefix table needs {} nodes and {} blocks, more than its indices can name",
                 nodes.len(),
-                runs.len()
+                blocks.len() / SLOTS
             );
         }
-        Ok(Self { root_bits, roots, nodes, runs, highest_id })
+        Ok(Self { root_bits, roots, nodes, blocks, highest_id })
     }
 
     /// Root entries of IPv4, then of IPv6, in lines; both families' roots are whole lines. Each is what `moved` makes of it.
@@ -141,7 +141,7 @@ impl Trie {
     pub fn bytes(&self) -> usize {
         self.roots.capacity() * size_of::<Run>()
             + self.nodes.capacity() * size_of::<Node>()
-            + self.runs.capacity() * size_of::<Entry>()
+            + self.blocks.capacity() * size_of::<Entry>()
     }
 }
 
@@ -168,8 +168,8 @@ struct Root {
 }
 
 impl Root {
-    fn slot_of(self, bits: u128) -> u32 {
-        (bits << self.skipped >> (u128::BITS - self.decided + self.skipped)) as u32
+    fn slot_of(self, bits: u128) -> u64 {
+        (bits << self.skipped >> (u128::BITS - self.decided + self.skipped)) as u64
     }
 }
 
@@ -177,17 +177,17 @@ impl Root {
 struct Builder {
     roots: Vec<Run>,
     nodes: Vec<Node>,
-    runs: Vec<Entry>,
+    blocks: Vec<Entry>,
     highest_id: u32,
 }
 
 impl Builder {
     /// Appends the runs of one root array.
     fn root(&mut self, root: Root, items: impl Iterator<Item = Item>) {
-        let mut sweep = Sweep::new(Entry::NONE, root.len);
+        let mut sweep = Sweep::new(Entry::NONE, root.len.into());
         let mut runs = std::mem::take(&mut self.roots);
         runs.reserve(items.size_hint().1.unwrap_or(0));
-        let mut emit = |first, entry| runs.push(Run { first: root.start + first, entry });
+        let mut emit = |first, entry| runs.push(Run { first: root.start + first as u32, entry });
         let mut items = items.peekable();
         let mut deeper = Vec::new();
         while let Some(item) = items.next() {
@@ -208,17 +208,41 @@ impl Builder {
         self.roots = runs;
     }
 
-    /// One node for prefixes longer than `decided` bits that agree in those; slots that none of them covers get `inherited`.
+    /// A node or block for prefixes longer than `decided` bits that agree in those; addresses that none of them covers get `inherited`.
     fn node(&mut self, items: &[Item], decided: u32, inherited: Entry) -> Entry {
-        let slot_of = |bits: u128| (bits << decided >> (u128::BITS - STRIDE)) as u32;
+        self.ranges(items, decided, inherited).unwrap_or_else(|| self.slots(items, decided, inherited))
+    }
+
+    /// One node for all of them, where there are few ranges and the next 32 bits tell them apart.
+    fn ranges(&mut self, items: &[Item], decided: u32, inherited: Entry) -> Option<Entry> {
+        let told_apart = |item: &Item| u32::from(item.len) <= decided + u32::BITS;
+        // Each prefix but those side by side adds two ranges; what has many more will not do.
+        if items.len() > MAX_RANGES || !items.iter().all(told_apart) {
+            return None;
+        }
+        let bits_of = |bits: u128| u64::from((bits << decided >> (u128::BITS - u32::BITS)) as u32);
+        let mut sweep = Sweep::new(inherited, 1 << u32::BITS);
+        let mut ranges = Ranges::default();
+        let mut emit = |start, entry| ranges.push(start, entry);
+        for item in items {
+            sweep.cover(bits_of(item.bits), bits_of(last_address(item)) + 1, item.entry, &mut emit);
+        }
+        sweep.finish(&mut emit);
+        let node = ranges.node()?;
+        items.iter().for_each(|item| self.note(item));
+        Some(self.push(node))
+    }
+
+    /// By the next eight bits: a node where the slots are few ranges, and else a block.
+    fn slots(&mut self, items: &[Item], decided: u32, inherited: Entry) -> Entry {
+        let slot_of = |bits: u128| (bits << decided >> (u128::BITS - STRIDE)) as u64;
         let next = decided + STRIDE;
-        let mut sweep = Sweep::new(inherited, SLOTS as u32);
-        let mut starts = [0_u64; 4];
+        let mut sweep = Sweep::new(inherited, SLOTS as u64);
+        let mut starts = [0; SLOTS];
         let mut values = [Entry::NONE; SLOTS];
         let mut count = 0;
-        let mut emit = |slot: u32, entry| {
-            starts[slot as usize / 64] |= 1 << (slot % 64);
-            values[count] = entry;
+        let mut emit = |slot, entry| {
+            (starts[count], values[count]) = (slot, entry);
             count += 1;
         };
         let mut rest = items;
@@ -237,23 +261,23 @@ impl Builder {
             rest = behind;
         }
         sweep.finish(&mut emit);
-        self.push(starts, &values[..count])
+        let mut ranges = Ranges::default();
+        for (slot, entry) in starts.iter().zip(values).take(count) {
+            ranges.push(slot << (u32::BITS - STRIDE), entry);
+        }
+        if let Some(node) = ranges.node() {
+            return self.push(node);
+        }
+        let block = (self.blocks.len() / SLOTS) as u32;
+        for (number, entry) in values.iter().enumerate().take(count) {
+            let end = if number + 1 < count { starts[number + 1] } else { SLOTS as u64 };
+            let end = block as usize * SLOTS + end as usize;
+            self.blocks.resize(end, *entry);
+        }
+        Entry::block(block)
     }
 
-    fn push(&mut self, starts: [u64; 4], values: &[Entry]) -> Entry {
-        let mut node = Node { starts, base: Node::INLINE, ..Node::default() };
-        let mut before = 0;
-        for (rank, word) in node.ranks.iter_mut().zip(starts) {
-            // At most 192 runs start before the last word.
-            *rank = before as u8;
-            before += word.count_ones();
-        }
-        if values.len() <= INLINE_RUNS as usize {
-            node.inline[..values.len()].copy_from_slice(values);
-        } else {
-            node.base = self.runs.len() as u32;
-            self.runs.extend_from_slice(values);
-        }
+    fn push(&mut self, node: Node) -> Entry {
         self.nodes.push(node);
         Entry::node(self.nodes.len() as u32 - 1)
     }
@@ -265,4 +289,34 @@ impl Builder {
 
 fn last_address(item: &Item) -> u128 {
     item.bits | u128::MAX.checked_shr(item.len.into()).unwrap_or(0)
+}
+
+/// The ranges of a node to be.
+#[derive(Default)]
+struct Ranges {
+    node: Node,
+    /// How many there are, also where that is too many.
+    count: usize,
+}
+
+impl Ranges {
+    /// Ranges come in the order of their starts, the first of them with 0.
+    fn push(&mut self, start: u64, entry: Entry) {
+        if let Some(value) = self.node.values.get_mut(self.count) {
+            *value = entry;
+        }
+        if let Some(place) = self.count.checked_sub(1).and_then(|place| self.node.starts.get_mut(place)) {
+            *place = start as u32;
+        }
+        self.count += 1;
+    }
+
+    /// The node; `None` where they are too many.
+    fn node(mut self) -> Option<Node> {
+        let last = self.count.checked_sub(1).filter(|last| *last < MAX_RANGES)?;
+        let value = self.node.values[last];
+        self.node.values[last..].fill(value);
+        self.node.starts[last..].fill(u32::MAX);
+        Some(self.node)
+    }
 }

@@ -84,7 +84,7 @@ fn pins_that_are_not_what_they_should_be() {
     }
     thread::scope(|scope| {
         scope.spawn(|| tampered("abi", &Known::Reported, |_, set| another_abi_version(set)));
-        scope.spawn(|| tampered("control", &Known::Reported, |_, set| put(set, "RUNS", "CONTROL")));
+        scope.spawn(|| tampered("control", &Known::Reported, |_, set| put(set, "BLOCKS", "CONTROL")));
         scope.spawn(|| tampered("type", &Known::Reported, |_, set| put(set, "EXTERNAL", "LEDGER")));
         scope.spawn(|| tampered("entries", &Known::Reported, |_, set| put(set, "PREFIXES", "LEDGER")));
         scope.spawn(|| tampered("size", &Known::Nothing, |_, set| put(set, "NODES", "PREFIXES")));

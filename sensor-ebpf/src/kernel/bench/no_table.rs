@@ -72,7 +72,7 @@ impl State for NoTable {
     }
 
     #[inline(always)]
-    fn run(&self, _index: u32) -> Option<Entry> {
+    fn block_entry(&self, _index: u32) -> Option<Entry> {
         None
     }
 

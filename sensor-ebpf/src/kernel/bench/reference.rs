@@ -104,7 +104,7 @@ impl State for Reference {
     }
 
     #[inline(always)]
-    fn run(&self, _index: u32) -> Option<Entry> {
+    fn block_entry(&self, _index: u32) -> Option<Entry> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sensor_ebpf::abi::{MAX_NODES, MAX_PREFIXES};
+use sensor_ebpf::abi::{BLOCK_LEN, MAX_NODES, MAX_PREFIXES};
 use thiserror::Error;
 
 use super::Layout;
@@ -10,10 +10,12 @@ use crate::prefix::RootBits;
 
 /// Room for reloads beside what is used, as a divisor of that: the first that fits is taken.
 const HEADROOM: [Option<u32>; 4] = [Some(4), Some(8), Some(16), Some(32)];
-/// Room for reloads of small tables: ids, nodes, lines of run values. Half a megabyte in all.
+/// Room for reloads of small tables: ids, nodes, blocks. Half a megabyte in all.
 const MORE_IDS: u32 = 1024;
 const MORE_NODES: u32 = 2048;
-const MORE_RUN_LINES: u32 = 1024;
+const MORE_BLOCKS: u32 = 64;
+/// Blocks of one half: the entries of two have numbers.
+const MAX_BLOCKS: u32 = u32::MAX / BLOCK_LEN / 2;
 /// Bytes of a mebibyte.
 const MIB: u64 = 1 << 20;
 
@@ -41,7 +43,7 @@ impl Room {
 pub(super) struct Demand {
     pub(super) root_bits: RootBits,
     pub(super) nodes: usize,
-    pub(super) run_lines: usize,
+    pub(super) blocks: usize,
     /// Highest id.
     pub(super) ids: u32,
     pub(super) ledger_slots: u32,
@@ -50,7 +52,7 @@ pub(super) struct Demand {
 impl Demand {
     /// Maps with that part more than is used, if any, and so many slices.
     pub(super) fn layout(&self, room: Option<u32>, slices: u32) -> Layout {
-        // Built tables have less than `MAX_NODES` nodes and runs; two halves of that many still have numbers.
+        // Built tables have less than `MAX_NODES` nodes; two halves of that many still have numbers.
         let room = |used: usize, more: u32, most: u32| {
             let used = u32::try_from(used).unwrap_or(most);
             let room = room.map_or(0, |part| (used / part).saturating_add(more));
@@ -60,7 +62,7 @@ impl Demand {
         Layout {
             root_bits: self.root_bits,
             nodes: room(self.nodes, MORE_NODES, MAX_NODES / 2),
-            run_lines: room(self.run_lines, MORE_RUN_LINES, MAX_NODES / 2),
+            blocks: room(self.blocks, MORE_BLOCKS, MAX_BLOCKS),
             // Id 0 has rows, too.
             prefix_capacity: room(self.ids as usize + 1, MORE_IDS, MAX_PREFIXES + 1),
             slices,
