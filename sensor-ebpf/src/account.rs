@@ -1,7 +1,8 @@
 //! The body of every program: what a frame is, whose it is, and where it is booked.
 
 use crate::{
-    abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, PrefixId, Unparsed, ledger_row, prefix_row},
+    abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, Unparsed, ledger_row, prefix_row},
+    lookup,
     packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Plain, Window, network, plain},
     state::{Size, State},
 };
@@ -87,8 +88,9 @@ fn v4<W: Window, S: State>(window: &W, state: &S, control: Control, header: &Ipv
     if state.seen_before() {
         return Packet::seen_before(header.length, header.length_check, header.frame_len);
     }
-    let source = state.entry_v4(control, header.source);
-    let destination = state.entry_v4(control, header.destination);
+    let half = lookup::half(state, control);
+    let source = state.entry_v4(half, header.source);
+    let destination = state.entry_v4(half, header.destination);
     let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
     let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
     Packet { l4, ..packet }
@@ -99,8 +101,9 @@ fn v6<W: Window, S: State>(window: &W, state: &S, control: Control, header: &Ipv
     if state.seen_before() {
         return Packet::seen_before(header.length, header.length_check, header.frame_len);
     }
-    let source = state.entry_v6(control, header.source);
-    let destination = state.entry_v6(control, header.destination);
+    let half = lookup::half(state, control);
+    let source = state.entry_v6(half, header.source);
+    let destination = state.entry_v6(half, header.destination);
     let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
     let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
     Packet { l4, ..packet }
@@ -112,11 +115,12 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
     let destination = packet.destination.prefix();
     let mut fault = packet.fault;
     if state.bills() {
+        let slice = state.slice() * state.prefix_capacity() * Direction::COUNT;
         if let Some(id) = source {
-            fault |= count(state, id, Direction::Out, size).is_none();
+            fault |= state.add_prefix(slice + prefix_row(0, 0, id, Direction::Out), size).is_none();
         }
         if let Some(id) = destination {
-            fault |= count(state, id, Direction::In, size).is_none();
+            fault |= state.add_prefix(slice + prefix_row(0, 0, id, Direction::In), size).is_none();
         }
     }
     let length = match packet.length_check {
@@ -137,11 +141,6 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
         (Some(_), Some(_)) => Outcome::Matched(Matched::Both),
         (None, None) => Outcome::Other,
     })
-}
-
-#[inline(always)]
-fn count<S: State>(state: &mut S, id: PrefixId, direction: Direction, size: Size) -> Option<()> {
-    state.add_prefix(prefix_row(state.slice(), state.prefix_capacity(), id, direction), size)
 }
 
 #[inline(always)]

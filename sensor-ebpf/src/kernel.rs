@@ -73,7 +73,7 @@ fn count<C: EbpfContext, W: Window>(ctx: &C, window: &W, mut maps: Maps) {
     const NOT_IP: Cell = Cell::outcome(Outcome::Unparsed(Unparsed::NotIp));
     let cell = account(window, &mut maps);
     if cell.is_unparsed() && cell.index() != NOT_IP.index() {
-        debug!(ctx, "unparsed frame: ledger cell {}, {} bytes", cell.index(), window.lengths(0).frame);
+        debug!(ctx, "unparsed frame: ledger cell {}", cell.index());
     }
 }
 

@@ -59,11 +59,11 @@ pub const fn root_index_v6(root_bits: u32, leading: u64) -> (u32, u32) {
     }
 }
 
-/// The entry of an IPv4 address in the table in force; `None` where the table points outside its maps.
+/// The entry of an IPv4 address in the table whose roots begin at entry `half`; `None` where the table points outside its maps.
 #[inline(always)]
-pub fn v4<S: State>(state: &S, control: Control, address: u32) -> Option<Entry> {
+pub fn v4<S: State>(state: &S, half: u32, address: u32) -> Option<Entry> {
     let root_bits = state.root_bits_v4();
-    let mut entry = state.root(slot_base(state, control) + root_index_v4(root_bits, address))?;
+    let mut entry = state.root(half + root_index_v4(root_bits, address))?;
     let mut rest =
         if root_bits == LARGE_ROOT_BITS_V4 { address << LARGE_ROOT_BITS_V4 } else { address << SMALL_ROOT_BITS_V4 };
     for _ in 0..MAX_LEVELS_V4 {
@@ -74,11 +74,11 @@ pub fn v4<S: State>(state: &S, control: Control, address: u32) -> Option<Entry> 
     Some(entry)
 }
 
-/// The entry of an IPv6 address (leading and trailing 64 bits) in the table in force; `None` where the table points outside its maps.
+/// The entry of an IPv6 address (leading and trailing 64 bits) in the table whose roots begin at entry `half`; `None` where the table points outside its maps.
 #[inline(always)]
-pub fn v6<S: State>(state: &S, control: Control, [leading, trailing]: [u64; 2]) -> Option<Entry> {
+pub fn v6<S: State>(state: &S, half: u32, [leading, trailing]: [u64; 2]) -> Option<Entry> {
     let (index, decided) = root_index_v6(state.root_bits_v6(), leading);
-    let mut entry = state.root(slot_base(state, control) + root_len_v4(state.root_bits_v4()) + index)?;
+    let mut entry = state.root(half + root_len_v4(state.root_bits_v4()) + index)?;
     let mut rest = [leading << decided | trailing >> (64 - decided), trailing << decided];
     for _ in 0..MAX_LEVELS_V6 {
         let Some(child) = entry.child() else { return Some(entry) };
@@ -88,9 +88,10 @@ pub fn v6<S: State>(state: &S, control: Control, [leading, trailing]: [u64; 2]) 
     Some(entry)
 }
 
+/// The first root entry of the table in force.
 #[inline(always)]
-fn slot_base<S: State>(state: &S, control: Control) -> u32 {
-    control.slot() * (root_len_v4(state.root_bits_v4()) + root_len_v6(state.root_bits_v6()))
+pub fn half<S: State>(state: &S, control: Control) -> u32 {
+    if control.slot() == 0 { 0 } else { state.roots() }
 }
 
 /// The entry behind `child`, by the next bits of the address: eight of them in a block, up to 32 in a node.

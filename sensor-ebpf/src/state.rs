@@ -2,7 +2,7 @@
 
 use crate::{
     abi::{Control, Counter, Entry, Node},
-    lookup,
+    lookup::{self, root_len_v4, root_len_v6},
 };
 
 /// The maps of one sensor as one program instance sees them. Every index is checked by the implementation: a map knows its length.
@@ -30,21 +30,26 @@ pub trait State {
     /// [`Settings::root_bits_v6`](crate::abi::Settings::root_bits_v6).
     fn root_bits_v6(&self) -> u32;
 
-    /// What the prefix table says of an IPv4 address; `None` where it points outside its maps.
+    /// What the prefix table whose roots begin at entry `half` says of an IPv4 address; `None` where it points outside its maps.
     #[inline(always)]
-    fn entry_v4(&self, control: Control, address: u32) -> Option<Entry>
+    fn entry_v4(&self, half: u32, address: u32) -> Option<Entry>
     where
         Self: Sized,
     {
-        lookup::v4(self, control, address)
+        lookup::v4(self, half, address)
     }
     /// The same of an IPv6 address, leading and trailing 64 bits.
     #[inline(always)]
-    fn entry_v6(&self, control: Control, address: [u64; 2]) -> Option<Entry>
+    fn entry_v6(&self, half: u32, address: [u64; 2]) -> Option<Entry>
     where
         Self: Sized,
     {
-        lookup::v6(self, control, address)
+        lookup::v6(self, half, address)
+    }
+
+    /// Root entries of one table half.
+    fn roots(&self) -> u32 {
+        root_len_v4(self.root_bits_v4()) + root_len_v6(self.root_bits_v6())
     }
 
     /// Root entry `index` of the array over both table slots.

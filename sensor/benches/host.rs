@@ -19,7 +19,7 @@ use sensor::{
     table_file::read_tables,
     testing::{bgp, rng::Rng},
 };
-use sensor_ebpf::{abi::Control, lookup};
+use sensor_ebpf::lookup;
 
 /// Writes a prefix in one format.
 type Line = fn(Cidr, &mut Vec<u8>) -> io::Result<()>;
@@ -127,9 +127,9 @@ fn lookups(bench: &mut Bench, rng: &mut Rng, v4: &[Cidr], v6: &[Cidr]) -> Result
         let v4 = table[0].is_v4();
         let find = |bits: &u128| {
             if v4 {
-                lookup::v4(&native, Control::default(), (bits >> 96) as u32)
+                lookup::v4(&native, 0, (bits >> 96) as u32)
             } else {
-                lookup::v6(&native, Control::default(), [(bits >> 64) as u64, *bits as u64])
+                lookup::v6(&native, 0, [(bits >> 64) as u64, *bits as u64])
             }
         };
         let found = || Ok(addresses.iter().filter_map(find).filter(|entry| entry.prefix().is_some()).count());

@@ -12,7 +12,7 @@ mod pins;
 mod sys;
 mod test_run;
 
-use std::{io, num::NonZero, path::Path, thread};
+use std::{fs, io, num::NonZero, path::Path, thread};
 
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
@@ -117,9 +117,10 @@ impl Kernel {
     }
 
     fn load_at(directory: &Path, plan: &Plan<'_>, layout: Layout, replay: bool) -> Result<Self> {
+        let shared = is_shared(layout.slices())?;
         let mut instances = Vec::new();
         for (interface, internal) in (0..).zip(plan.internal) {
-            instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay))?);
+            instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay, shared))?);
         }
         let mut maps = SharedMaps::open(directory, layout, !replay)?;
         maps.publish(plan.trie)?;
@@ -266,6 +267,14 @@ pub fn wait_for_programs() -> Result<()> {
 pub fn cpus() -> Result<u32> {
     let cpus = nr_cpus().map_err(|(_, error)| error).context("cannot count the CPUs")?;
     Ok(cpus as u32)
+}
+
+/// Whether counters in so many slices must be added to atomically. Programs run with softirqs off, so nothing else counts on their CPU
+/// meanwhile; but with PREEMPT_RT a program may be interrupted by another one.
+fn is_shared(slices: u32) -> Result<bool> {
+    const REALTIME: &str = "/sys/kernel/realtime";
+    let realtime = fs::read_to_string(REALTIME).is_ok_and(|flag| flag.trim() != "0");
+    Ok(realtime || cpus()? > slices)
 }
 
 /// Threads that load programs.

@@ -15,6 +15,8 @@ pub struct Settings {
     pub root_bits_v4: u32,
     /// Leading bits that index the IPv6 root: 16, or 24 for global unicast (2000::/3) and 16 for the rest.
     pub root_bits_v6: u32,
+    /// Root entries of one table half: what these two make of them.
+    pub roots: u32,
     /// Non-zero in a replay: lengths come from the metadata before the frame, because a capture may hold less than the wire did.
     pub replay: u32,
     /// Non-zero for an internal interface: it has a ledger, and bills no prefix.
@@ -30,4 +32,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(core::mem::size_of::<Settings>() == 32);
+const _: () = assert!(core::mem::size_of::<Settings>() == 36);

@@ -52,6 +52,7 @@ static SETTINGS: Settings = Settings {
     prefix_capacity: 0,
     root_bits_v4: 0,
     root_bits_v6: 0,
+    roots: 0,
     replay: 0,
     internal: 0,
     shared: 1,
@@ -138,6 +139,11 @@ impl State for Maps {
     #[inline(always)]
     fn root_bits_v6(&self) -> u32 {
         setting!(root_bits_v6)
+    }
+
+    #[inline(always)]
+    fn roots(&self) -> u32 {
+        setting!(roots)
     }
 
     #[inline(always)]

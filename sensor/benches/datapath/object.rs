@@ -12,7 +12,10 @@ use aya::{
     programs::{ProgramFd, Xdp},
 };
 use bytemuck::Pod;
-use sensor::{prefix::PrefixSet, testing::run};
+use sensor::{
+    prefix::{Meaning, PrefixSet},
+    testing::run,
+};
 use sensor_ebpf::abi::{Cell, Counter, Direction, Entry, Matched, Outcome, Settings};
 
 /// Entries of `CURSORS`.
@@ -41,6 +44,7 @@ pub(crate) fn reference(path: &Path, set: &PrefixSet) -> Result<Ebpf> {
         prefix_capacity: set.len() + 1,
         root_bits_v4: 16,
         root_bits_v6: 16,
+        roots: 0,
         replay: 0,
         internal: 0,
         shared: 0,
@@ -75,7 +79,7 @@ where
     [u8; N]: aya::Pod,
 {
     let mut trie: LpmTrie<_, [u8; N], u32> = ebpf.map_mut(name).context("no such map")?.try_into()?;
-    for (id, cidr, _, network) in set.iter() {
+    for (id, Meaning { cidr, network, .. }) in set.live() {
         if let Some(address) = key(cidr.address()) {
             trie.insert(&Key::new(cidr.prefix_len().into(), address), Entry::leaf(id, network).word(), 0)?;
         }

@@ -130,16 +130,18 @@ impl Layout {
     }
 
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
-    pub(crate) fn settings(&self, interface: u32, internal: bool, replay: bool) -> Settings {
+    /// `shared`: see [`Settings::shared`].
+    pub(crate) fn settings(&self, interface: u32, internal: bool, replay: bool, shared: bool) -> Settings {
         Settings {
             ledger_slot: interface * Side::COUNT,
             slice_mask: self.slices - 1,
             prefix_capacity: self.prefix_capacity,
             root_bits_v4: self.root_bits.v4,
             root_bits_v6: self.root_bits.v6,
+            roots: self.root_bits.entries(),
             replay: replay.into(),
             internal: internal.into(),
-            shared: 0,
+            shared: shared.into(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use prefix_trie::PrefixMap;
 use sensor_ebpf::{
-    abi::{BLOCK_LEN, Child, Control, Entry, MAX_RANGES, NetworkId, Node},
+    abi::{BLOCK_LEN, Child, Entry, MAX_RANGES, NetworkId, Node},
     lookup::{self, LARGE_ROOT_BITS_V6, ROOT_BITS_V4, ROOT_BITS_V6, STRIDE, root_len_v4},
 };
 
@@ -102,11 +102,10 @@ fn cidr(net: Net) -> Cidr {
 }
 
 fn found(native: &Native, address: Address) -> (Option<u32>, Option<u32>) {
-    let control = Control::default();
     let entry = if address.v4 {
-        lookup::v4(native, control, (address.bits >> 96) as u32)
+        lookup::v4(native, 0, (address.bits >> 96) as u32)
     } else {
-        lookup::v6(native, control, [(address.bits >> 64) as u64, address.bits as u64])
+        lookup::v6(native, 0, [(address.bits >> 64) as u64, address.bits as u64])
     };
     let entry = entry.unwrap();
     assert_eq!(entry.child(), None, "a walk must end in a leaf");
@@ -184,7 +183,8 @@ fn well_formed(trie: &Trie, case: &Case) {
                 parents[nodes.len() + index as usize] += 1;
                 let block = &blocks[index as usize];
                 let runs = block.chunk_by(|one, next| one == next).count();
-                assert!(runs > MAX_RANGES, "{}: {runs} runs would fit into a node", case.name);
+                // Two levels are left of IPv4 under its small root alone, or at the end of an IPv6 address.
+                assert!(runs > MAX_RANGES || levels == 2, "{}: {runs} runs would fit into a node", case.name);
                 block
             }
         };

@@ -9,7 +9,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 use sensor_ebpf::{
     abi::{BLOCK_LEN, Entry, Line, MAX_NODES, MAX_RANGES, Node, Words},
-    lookup::{LARGE_ROOT_BITS_V6, SMALL_ROOT_BITS_V6, STRIDE, root_len_v4, root_len_v6},
+    lookup::{LARGE_ROOT_BITS_V6, SMALL_ROOT_BITS_V4, SMALL_ROOT_BITS_V6, STRIDE, root_len_v4, root_len_v6},
 };
 
 use self::sweep::Sweep;
@@ -97,7 +97,10 @@ impl Trie {
     ) -> Result<Self> {
         let mut builder = Builder::default();
         let len_v4 = root_len_v4(root_bits.v4);
+        // A quarter of the instructions of a node, and all of them together never more than the large root.
+        builder.always_blocks = SMALL_ROOT_BITS_V4;
         builder.root(Root { start: 0, len: len_v4, decided: root_bits.v4, skipped: 0 }, v4);
+        builder.always_blocks = u32::MAX;
         let small = Root { start: len_v4, len: 1 << SMALL_ROOT_BITS_V6, decided: SMALL_ROOT_BITS_V6, skipped: 0 };
         if root_bits.v6 == LARGE_ROOT_BITS_V6 {
             builder.root(small, v6.clone().filter(|item| !is_global_unicast(item)));
@@ -111,7 +114,7 @@ impl Trie {
         } else {
             builder.root(small, v6);
         }
-        let Builder { roots, nodes, blocks, highest_id } = builder;
+        let Builder { roots, nodes, blocks, highest_id, .. } = builder;
         // The kernel numbers the entries of both halves with 32 bits.
         if nodes.len() >= MAX_NODES as usize / 2 || blocks.len() >= u32::MAX as usize / 2 {
             bail!(
@@ -179,6 +182,8 @@ struct Builder {
     nodes: Vec<Node>,
     blocks: Vec<Entry>,
     highest_id: u32,
+    /// Bits decided at which a block is made even where a node would do.
+    always_blocks: u32,
 }
 
 impl Builder {
@@ -210,7 +215,8 @@ impl Builder {
 
     /// A node or block for prefixes longer than `decided` bits that agree in those; addresses that none of them covers get `inherited`.
     fn node(&mut self, items: &[Item], decided: u32, inherited: Entry) -> Entry {
-        self.ranges(items, decided, inherited).unwrap_or_else(|| self.slots(items, decided, inherited))
+        let ranges = if decided == self.always_blocks { None } else { self.ranges(items, decided, inherited) };
+        ranges.unwrap_or_else(|| self.slots(items, decided, inherited))
     }
 
     /// One node for all of them, where there are few ranges and the next 32 bits tell them apart.
@@ -265,7 +271,9 @@ impl Builder {
         for (slot, entry) in starts.iter().zip(values).take(count) {
             ranges.push(slot << (u32::BITS - STRIDE), entry);
         }
-        if let Some(node) = ranges.node() {
+        if decided != self.always_blocks
+            && let Some(node) = ranges.node()
+        {
             return self.push(node);
         }
         let block = (self.blocks.len() / SLOTS) as u32;

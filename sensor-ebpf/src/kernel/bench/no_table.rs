@@ -12,12 +12,12 @@ pub(super) struct NoTable(pub(super) Maps);
 
 impl State for NoTable {
     #[inline(always)]
-    fn entry_v4(&self, _control: Control, address: u32) -> Option<Entry> {
+    fn entry_v4(&self, _half: u32, address: u32) -> Option<Entry> {
         Some(Entry::from_word((address == u32::MAX).into()))
     }
 
     #[inline(always)]
-    fn entry_v6(&self, _control: Control, [leading, trailing]: [u64; 2]) -> Option<Entry> {
+    fn entry_v6(&self, _half: u32, [leading, trailing]: [u64; 2]) -> Option<Entry> {
         Some(Entry::from_word((leading & trailing == u64::MAX).into()))
     }
 

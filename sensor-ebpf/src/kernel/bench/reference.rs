@@ -35,12 +35,12 @@ pub(super) struct Reference(pub(super) Maps);
 
 impl State for Reference {
     #[inline(always)]
-    fn entry_v4(&self, _control: Control, address: u32) -> Option<Entry> {
+    fn entry_v4(&self, _half: u32, address: u32) -> Option<Entry> {
         Some(LPM_V4.get(Key::new(32, address.to_be_bytes())).map_or(Entry::NONE, |word| Entry::from_word(*word)))
     }
 
     #[inline(always)]
-    fn entry_v6(&self, _control: Control, [leading, trailing]: [u64; 2]) -> Option<Entry> {
+    fn entry_v6(&self, _half: u32, [leading, trailing]: [u64; 2]) -> Option<Entry> {
         let address = (u128::from(leading) << 64 | u128::from(trailing)).to_be_bytes();
         let aligned = Aligned { padding: 0, key: Key::new(128, address) };
         Some(LPM_V6.get(&aligned.key).map_or(Entry::NONE, |word| Entry::from_word(*word)))
