@@ -31,7 +31,7 @@ pub use self::{
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
 };
 use crate::{
-    collect::{Meter, Reading},
+    collect::{Meter, Reading, SparseReading},
     prefix::{PrefixSet, Trie},
 };
 
@@ -175,6 +175,10 @@ impl Plan<'_> {
 impl Meter for Kernel {
     fn read(&mut self) -> Result<Reading> {
         self.maps.read(|| ()).map(|(reading, ())| reading)
+    }
+
+    fn since(&mut self, reported: &Reading) -> Result<SparseReading> {
+        self.maps.since(reported, || ()).map(|(delta, ())| delta)
     }
 }
 

@@ -172,7 +172,7 @@ async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
     ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
     ports.forward_logs(&mut kernel)?;
     ports.begin_interval();
-    let history = History::begin(Epoch::draw()?, NO_MANIFEST, zero);
+    let history = History::begin(Epoch::draw()?, NO_MANIFEST, Some(zero));
     let sensor = config.sensor_id.to_string();
     Ok(Collector { sensor, set, kernel, ports, history, witness })
 }

@@ -5,7 +5,6 @@
 mod files;
 mod journal;
 mod manifest;
-mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +20,6 @@ use anyhow::{Context as _, Result, bail};
 pub use self::{
     journal::{Baseline, Batch, Damage, Journal},
     manifest::{Manifest, ManifestInterface},
-    sparse::SparseReading,
 };
 
 /// The folder is its owner's alone.

@@ -3,6 +3,7 @@
 //! Nothing here but `fuzz` calls the packet engine, its lookup or the records: what is checked with it must be able to fail.
 
 pub mod classifier;
+pub mod clock;
 pub mod frames;
 pub mod fuzz;
 pub mod netns;

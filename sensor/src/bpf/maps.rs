@@ -9,7 +9,7 @@ use super::{
     array::MappedArray, counters::Counters, external::External, layout::Layout, pinned::open_array, sys::GracePeriod,
 };
 use crate::{
-    collect::{LedgerRow, Reading},
+    collect::{LedgerRow, Reading, SparseReading},
     epoch::Epoch,
     prefix::Trie,
 };
@@ -132,6 +132,21 @@ impl SharedMaps {
     /// # Errors
     /// The grace period could not be waited for.
     pub fn read<T>(&mut self, witness: impl FnOnce() -> T) -> Result<(Reading, T)> {
+        let (ledger, witnessed) = self.ledger(witness)?;
+        Ok((self.counters.read(ledger), witnessed))
+    }
+
+    /// The same beyond what was `reported`: memory is only needed for what was counted.
+    ///
+    /// # Errors
+    /// As [`SharedMaps::read`], or that is a reading of different counters.
+    pub fn since<T>(&mut self, reported: &Reading, witness: impl FnOnce() -> T) -> Result<(SparseReading, T)> {
+        let (ledger, witnessed) = self.ledger(witness)?;
+        Ok((self.counters.since(reported, &ledger)?, witnessed))
+    }
+
+    /// The ledgers as of the instant at which `witness` is called.
+    fn ledger<T>(&mut self, witness: impl FnOnce() -> T) -> Result<(Vec<LedgerRow>, T)> {
         let resting = self.control_word.bank();
         if self.live {
             self.put_in_force(self.control_word.other_bank())?;
@@ -141,8 +156,7 @@ impl SharedMaps {
             self.wait()?;
         }
         self.rest(resting);
-        let ledger = self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect();
-        Ok((Reading { prefixes: self.counters.prefix_rows(), ledger }, witnessed))
+        Ok((self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect(), witnessed))
     }
 
     /// Notes what a bank that nobody counts in holds.

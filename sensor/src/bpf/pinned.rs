@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::{MapData, MapType};
 use bytemuck::Pod;
-use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, Direction, map_name};
+use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, map_name};
 
 use super::{
     array::MappedArray,
@@ -20,7 +20,7 @@ use super::{
     layout::{Layout, MapShape},
 };
 use crate::{
-    collect::{Reading, Totals},
+    collect::{Reading, Totals, totals},
     epoch::Epoch,
 };
 
@@ -112,7 +112,7 @@ impl PinnedSet {
         Ok(Counters::open(&self.path, layout)?.read_at_rest())
     }
 
-    /// What all its prefixes counted together, by [`Direction`]: the layout of a row and its place by direction are the same in all
+    /// What all its prefixes counted together, by [`Direction`](sensor_ebpf::abi::Direction): the layout of a row and its place by direction are the same in all
     /// versions so far. `None` where there are no such rows.
     ///
     /// # Errors
@@ -127,12 +127,7 @@ impl PinnedSet {
             return Ok(None);
         }
         let rows = MappedArray::<Counter>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
-        let mut totals = Totals::default();
-        for row in 0..shape.entries as usize {
-            let total = &mut totals[row % Direction::COUNT as usize];
-            *total = total.sum(&rows.load(row).unwrap_or_default());
-        }
-        Ok(Some(totals))
+        Ok(Some(totals((0..rows.len()).filter_map(|row| Some((row, rows.load(row)?))))))
     }
 }
 

@@ -113,7 +113,7 @@ impl Durable {
             let history = History {
                 epoch,
                 manifest,
-                reported: baseline.reported.clone(),
+                reported: None,
                 sequence: baseline.next_sequence,
                 from: baseline.until,
                 clocks: None,
@@ -156,7 +156,7 @@ impl Durable {
         let zero = Reading::zero(plan.set.len(), interfaces.len() * Side::COUNT as usize);
         let manifest = Manifest::new(epoch, &self.sensor, interfaces, plan.set);
         let hash = self.state.store_manifest(&manifest)?;
-        let history = History::begin(epoch, hash, zero.clone());
+        let history = History::begin(epoch, hash, None);
         self.journal.begin(epoch, &zero, history.from)?;
         let directory = self.pins.make_set(epoch)?;
         let mut kernel = Kernel::load_pinned(&directory, plan)?;
@@ -164,6 +164,11 @@ impl Durable {
         kernel.maps().identify(epoch, hash)?;
         self.current = Some(epoch);
         Ok(Current { kernel, history, resumed: false })
+    }
+
+    /// What of the counters of an epoch was committed.
+    pub(super) fn reported(&self, epoch: Epoch) -> Option<&Reading> {
+        self.journal.baseline(epoch).map(|baseline| &baseline.reported)
     }
 
     /// Commits an interval.
@@ -187,9 +192,9 @@ impl Durable {
     fn name(&self, batch: &Batch) -> Summary {
         let named = batch.manifest != NO_MANIFEST;
         let manifest = named.then(|| self.state.manifest(batch.key.epoch, &batch.manifest)).flatten();
-        match (manifest.map(|manifest| manifest.prefix_set()), batch.delta.dense()) {
-            (Some(Ok(set)), Ok(delta)) => Summary::new(batch.key.clone(), &delta, &set, &batch.labels),
-            (_, delta) => Summary::of_unattributed(batch.key.clone(), &delta.unwrap_or_default().totals()),
+        match manifest.map(|manifest| manifest.prefix_set()) {
+            Some(Ok(set)) => Summary::new(batch.key.clone(), &batch.delta, &set, &batch.labels),
+            _ => Summary::of_unattributed(batch.key.clone(), &batch.delta.totals()),
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use proptest::prelude::*;
-use sensor_ebpf::abi::{ABI_VERSION, Counter};
+use sensor_ebpf::abi::ABI_VERSION;
 
 use super::*;
 use crate::{
     cidr::Cidr,
-    collect::Reading,
+    collect::SparseReading,
     config::Role,
     epoch::Epoch,
     prefix::{PrefixSet, SetBuilder},
@@ -220,51 +220,6 @@ proptest! {
                 let _ = manifest.prefix_set();
             }
         }
-    }
-
-    #[test]
-    fn a_sparse_reading_is_the_reading(
-        rows in 0..20_u32,
-        ledgers in 0..4_usize,
-        cells in proptest::collection::vec((any::<prop::sample::Index>(), any::<[u64; 3]>()), 0..20),
-        more in proptest::collection::vec((any::<prop::sample::Index>(), any::<[u64; 3]>()), 0..20),
-    ) {
-        let fill = |cells: &[(prop::sample::Index, [u64; 3])]| {
-            let mut reading = Reading::zero(rows, ledgers);
-            for (place, [packets, bytes, frame_bytes]) in cells {
-                let mut counters: Vec<&mut Counter> = reading.prefixes.iter_mut().collect();
-                counters.extend(reading.ledger.iter_mut().flat_map(|ledger| ledger.cells_mut()));
-                let place = place.index(counters.len());
-                *counters[place] = Counter { packets: *packets, bytes: *bytes, frame_bytes: *frame_bytes, reserved: 0 };
-            }
-            reading
-        };
-        let (one, two) = (fill(&cells), fill(&more));
-        let bytes = postcard::to_stdvec(&one.sparse()).unwrap();
-        let back: SparseReading = postcard::from_bytes(&bytes).unwrap();
-        prop_assert_eq!(back.dense().unwrap(), one.clone());
-        let mut sum = two.clone();
-        back.add_to(&mut sum).unwrap();
-        prop_assert_eq!(sum, two.plus(&one).unwrap());
-        prop_assert!(back.add_to(&mut Reading::zero(rows + 1, ledgers)).is_err());
-    }
-
-    #[test]
-    fn any_bytes_are_a_sparse_reading_within_bounds_or_refused(bytes: Vec<u8>, rows in 0..20_000_000_u32, ledgers in 0..10_000_u32, zeros in 0..20_000_000_u32) {
-        let _ = postcard::from_bytes::<SparseReading>(&bytes);
-        let lie = postcard::to_stdvec(&(rows, ledgers, vec![(zeros, 1_u64, 1_u64, 1_u64)])).unwrap();
-        let inside = u64::from(zeros) < u64::from(rows) + 32 * u64::from(ledgers);
-        let possible = rows <= 2 << 22 && ledgers <= 8192;
-        prop_assert_eq!(postcard::from_bytes::<SparseReading>(&lie).is_ok(), inside && possible);
-    }
-}
-
-#[test]
-fn the_last_counter_of_a_sparse_reading_is_inside_and_the_next_is_not() {
-    for (zeros, inside) in [(6 + 64 - 1_u32, true), (6 + 64, false)] {
-        let wire = postcard::to_stdvec(&(6_u32, 2_u32, vec![(zeros, 1_u64, 1_u64, 1_u64)])).unwrap();
-        let reading = postcard::from_bytes::<SparseReading>(&wire);
-        assert_eq!(reading.is_ok(), inside, "{zeros}");
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bpf::{self, Identity, PinnedSet},
-    collect::{Reading, Totals},
+    collect::{Reading, SparseReading, Totals},
     epoch::Epoch,
     state::{Baseline, Batch, Manifest},
     summary::{Key, LedgerLabel, Summary},
@@ -78,7 +78,7 @@ impl Durable {
             }
         };
         let key = self.key(manifest.sensor.clone(), epoch, baseline.until, baseline.next_sequence);
-        let batch = Batch { key, manifest: *hash, delta: delta.sparse(), labels: labels(&manifest) };
+        let batch = Batch { key, manifest: *hash, delta, labels: labels(&manifest) };
         let summary = self.name(&batch);
         self.journal.commit(batch)?;
         tracing::info!(%epoch, "closed the counters");
@@ -95,19 +95,18 @@ impl Durable {
         };
         let now = Timestamp::now();
         let (delta, start, sequence) = match self.journal.baseline(epoch) {
-            None => (unnamed(Reading::default(), totals), now, OUT_OF_SEQUENCE),
+            None => (SparseReading::of_totals(&totals, &Reading::default()), now, OUT_OF_SEQUENCE),
             Some(Baseline { reported, next_sequence, until }) => {
                 let unreported = less(&totals, &reported.totals());
                 let used_up = *next_sequence > OUT_OF_SEQUENCE;
                 if used_up || unreported.iter().all(|counter| counter.is_zero()) {
                     return Ok(None);
                 }
-                let zero = reported.since(reported)?;
-                (unnamed(zero, unreported), *until, *next_sequence)
+                (SparseReading::of_totals(&unreported, reported), *until, *next_sequence)
             }
         };
         let key = self.key(self.sensor.clone(), epoch, start, sequence);
-        let batch = Batch { key, manifest: NO_MANIFEST, delta: delta.sparse(), labels: vec![] };
+        let batch = Batch { key, manifest: NO_MANIFEST, delta, labels: vec![] };
         let summary = self.name(&batch);
         self.journal.commit(batch)?;
         Ok(Some(summary))
@@ -197,14 +196,6 @@ impl Durable {
         self.pins.remove()?;
         self.state.release()
     }
-}
-
-/// A reading of these totals, with no names for them: in the rows that no prefix has.
-fn unnamed(zero: Reading, totals: Totals) -> Reading {
-    let mut prefixes = zero.prefixes;
-    prefixes.resize(prefixes.len().max(totals.len()), Default::default());
-    prefixes[..totals.len()].copy_from_slice(&totals);
-    Reading { prefixes, ledger: zero.ledger }
 }
 
 /// What was counted beyond what was reported; all of it where these cannot be the counters that were reported.
