@@ -201,7 +201,7 @@ fn after_publish_only_the_new_ids_count() {
         for (target, _) in ids(table) {
             run(&program, &plain(nowhere(target.v4), target, 8));
         }
-        let delta = kernel.read().unwrap().since(&before).unwrap();
+        let delta = kernel.read().unwrap().since(&before).unwrap().dense().unwrap();
         let live: HashSet<PrefixId> = ids(table).into_iter().map(|(_, id)| id).collect();
         for id in (1..=nets_of(0).len() as u32).filter_map(PrefixId::new) {
             assert_eq!(packets(&delta, id), u64::from(live.contains(&id)), "{id:?} under table {table}");
@@ -224,7 +224,7 @@ fn stays_in_force(refused: &[Net], root_bits: Option<RootBits>, message: &str) {
         for (target, _) in ids(table) {
             run(&program, &plain(Address { v4: target.v4, bits: 0xee00 << 112 }, target, 8));
         }
-        let delta = kernel.read().unwrap().since(&before).unwrap();
+        let delta = kernel.read().unwrap().since(&before).unwrap().dense().unwrap();
         assert!(ids(table).into_iter().all(|(_, id)| packets(&delta, id) == 1), "table {table}");
         kernel.maps().publish(&tables::set(&nets_of(2)).trie().unwrap()).unwrap();
     }
