@@ -43,6 +43,9 @@ const SETTINGS: &str = map_name::SETTINGS;
 /// aya's own constant: what the program logs at all.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 
+/// The manifest of maps that end with their process, whose ids nobody else will have to read.
+pub const NO_MANIFEST: [u8; 32] = [0; 32];
+
 /// CPUs that verify programs at the same time, at most: a router has other things to do.
 const MAX_LOADERS: usize = 4;
 
@@ -99,27 +102,37 @@ impl Kernel {
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let kernel = Self::load_at(&pins.path(), plan, replay)?;
+        let mut kernel = Self::load_at(&pins.path(), plan.layout()?, plan.internal, replay)?;
+        kernel.maps.publish(plan.trie, NO_MANIFEST)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
 
-    /// Loads one instance for each interface of the plan, with the maps pinned in `directory`: those that are there, which must have
-    /// the layout of the plan, or new ones. Puts the table of the plan in force.
+    /// Loads one instance for each interface of the plan, with new maps that are pinned in `directory`. Puts the table of the plan in
+    /// force, and the manifest that names its ids.
     ///
     /// # Errors
-    /// As [`Kernel::load`], or a pinned map is of another shape.
-    pub fn load_pinned(directory: &Path, plan: &Plan<'_>) -> Result<Self> {
-        Self::load_at(directory, plan, false)
+    /// As [`Kernel::load`].
+    pub fn load_pinned(directory: &Path, plan: &Plan<'_>, manifest: [u8; 32]) -> Result<Self> {
+        let mut kernel = Self::load_at(directory, plan.layout()?, plan.internal, false)?;
+        kernel.maps.publish(plan.trie, manifest)?;
+        Ok(kernel)
     }
 
-    fn load_at(directory: &Path, plan: &Plan<'_>, replay: bool) -> Result<Self> {
-        let layout = plan.layout()?;
+    /// Loads one instance for each interface, internal or not, with the maps that were left pinned in `directory` with this layout. The
+    /// table in force stays.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`], or a map is of another shape.
+    pub fn load_left(directory: &Path, layout: Layout, internal: &[bool]) -> Result<Self> {
+        Self::load_at(directory, layout, internal, false)
+    }
+
+    fn load_at(directory: &Path, layout: Layout, internal: &[bool], replay: bool) -> Result<Self> {
         let mut instances = Vec::new();
-        for (interface, internal) in (0..).zip(plan.internal) {
+        for (interface, internal) in (0..).zip(internal) {
             instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay))?);
         }
-        let mut maps = SharedMaps::open(directory, layout, !replay)?;
-        maps.publish(plan.trie)?;
+        let maps = SharedMaps::open(directory, layout, !replay)?;
         Ok(Self { instances, maps, pins: None })
     }
 

@@ -23,7 +23,7 @@ use std::{
 use aya::programs::{TestRun as _, TestRunOptions, Xdp, loaded_programs};
 use aya_obj::programs::XdpAttachType;
 use sensor::{
-    bpf::{Buffers, Hook, Kernel, TestRun},
+    bpf::{Buffers, Hook, Kernel, NO_MANIFEST, TestRun},
     collect::{Meter, Reading},
     prefix::RootBits,
 };
@@ -155,7 +155,7 @@ fn every_packet_is_counted_once_under_the_old_table_or_the_new() {
                 thread::yield_now();
             }
             let now: HashSet<PrefixId> = ids(table).into_iter().map(|(_, id)| id).collect();
-            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap()).unwrap();
+            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap(), NO_MANIFEST).unwrap();
             let old = ids(table - 1).into_iter().map(|(_, id)| id).filter(|id| !now.contains(id)).collect();
             frozen.push((kernel.read().unwrap(), old));
         }
@@ -195,7 +195,7 @@ fn after_publish_only_the_new_ids_count() {
     let nowhere = |v4| Address { v4, bits: 0xee00 << 112 };
     for table in 0..TABLES {
         if table > 0 {
-            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap()).unwrap();
+            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap(), NO_MANIFEST).unwrap();
         }
         let before = kernel.read().unwrap();
         for (target, _) in ids(table) {
@@ -215,7 +215,7 @@ fn stays_in_force(refused: &[Net], root_bits: Option<RootBits>, message: &str) {
     let (mut kernel, program) = load(&nets_of(1));
     let set = tables::set(refused);
     let trie = root_bits.map_or_else(|| set.trie().unwrap(), |bits| tables::trie(&set, bits));
-    let result = kernel.maps().publish(&trie);
+    let result = kernel.maps().publish(&trie, NO_MANIFEST);
     let error = format!("{:#}", result.expect_err("a table that the maps were not made for must be refused"));
     assert!(error.contains(message) && error.contains("restart the sensor"), "{error}");
     // Twice: neither half of the table may have been touched.
@@ -226,7 +226,7 @@ fn stays_in_force(refused: &[Net], root_bits: Option<RootBits>, message: &str) {
         }
         let delta = kernel.read().unwrap().since(&before).unwrap();
         assert!(ids(table).into_iter().all(|(_, id)| packets(&delta, id) == 1), "table {table}");
-        kernel.maps().publish(&tables::set(&nets_of(2)).trie().unwrap()).unwrap();
+        kernel.maps().publish(&tables::set(&nets_of(2)).trie().unwrap(), NO_MANIFEST).unwrap();
     }
 }
 

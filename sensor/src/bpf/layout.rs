@@ -3,7 +3,7 @@
 use aya::maps::MapType;
 use sensor_ebpf::{
     abi::{Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words, map_name},
-    lookup::{root_len_v4, root_len_v6},
+    lookup::{ROOT_BITS_V4, ROOT_BITS_V6, root_len_v4, root_len_v6},
 };
 
 use crate::prefix::{RootBits, Trie};
@@ -69,6 +69,33 @@ impl Layout {
             && layout.shape(map_name::PREFIXES).entries == prefix_rows
             && layout.shape(map_name::LEDGER).entries == ledger_rows;
         fits.then_some(layout)
+    }
+
+    /// The layout of maps made for `interfaces` interfaces, by the entries that the map of each name has; `None` where they do not fit
+    /// together.
+    pub(crate) fn of_maps(entries: impl Fn(&'static str) -> u32, interfaces: u32) -> Option<Self> {
+        let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
+        let half = |name| entries(name) / Control::SLOTS;
+        let sized = |root_bits| {
+            Self { root_bits, nodes: half(map_name::NODES), run_lines: half(map_name::RUNS), ..counters }
+        };
+        let roots = ROOT_BITS_V4.into_iter().flat_map(|v4| ROOT_BITS_V6.map(|v6| RootBits { v4, v6 }));
+        let fits = |layout: &Self| layout.shapes().iter().all(|shape| shape.entries == entries(shape.name));
+        roots.map(sized).find(fits)
+    }
+
+    /// What maps of this layout have too little of for a table; `None`: it fits.
+    pub(crate) fn lacks(&self, trie: &Trie) -> Option<String> {
+        let outgrown = |what, wanted: usize, room: u32| {
+            (wanted > room as usize)
+                .then(|| format!("{wanted} {what} outgrow maps made for {room}; new maps are needed"))
+        };
+        if trie.root_bits != self.root_bits {
+            return Some(format!("the table has {}, the maps {}; new maps are needed", trie.root_bits, self.root_bits));
+        }
+        outgrown("prefix ids", trie.highest_id as usize, self.prefix_capacity - 1)
+            .or_else(|| outgrown("nodes", trie.nodes.len(), self.nodes))
+            .or_else(|| outgrown("run values", trie.runs.len(), self.run_lines * Line::WORDS))
     }
 
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
@@ -180,6 +207,26 @@ impl MapShape {
 mod tests {
     use super::*;
     use crate::prefix::SetBuilder;
+
+    #[test]
+    fn maps_tell_their_layout() {
+        let mut told = Vec::new();
+        for v4 in ROOT_BITS_V4 {
+            for v6 in ROOT_BITS_V6 {
+                let trie = Trie::build(RootBits { v4, v6 }, &[], &[]).unwrap();
+                let layout = Layout { nodes: 1234, run_lines: 56, ..Layout::new(&trie, 1000, 5, 3) };
+                assert_eq!(Layout::of_maps(|name| layout.shape(name).entries, 3), Some(layout));
+                assert_eq!(Layout::of_maps(|name| layout.shape(name).entries, 4), None);
+                for changed in map_name::SHARED {
+                    let entries = |name| layout.shape(name).entries + u32::from(name == changed);
+                    assert_eq!(Layout::of_maps(entries, 3), None, "{changed}");
+                }
+                told.push(layout.root_lines());
+            }
+        }
+        told.sort_unstable();
+        assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "root lines tell the root bits: {told:?}");
+    }
 
     #[test]
     fn counters_tell_their_layout() {

@@ -9,8 +9,9 @@ use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::
 use crate::{
     bpf::Kernel,
     collect::Reading,
+    config::Config,
     epoch::Epoch,
-    prefix::PrefixSet,
+    prefix::{PrefixSet, Trie},
     state::Batch,
     summary::{Key, Summary},
 };
@@ -68,6 +69,28 @@ impl Collector {
         })
     }
 
+    /// Counts by another set from here on, in the same maps: its manifest goes to disk, its table in force, and when this returns no
+    /// program looks into the old one any more. What was counted in the interval up to here is named by the new manifest too, in which
+    /// every id means what it meant.
+    ///
+    /// # Errors
+    /// Everything is as it was.
+    pub(super) fn put_in_force(
+        &mut self,
+        set: PrefixSet,
+        trie: &Trie,
+        config: &Config,
+        durable: &mut Durable,
+    ) -> Result<()> {
+        tokio::task::block_in_place(|| {
+            let maps = self.kernel.maps();
+            let manifest = durable.store_manifest(self.history.epoch, maps.next_generation(), config, &set)?;
+            maps.publish(trie, manifest)?;
+            (self.set, self.history.manifest) = (set, manifest);
+            Ok(())
+        })
+    }
+
     /// Detaches, and closes the last interval.
     pub(super) fn detach(mut self) -> Result<Summary> {
         let mut witness = Witness::default();
@@ -97,6 +120,8 @@ impl Collector {
                 return Ok(None);
             }
         }
+        // Reading waits until no program looks into a table that was replaced before.
+        self.set.exported();
         self.ports.begin_interval();
         self.history.advance(now, until);
         self.witness = witness;
