@@ -18,7 +18,10 @@ use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
 use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    task::JoinHandle,
+};
 
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
@@ -61,6 +64,16 @@ pub struct Kernel {
 /// One copy of the programs, with constants of its own.
 pub struct Instance {
     ebpf: Ebpf,
+    log: Option<LogTask>,
+}
+
+/// Forwards the log of one instance; ends with it.
+struct LogTask(JoinHandle<()>);
+
+impl Drop for LogTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What the programs are loaded for.
@@ -208,7 +221,7 @@ impl Instance {
             .override_global(LOG_LEVEL, &log_level, false)
             .load(OBJECT)
             .context("cannot create the maps of the eBPF object; `sensor check` names what is missing")?;
-        Ok(Self { ebpf })
+        Ok(Self { ebpf, log: None })
     }
 
     /// Loads the programs of these hooks without attaching them, and says for what frames. Loading takes a good part of a second,
@@ -240,13 +253,13 @@ impl Instance {
         // SAFETY: the logger owns its descriptor and keeps it open as long as it lives, which is within the `AsyncFd`.
         let logger = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
         let mut logger = logger.context("cannot wait for the log of the eBPF programs")?;
-        tokio::spawn(async move {
+        self.log = Some(LogTask(tokio::spawn(async move {
             while let Ok(mut guard) = logger.readable_mut().await {
                 // In this order: a message that comes while the buffer is being emptied makes it ready again.
                 guard.clear_ready();
                 guard.get_inner_mut().flush();
             }
-        });
+        })));
         Ok(())
     }
 }

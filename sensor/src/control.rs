@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     client::ask,
-    listener::{Asked, Listener},
+    listener::{Asked, Listener, remove_left},
 };
 
 /// Name of the socket in the state folder, and the one it is made under.

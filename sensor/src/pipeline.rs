@@ -29,6 +29,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::{collector::Collector, devices::Devices, durable::Durable, reload::Reloads};
 use crate::{
     config::{Config, Keep, SensorId},
+    control,
     interval::Interval,
     output::{Format, Writer},
     prefix::{PrefixSet, SetBuilder},
@@ -58,6 +59,7 @@ pub fn run(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
 /// An agent is running, or something cannot be removed; what was counted is not lost then.
 pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
     let mut durable = Durable::open(sensor, keep)?;
+    control::remove_left(&keep.state_dir);
     let mut out = io::stdout().lock();
     let mut last = VecDeque::from(durable.undelivered());
     durable.close_others(&BTreeSet::new(), &mut last)?;

@@ -45,11 +45,12 @@ pub struct Layout {
 impl Layout {
     /// Room for `trie` and `prefixes` prefixes, counted by `cpus` CPUs on `interfaces` interfaces.
     pub fn new(trie: &Trie, prefixes: u32, cpus: u32, interfaces: u32) -> Self {
-        let prefix_capacity = prefixes + 1;
+        let room = |used: u32| used + used / 4 + 64;
+        let prefix_capacity = room(prefixes) + 1;
         Self {
             root_bits: trie.root_bits,
-            nodes: (trie.nodes.len() as u32).max(1),
-            run_lines: (trie.runs.len() as u32).div_ceil(Line::WORDS).max(1),
+            nodes: room(trie.nodes.len() as u32),
+            run_lines: room((trie.runs.len() as u32).div_ceil(Line::WORDS)),
             prefix_capacity,
             slices: slices(cpus, prefix_capacity),
             ledger_slots: interfaces * Side::COUNT,
@@ -76,9 +77,8 @@ impl Layout {
     pub(crate) fn of_maps(entries: impl Fn(&'static str) -> u32, interfaces: u32) -> Option<Self> {
         let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
         let half = |name| entries(name) / Control::SLOTS;
-        let sized = |root_bits| {
-            Self { root_bits, nodes: half(map_name::NODES), run_lines: half(map_name::RUNS), ..counters }
-        };
+        let sized =
+            |root_bits| Self { root_bits, nodes: half(map_name::NODES), run_lines: half(map_name::RUNS), ..counters };
         let roots = ROOT_BITS_V4.into_iter().flat_map(|v4| ROOT_BITS_V6.map(|v6| RootBits { v4, v6 }));
         let fits = |layout: &Self| layout.shapes().iter().all(|shape| shape.entries == entries(shape.name));
         roots.map(sized).find(fits)

@@ -41,13 +41,8 @@ pub fn ask(state_dir: &Path, request: &Request) -> Result<Answer> {
 
 fn explain(error: io::Error, state_dir: &Path) -> anyhow::Error {
     let shown = state_dir.display();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            anyhow!("no agent runs that keeps its state in {shown}: start one with `sensor run --config FILE`")
-        }
-        io::ErrorKind::PermissionDenied => {
-            anyhow::Error::new(error).context(format!("no right to ask the agent of {shown}: be root, or its user"))
-        }
-        _ => anyhow::Error::new(error).context(format!("cannot ask the agent of {shown}")),
+    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+        return anyhow!("no agent runs that keeps its state in {shown}: start one with `sensor run --config FILE`");
     }
+    anyhow::Error::new(error).context(format!("cannot ask the agent of {shown}: be root, or its user"))
 }

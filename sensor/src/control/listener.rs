@@ -91,6 +91,14 @@ impl Drop for Listener {
     }
 }
 
+/// Removes the socket that a killed agent left in `state_dir`, which this process has locked.
+pub fn remove_left(state_dir: &Path) {
+    // It is nobody's, and whoever comes replaces it.
+    for name in [SOCKET, TEMPORARY] {
+        let _ = fs::remove_file(state_dir.join(name));
+    }
+}
+
 /// Serves each peer in a task of its own.
 async fn accept(listener: UnixListener, owner: u32, ask: mpsc::Sender<Asked>) {
     let places = Arc::new(Semaphore::new(MAX_PEERS));

@@ -76,7 +76,9 @@ fn a_request_is_answered_whatever_others_say() {
     });
     refused(b"", true, "line end");
     refused(b"{\"command\":\"reload\"", true, "line end");
-    for nonsense in [&b"\n"[..], b"\0\xff\n", b"reload\n", b"{\"command\":\"reload\"}\n", b"{\"command\":\"shout\"}\n", b"[[[[[[\n"] {
+    for nonsense in
+        [&b"\n"[..], b"\0\xff\n", b"reload\n", b"{\"command\":\"reload\"}\n", b"{\"command\":\"shout\"}\n", b"[[[[[[\n"]
+    {
         refused(nonsense, false, "not understood");
     }
     refused(b"{\"command\":\"reload\",\"config\":\"/a\",\"more\":1}\n", false, "not understood");

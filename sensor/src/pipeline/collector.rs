@@ -5,13 +5,13 @@ use std::time::Instant;
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports};
+use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports, reload::change::Table};
 use crate::{
     bpf::Kernel,
     collect::Reading,
     config::Config,
     epoch::Epoch,
-    prefix::{PrefixSet, Trie},
+    prefix::PrefixSet,
     state::Batch,
     summary::{Key, Summary},
 };
@@ -75,17 +75,12 @@ impl Collector {
     ///
     /// # Errors
     /// Everything is as it was.
-    pub(super) fn put_in_force(
-        &mut self,
-        set: PrefixSet,
-        trie: &Trie,
-        config: &Config,
-        durable: &mut Durable,
-    ) -> Result<()> {
+    pub(super) fn put_in_force(&mut self, table: Table, config: &Config, durable: &mut Durable) -> Result<()> {
+        let Table { set, trie } = table;
         tokio::task::block_in_place(|| {
             let maps = self.kernel.maps();
             let manifest = durable.store_manifest(self.history.epoch, maps.next_generation(), config, &set)?;
-            maps.publish(trie, manifest)?;
+            maps.publish(&trie, manifest)?;
             (self.set, self.history.manifest) = (set, manifest);
             Ok(())
         })

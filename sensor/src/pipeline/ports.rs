@@ -207,4 +207,3 @@ impl Ports {
         self.ports.iter().flat_map(pins_of).collect()
     }
 }
-

@@ -48,8 +48,8 @@ pub(super) struct Reloads {
 enum Stage {
     /// There is none.
     Idle,
-    Reading(JoinHandle<Result<Prepared>>),
-    Loading(JoinHandle<Result<Made>>),
+    Reading(JoinHandle<Result<Box<Prepared>>>),
+    Loading(JoinHandle<Result<Box<Made>>>),
 }
 
 /// What happened.
@@ -57,9 +57,9 @@ pub(super) enum Event {
     /// A reload is wanted.
     Wanted,
     /// A configuration was read.
-    Read(Result<Prepared>),
+    Read(Result<Box<Prepared>>),
     /// Programs that count in new maps are loaded.
-    Loaded(Result<Made>),
+    Loaded(Result<Box<Made>>),
 }
 
 impl Reloads {
@@ -214,21 +214,21 @@ impl Running {
         tokio::task::block_in_place(|| Base { config: self.config.clone(), set: self.collector.set.clone(), layout })
     }
 
-    fn go_to(&mut self, prepared: Prepared, reloads: &mut Reloads) -> Result<()> {
-        let Prepared { config, step, figures } = prepared;
+    fn go_to(&mut self, prepared: Box<Prepared>, reloads: &mut Reloads) -> Result<()> {
+        let Prepared { config, step, figures } = *prepared;
         let began = Instant::now();
         let flipped = match step {
             Step::Keep => false,
-            Step::NewMaps { set, trie, why } => {
-                match self.make(config, set, trie, why, figures) {
+            Step::NewMaps { table, why } => {
+                match self.make(config, *table, why, figures) {
                     Ok(making) => reloads.stage = Stage::Loading(spawn_blocking(move || making.load())),
                     Err(error) => reloads.end(Err(error)),
                 }
                 return Ok(());
             }
-            Step::InPlace { set, trie } => {
+            Step::InPlace(table) => {
                 let Some(durable) = &mut self.durable else { return Ok(()) };
-                if let Err(error) = self.collector.put_in_force(set, &trie, &config, durable) {
+                if let Err(error) = self.collector.put_in_force(*table, &config, durable) {
                     reloads.end(Err(error));
                     return Ok(());
                 }

@@ -66,9 +66,9 @@ pub(super) async fn resume(
     let mut collector = go_on(config, left, durable, devices).await?;
     backlog.extend(undelivered);
     durable.close_others(&collector.ports.link_pins(), backlog)?;
-    if let Change::InPlace { set, trie } = change {
+    if let Change::InPlace(table) = change {
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
-        collector.put_in_force(set, &trie, config, durable)?;
+        collector.put_in_force(*table, config, durable)?;
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
         let generation = collector.kernel.maps().generation();
         tracing::info!(generation, "other prefixes or networks than before: counted from here on");
@@ -84,7 +84,7 @@ fn choose(left: Vec<Left>, wanted: &PrefixSet) -> Result<Option<(Left, Change)>>
         match Change::between(&left.set, &left.layout, wanted)? {
             Change::Unchanged => return Ok(Some((left, Change::Unchanged))),
             Change::NewMaps { why } => tracing::info!("{}: {why}", path.display()),
-            change @ Change::InPlace { .. } => chosen = chosen.or(Some((left, change))),
+            change @ Change::InPlace(_) => chosen = chosen.or(Some((left, change))),
         }
     }
     Ok(chosen)

@@ -105,7 +105,7 @@ fn files_that_are_not_what_they_should_be() {
     }
     let journal = |stage: &Stage| stage.state_dir().join("journal");
     let manifest = |stage: &Stage, set: &Path| {
-        stage.state_dir().join(format!("manifest-{}", set.file_name().unwrap().to_str().unwrap()))
+        stage.state_dir().join(format!("manifest-{}-1", set.file_name().unwrap().to_str().unwrap()))
     };
     thread::scope(|scope| {
         let no_manifest = move |stage: &Stage, set: &Path| fs::remove_file(manifest(stage, set)).unwrap();

@@ -9,10 +9,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use sensor_ebpf::abi::Side;
 
-use super::{
-    super::ports::EGRESS_PIN,
-    Durable, Names, OUT_OF_SEQUENCE,
-};
+use super::{super::ports::EGRESS_PIN, Durable, Names, OUT_OF_SEQUENCE};
 use crate::{
     bpf::{self, Identity, NO_MANIFEST, PinnedSet},
     collect::{Reading, Totals},

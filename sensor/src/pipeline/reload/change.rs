@@ -11,16 +11,18 @@ use crate::{
     prefix::{Meaning, PrefixSet, Trie},
 };
 
+/// A set, and the table that finds its prefixes.
+pub(in super::super) struct Table {
+    pub(in super::super) set: PrefixSet,
+    pub(in super::super) trie: Trie,
+}
+
 /// What is to be done for another set of prefixes to be counted.
 pub(in super::super) enum Change {
     /// Nothing: it is the same.
     Unchanged,
-    /// Another table in the same maps.
-    InPlace {
-        /// Successor of the set in force.
-        set: PrefixSet,
-        trie: Trie,
-    },
+    /// Another table in the same maps: that of the successor of the set in force.
+    InPlace(Box<Table>),
     /// It does not fit into the maps that are there.
     NewMaps { why: String },
 }
@@ -40,7 +42,7 @@ impl Change {
         };
         let trie = set.trie_with(layout.root_bits())?;
         Ok(match layout.lacks(&trie) {
-            None => Self::InPlace { set, trie },
+            None => Self::InPlace(Box::new(Table { set, trie })),
             Some(why) => Self::NewMaps { why },
         })
     }
@@ -61,7 +63,8 @@ pub(super) fn prefixes(old: &PrefixSet, new: &PrefixSet) -> PrefixChanges {
             (Some((_, one)), Some((_, two))) if one.cidr == two.cidr => {
                 let same = bills(old, one) == bills(new, two);
                 *(if same { &mut changes.kept } else { &mut changes.moved }) += 1;
-                (olds.next(), news.next());
+                olds.next();
+                news.next();
             }
             (Some((_, one)), two) if two.is_none_or(|(_, two)| one.cidr < two.cidr) => {
                 changes.removed += 1;
@@ -109,7 +112,8 @@ mod tests {
         let same = PrefixChanges { kept: 5, ..PrefixChanges::default() };
         assert_eq!(prefixes(&old, &old), same);
         // Numbered otherwise, and the same all the same.
-        let turned = set(&[("b", &["192.0.2.0/24"]), ("a", &["10.0.0.0/8"])], &["10.1.0.0/16", "::/0", "203.0.113.0/24"]);
+        let turned =
+            set(&[("b", &["192.0.2.0/24"]), ("a", &["10.0.0.0/8"])], &["10.1.0.0/16", "::/0", "203.0.113.0/24"]);
         assert_eq!(prefixes(&old, &turned), same);
         // The network, and with it what it covers; one that is watched now; one gone; two new.
         let new = set(
@@ -128,7 +132,8 @@ mod tests {
         let layout = Layout::new(&old.trie().unwrap(), old.highest_id(), 1, 1);
         let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted).unwrap() {
             Change::Unchanged => "unchanged".to_owned(),
-            Change::InPlace { set, trie } => {
+            Change::InPlace(table) => {
+                let Table { set, trie } = *table;
                 assert!(set.same_content(wanted) && trie.root_bits == layout.root_bits());
                 "in place".to_owned()
             }
@@ -136,7 +141,8 @@ mod tests {
         };
         assert_eq!(between(&set(&[("a", &["10.0.0.0/8"])], &["192.0.2.0/24", "10.1.2.0/24"])), "unchanged");
         assert_eq!(between(&set(&[("a", &["10.0.0.0/8"])], &["192.0.2.0/24"])), "in place");
-        let many: Vec<String> = (0..layout.prefix_capacity()).map(|byte| format!("20.{}.{}.0/24", byte >> 8, byte & 255)).collect();
+        let many: Vec<String> =
+            (0..layout.prefix_capacity()).map(|byte| format!("20.{}.{}.0/24", byte >> 8, byte & 255)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let why = between(&set(&[], &many));
         assert!(why.contains("outgrow"), "{why}");

@@ -1,16 +1,12 @@
 //! The reload that takes new maps: they are made and filled beside the old ones, each interface's program is swapped, and the last of
 //! what the old maps counted goes out under its old names.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
-use super::prepare::Figures;
+use super::{change::Table, prepare::Figures};
 use crate::{
     bpf::{InstanceDir, Kernel, Plan},
     config::Config,
@@ -23,14 +19,13 @@ use crate::{
         ports::Ports,
         start::internal,
     },
-    prefix::{PrefixSet, Trie},
+    prefix::PrefixSet,
 };
 
 /// New maps that are to be made.
 pub(super) struct Making {
     config: Config,
-    set: PrefixSet,
-    trie: Trie,
+    table: Table,
     directory: PathBuf,
     manifest: [u8; 32],
     history: History,
@@ -55,15 +50,15 @@ impl Making {
     ///
     /// # Errors
     /// The kernel refuses a map or a program.
-    pub(super) fn load(self) -> Result<Made> {
-        let Self { config, set, trie, directory, manifest, history, pins, why, mut figures } = self;
+    pub(super) fn load(self) -> Result<Box<Made>> {
+        let Self { config, table: Table { set, trie }, directory, manifest, history, pins, why, mut figures } = self;
         let began = Instant::now();
         let plan = Plan { set: &set, trie: &trie, internal: &internal(&config) };
         let mut kernel = Kernel::load_pinned(&directory, &plan, manifest)?;
         let ports = Ports::new(&config.interfaces, Some(pins));
         ports.load(&mut kernel)?;
         figures.build += began.elapsed();
-        Ok(Made { config, set, history, kernel, ports, why, figures })
+        Ok(Box::new(Made { config, set, history, kernel, ports, why, figures }))
     }
 }
 
@@ -72,31 +67,26 @@ impl Running {
     ///
     /// # Errors
     /// It cannot be written down, or an interface would be lost.
-    pub(super) fn make(
-        &mut self,
-        config: Config,
-        set: PrefixSet,
-        trie: Trie,
-        why: String,
-        figures: Figures,
-    ) -> Result<Making> {
+    pub(super) fn make(&mut self, config: Config, table: Table, why: String, figures: Figures) -> Result<Making> {
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         if let Some((name, now)) = self.collector.ports.renamed() {
-            bail!("interface {name} is called {now} now, and would be lost: rename it back, or configure {now} instead");
+            bail!(
+                "interface {name} is called {now} now, and would be lost: rename it back, or configure {now} instead"
+            );
         }
-        let layout = Plan { set: &set, trie: &trie, internal: &internal(&config) }.layout()?;
-        let fresh = tokio::task::block_in_place(|| durable.begin(&config, &set, &layout))?;
+        let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config) }.layout()?;
+        let fresh = tokio::task::block_in_place(|| durable.begin(&config, &table.set, &layout))?;
         tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
         let pins = Arc::clone(&durable.pins);
         let (directory, manifest, history) = (fresh.directory, fresh.manifest, fresh.history);
-        Ok(Making { config, set, trie, directory, manifest, history, pins, why, figures })
+        Ok(Making { config, table, directory, manifest, history, pins, why, figures })
     }
 
     /// Swaps the programs, and closes the old counters.
     ///
     /// # Errors
     /// The outer one: the counters cannot be read any more, as in a tick. The inner one: everything is as it was.
-    pub(super) async fn hand_over(&mut self, made: Result<Made>) -> Result<Result<Reloaded>> {
+    pub(super) async fn hand_over(&mut self, made: Result<Box<Made>>) -> Result<Result<Reloaded>> {
         let began = Instant::now();
         let devices = match &made {
             Ok(_) => self.devices.now().await,
@@ -118,8 +108,8 @@ impl Running {
         Ok(swapped.map(|()| self.reloaded(figures, began.elapsed(), Some(why))))
     }
 
-    fn swap(&mut self, made: Made, devices: &[Device], began: Instant) -> Result<()> {
-        let Made { config, set, history, mut kernel, mut ports, .. } = made;
+    fn swap(&mut self, made: Box<Made>, devices: &[Device], began: Instant) -> Result<()> {
+        let Made { config, set, history, mut kernel, mut ports, .. } = *made;
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         let (old, epoch) = (&mut self.collector, history.epoch);
         let known = ports

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::change::{self, Change};
+use super::change::{self, Change, Table};
 use crate::{
     bpf::Layout,
     config::Config,
     control::{NetworkChanges, PrefixChanges},
     pipeline::prefix_set,
-    prefix::{PrefixSet, Trie},
+    prefix::PrefixSet,
 };
 
 /// What is in force.
@@ -35,9 +35,9 @@ pub(super) enum Step {
     /// The table stays.
     Keep,
     /// Another table in the same maps.
-    InPlace { set: PrefixSet, trie: Trie },
+    InPlace(Box<Table>),
     /// New maps beside the old ones.
-    NewMaps { set: PrefixSet, trie: Trie, why: String },
+    NewMaps { table: Box<Table>, why: String },
 }
 
 /// What changes, and how long it took to find out.
@@ -54,7 +54,7 @@ impl Prepared {
     ///
     /// # Errors
     /// The file or a table is wrong, or asks for what only a restart can change.
-    pub(super) fn read(file: &Path, base: &Base) -> Result<Self> {
+    pub(super) fn read(file: &Path, base: &Base) -> Result<Box<Self>> {
         let began = Instant::now();
         let config = Config::load(file)?;
         check_lasting(&base.config, &config)?;
@@ -64,7 +64,8 @@ impl Prepared {
         let networks = change::networks(&base.config, &config);
         let prefixes = change::prefixes(&base.set, &wanted);
         let step = step(base, &config, wanted)?;
-        Ok(Self { config, step, figures: Figures { prefixes, networks, read, build: began.elapsed() } })
+        let figures = Figures { prefixes, networks, read, build: began.elapsed() };
+        Ok(Box::new(Self { config, step, figures }))
     }
 }
 
@@ -72,14 +73,14 @@ fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
     let why = if config.interfaces == base.config.interfaces {
         match Change::between(&base.set, &base.layout, &wanted)? {
             Change::Unchanged => return Ok(Step::Keep),
-            Change::InPlace { set, trie } => return Ok(Step::InPlace { set, trie }),
+            Change::InPlace(table) => return Ok(Step::InPlace(table)),
             Change::NewMaps { why } => why,
         }
     } else {
         "other interfaces, or others of their settings".to_owned()
     };
     let trie = wanted.trie()?;
-    Ok(Step::NewMaps { set: wanted, trie, why })
+    Ok(Step::NewMaps { table: Box::new(Table { set: wanted, trie }), why })
 }
 
 /// Refuses what is the agent's own for its whole life: its name, and the folders that it has locked.

@@ -89,8 +89,11 @@ fn a_file_has_one_name() {
     assert_eq!(name.to_string(), format!("manifest-{}-70", "ab".repeat(16)));
     assert_eq!(name.to_string().parse(), Ok(name));
     let epoch = "ab".repeat(16);
-    let others = [&format!("-{epoch}-070"), &format!("-{epoch}-+70"), &format!("-{epoch}"), &format!("-{epoch}-"), "-new"];
-    for other in others.map(|rest| format!("manifest{rest}")).into_iter().chain([format!("manifest-{epoch}-4294967296")]) {
+    let others =
+        [&format!("-{epoch}-070"), &format!("-{epoch}-+70"), &format!("-{epoch}"), &format!("-{epoch}-"), "-new"];
+    for other in
+        others.map(|rest| format!("manifest{rest}")).into_iter().chain([format!("manifest-{epoch}-4294967296")])
+    {
         assert!(other.parse::<ManifestName>().is_err(), "{other}");
     }
 }

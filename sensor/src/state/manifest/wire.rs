@@ -72,7 +72,7 @@ impl From<ManifestPrefix> for WirePrefix {
     fn from(prefix: ManifestPrefix) -> Self {
         let number = |network: Option<NetworkId>| network.map_or(0, NetworkId::get);
         let ManifestPrefix { skipped, meaning: Meaning { cidr, membership, network }, retired } = prefix;
-        let flags = u8::from(membership.accounted) * ACCOUNTED | u8::from(retired) * RETIRED;
+        let flags = (u8::from(membership.accounted) * ACCOUNTED) | (u8::from(retired) * RETIRED);
         Self { skipped, net: cidr.into(), watched: number(membership.watched), flags, network: number(network) }
     }
 }
