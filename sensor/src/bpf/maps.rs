@@ -127,22 +127,25 @@ impl SharedMaps {
         let next = self.control_word.next_generation();
         let node_base = next.slot() * layout.nodes();
         let run_base = next.slot() * layout.run_lines() * Line::WORDS;
-        let moved = |entry: &Entry| entry.child().map_or(*entry, |child| Entry::node(node_base + child));
+        let moved = |entry: Entry| entry.child().map_or(entry, |child| Entry::node(node_base + child));
+        let moved_line = |words: Words| Words(words.0.map(moved));
+        let moved_node = |node: &Node| Node {
+            base: if node.base == Node::INLINE { Node::INLINE } else { node.base + run_base },
+            inline: node.inline.map(moved),
+            ..*node
+        };
+        let runs = trie.runs.chunks(Line::WORDS as usize).map(|chunk| {
+            let mut words = Words::default();
+            words.0[..chunk.len()].copy_from_slice(chunk);
+            moved_line(words)
+        });
         let fits = trie.highest_id < layout.prefix_capacity()
             && trie.nodes.len() <= layout.nodes() as usize
             && trie.runs.len() <= (layout.run_lines() * Line::WORDS) as usize
-            && self.roots.store((next.slot() * layout.root_lines()) as usize, &lines(&trie.roots, moved))
-            && self.runs.store((next.slot() * layout.run_lines()) as usize, &lines(&trie.runs, moved));
-        let nodes: Vec<Node> = trie
-            .nodes
-            .iter()
-            .map(|node| Node {
-                base: if node.base == Node::INLINE { Node::INLINE } else { node.base + run_base },
-                inline: node.inline.map(|entry| moved(&entry)),
-                ..*node
-            })
-            .collect();
-        if !(fits && self.nodes.store(node_base as usize, &nodes)) {
+            && self.roots.fill((next.slot() * layout.root_lines()) as usize, trie.root_lines().map(moved_line))
+            && self.runs.fill((next.slot() * layout.run_lines()) as usize, runs)
+            && self.nodes.fill(node_base as usize, trie.nodes.iter().map(moved_node));
+        if !fits {
             bail!(
                 "the table of {} prefixes and {} nodes does not fit into maps sized for {} and {}: restart the sensor",
                 trie.highest_id,
@@ -210,17 +213,4 @@ impl SharedMaps {
     fn wait(&self) -> Result<()> {
         self.grace.wait().context("cannot wait for an RCU grace period")
     }
-}
-
-fn lines(entries: &[Entry], moved: impl Fn(&Entry) -> Entry) -> Vec<Words> {
-    entries
-        .chunks(Line::WORDS as usize)
-        .map(|chunk| {
-            let mut words = Words::default();
-            for (word, entry) in words.0.iter_mut().zip(chunk) {
-                *word = moved(entry);
-            }
-            words
-        })
-        .collect()
 }

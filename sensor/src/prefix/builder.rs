@@ -40,6 +40,11 @@ impl SetBuilder {
         self.accounted.push(prefix);
     }
 
+    /// The same for many.
+    pub fn account_all(&mut self, prefixes: impl IntoIterator<Item = Cidr>) {
+        self.accounted.extend(prefixes);
+    }
+
     /// Adds the prefixes of accounting tables.
     ///
     /// # Errors
@@ -52,7 +57,7 @@ impl SetBuilder {
                 "prefixes given more than once in accounting tables were taken once"
             );
         }
-        self.accounted.extend(table.prefixes.iter().map(|entry| entry.cidr));
+        self.account_all(table.prefixes.iter().map(|entry| entry.cidr));
         Ok(())
     }
 
@@ -64,7 +69,7 @@ impl SetBuilder {
         // Stable: tables come sorted, one behind the other, and merging such runs is one pass.
         self.accounted.sort();
         self.accounted.dedup();
-        let mut meanings = Vec::with_capacity(self.watched.len() + self.accounted.len());
+        let mut slots = Vec::with_capacity(self.watched.len() + self.accounted.len());
         let mut covering: Vec<(Cidr, NetworkId)> = Vec::new();
         let mut watched = self.watched.into_iter().peekable();
         let mut accounted = self.accounted.into_iter().peekable();
@@ -80,12 +85,13 @@ impl SetBuilder {
             if let Some(network) = membership.watched {
                 covering.push((cidr, network));
             }
-            meanings.push(Meaning { cidr, membership, network: covering.last().map(|(_, network)| *network) });
+            let network = covering.last().map(|(_, network)| *network);
+            slots.push(Some(Meaning { cidr, membership, network }.into()));
         }
-        if meanings.len() > MAX_PREFIXES as usize {
-            bail!("{} prefixes are too many: a table holds at most {MAX_PREFIXES}", meanings.len());
+        if slots.len() > MAX_PREFIXES as usize {
+            bail!("{} prefixes are too many: a table holds at most {MAX_PREFIXES}", slots.len());
         }
-        Ok(PrefixSet::numbered(self.networks, meanings))
+        Ok(PrefixSet::numbered(self.networks, slots))
     }
 }
 
