@@ -213,7 +213,7 @@ mod tests {
         let mut told = Vec::new();
         for v4 in ROOT_BITS_V4 {
             for v6 in ROOT_BITS_V6 {
-                let trie = Trie::build(RootBits { v4, v6 }, &[], &[]).unwrap();
+                let trie = Trie::build(RootBits { v4, v6 }, std::iter::empty(), std::iter::empty()).unwrap();
                 let layout = Layout { nodes: 1234, run_lines: 56, ..Layout::new(&trie, 1000, 5, 3) };
                 assert_eq!(Layout::of_maps(|name| layout.shape(name).entries, 3), Some(layout));
                 assert_eq!(Layout::of_maps(|name| layout.shape(name).entries, 4), None);
