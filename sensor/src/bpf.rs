@@ -27,7 +27,7 @@ use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::Layout,
+    layout::{Footprint, Layout, TooLarge},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
@@ -35,6 +35,7 @@ pub use self::{
 };
 use crate::{
     collect::{Meter, Reading},
+    config::{DEFAULT_MEMORY, Memory},
     prefix::{PrefixSet, Trie},
 };
 
@@ -85,6 +86,8 @@ pub struct Plan<'a> {
     pub trie: &'a Trie,
     /// For each interface whether it is internal: it has a ledger, and bills no prefix.
     pub internal: &'a [bool],
+    /// Most memory that the maps may take.
+    pub memory: Memory,
 }
 
 impl Kernel {
@@ -94,7 +97,8 @@ impl Kernel {
     /// # Errors
     /// Missing rights, a kernel that refuses a map or program, or no memory for them.
     pub fn load(set: &PrefixSet, trie: &Trie, interfaces: u32) -> Result<Self> {
-        Self::load_for(&Plan { set, trie, internal: &vec![false; interfaces as usize] })
+        let internal = vec![false; interfaces as usize];
+        Self::load_for(&Plan { set, trie, internal: &internal, memory: DEFAULT_MEMORY })
     }
 
     /// The same for interfaces of any role.
@@ -110,7 +114,7 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_for_replay(set: &PrefixSet, trie: &Trie) -> Result<Self> {
-        Self::load_detached(&Plan { set, trie, internal: &[false] }, true)
+        Self::load_detached(&Plan { set, trie, internal: &[false], memory: DEFAULT_MEMORY }, true)
     }
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
@@ -192,9 +196,10 @@ impl Plan<'_> {
     /// The layout of the maps it takes.
     ///
     /// # Errors
-    /// The CPUs cannot be counted.
+    /// They would take more memory than they may, or the CPUs cannot be counted.
     pub fn layout(&self) -> Result<Layout> {
-        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, self.internal.len() as u32))
+        let interfaces = self.internal.len() as u32;
+        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes())?)
     }
 }
 

@@ -139,9 +139,7 @@ impl SharedMaps {
             words.0[..chunk.len()].copy_from_slice(chunk);
             moved_line(words)
         });
-        let fits = trie.highest_id < layout.prefix_capacity()
-            && trie.nodes.len() <= layout.nodes() as usize
-            && trie.runs.len() <= (layout.run_lines() * Line::WORDS) as usize
+        let fits = layout.holds(trie, trie.highest_id)
             && self.roots.fill((next.slot() * layout.root_lines()) as usize, trie.root_lines().map(moved_line))
             && self.runs.fill((next.slot() * layout.run_lines()) as usize, runs)
             && self.nodes.fill(node_base as usize, trie.nodes.iter().map(moved_node));

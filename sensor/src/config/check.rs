@@ -75,6 +75,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     let config = sensor_id.ok().map(|sensor_id| Config {
         sensor_id,
         interval: interval.unwrap_or_default(),
+        memory: Default::default(),
         keep: None,
         interfaces: interfaces.into_iter().map(interface).collect(),
         networks: networks.into_iter().collect(),
@@ -102,11 +103,13 @@ impl Check<'_, '_> {
                 .ok(),
         };
         let interval = raw.interval.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
+        let memory = raw.memory.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
         let state_dir = self.folder("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR);
         let bpffs = self.folder("bpffs", raw.bpffs.as_ref(), DEFAULT_BPFFS);
         Some(Config {
             sensor_id: sensor_id?,
             interval: interval?,
+            memory: memory?,
             keep: Some(Keep { state_dir, bpffs }),
             interfaces: vec![],
             networks: vec![],

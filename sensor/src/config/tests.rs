@@ -34,6 +34,7 @@ fn a_full_file() {
         [sensor]
         id = "edge-1"
         interval = "1m"
+        memory = "512MiB"
         state_dir = "/srv/sensor"
         bpffs = "/mnt/bpf"
 
@@ -66,6 +67,7 @@ fn a_full_file() {
     let config = Config::load(&path).unwrap();
     assert_eq!(config.sensor_id.as_str(), "edge-1");
     assert_eq!(config.interval.seconds(), 60);
+    assert_eq!(config.memory.to_string(), "512MiB");
     assert_eq!(config.keep, Some(keep("/srv/sensor", "/mnt/bpf")));
     let interface = |name: &str, mode, xdp, role, egress| {
         let name = name.parse().unwrap();
@@ -90,7 +92,7 @@ fn a_full_file() {
 #[test]
 fn defaults() {
     let config = parse(LEAST).unwrap();
-    assert_eq!(config.interval, Interval::default());
+    assert_eq!((config.interval, config.memory), (Interval::default(), DEFAULT_MEMORY));
     assert_eq!(config.keep, Some(keep(DEFAULT_STATE_DIR, DEFAULT_BPFFS)));
     assert_eq!(Ok(config.sensor_id), host_name());
 }
@@ -144,6 +146,10 @@ s.toml:24:3: "upstream" in the file is not supported by this version; remove it"
 fn wrong_types() {
     for (text, expected) in [
         ("sensor = 1", "s.toml:1:10: sensor is not a section; write [sensor] once"),
+        (
+            "[sensor]\nmemory = \"1MiB\"",
+            "s.toml:2:10: the memory \"1MiB\" is out of range; write an amount from \"16MiB\" to \"64GiB\"",
+        ),
         ("[sensor]\ninterval = 10", "s.toml:2:12: interval in [sensor] is of type integer; write a string in quotes"),
         ("[sensor]\nid = [\"a\"]", "s.toml:2:6: id in [sensor] is of type array; write a string in quotes"),
         (

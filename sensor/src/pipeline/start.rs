@@ -21,7 +21,7 @@ use super::{
 use crate::{
     bpf::{Kernel, NO_MANIFEST, Plan},
     collect::Meter,
-    config::{Config, Role},
+    config::{Config, Memory, Role},
     epoch::Epoch,
     prefix::PrefixSet,
     summary::Summary,
@@ -31,7 +31,8 @@ use crate::{
 pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
     let set = prefix_set(config)?;
     let trie = set.trie()?;
-    let mut kernel = Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config) })?;
+    let mut kernel =
+        Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory })?;
     let zero = kernel.read()?;
     let mut ports = Ports::new(&config.interfaces, None);
     ports.load(&mut kernel)?;
@@ -56,7 +57,7 @@ pub(super) async fn resume(
 ) -> Result<Collector> {
     let undelivered = durable.undelivered();
     let wanted = prefix_set(config)?;
-    let Some((left, change)) = choose(durable.left(config)?, &wanted)? else {
+    let Some((left, change)) = choose(durable.left(config)?, &wanted, config.memory)? else {
         let mut collector = begin(config, wanted, durable, devices).await?;
         collector.history.begin_now();
         backlog.extend(undelivered);
@@ -77,11 +78,11 @@ pub(super) async fn resume(
 }
 
 /// The maps to go on with, and what there is to change in them: where there are several, those in which the least changes.
-fn choose(left: Vec<Left>, wanted: &PrefixSet) -> Result<Option<(Left, Change)>> {
+fn choose(left: Vec<Left>, wanted: &PrefixSet, memory: Memory) -> Result<Option<(Left, Change)>> {
     let mut chosen: Option<(Left, Change)> = None;
     for left in left {
         let path = left.directory.clone();
-        match Change::between(&left.set, &left.layout, wanted)? {
+        match Change::between(&left.set, &left.layout, wanted, memory)? {
             Change::Unchanged => return Ok(Some((left, Change::Unchanged))),
             Change::NewMaps { why } => tracing::info!("{}: {why}", path.display()),
             change @ Change::InPlace(_) => chosen = chosen.or(Some((left, change))),
@@ -111,7 +112,7 @@ async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: 
     durable.clear()?;
     let trie = set.trie()?;
     let internal = internal(config);
-    let plan = Plan { set: &set, trie: &trie, internal: &internal };
+    let plan = Plan { set: &set, trie: &trie, internal: &internal, memory: config.memory };
     let fresh = durable.begin(config, &set, &plan.layout()?)?;
     let mut kernel = Kernel::load_pinned(&fresh.directory, &plan, fresh.manifest)?;
     // From here on the maps are worth taking over; before that, nothing was attached.

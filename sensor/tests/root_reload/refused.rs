@@ -16,10 +16,10 @@ use crate::{
 /// What is wrong, how it came to be, and what must be said of it.
 type Case<'a> = (&'a str, &'a dyn Fn(), &'a [&'a str]);
 
-/// A compressed table that is larger than any that is taken.
-fn too_large(path: &Path) {
+/// A compressed table of so many prefixes.
+fn large(path: &Path, prefixes: u32) {
     let mut table = GzEncoder::new(fs::File::create(path).unwrap(), Compression::fast());
-    for number in 0..4_100_000_u32 {
+    for number in 0..prefixes {
         writeln!(table, "{}/32", std::net::Ipv4Addr::from_bits(0x0b00_0000 + number)).unwrap();
     }
     table.finish().unwrap();
@@ -43,7 +43,7 @@ fn what_is_refused_changes_nothing() {
         fs::write(site.config(), config.replace(from, to)).unwrap();
     };
     let text = |text: &[u8]| fs::write(site.table(), text).unwrap();
-    let cases: [Case<'_>; 14] = [
+    let cases: [Case<'_>; 15] = [
         ("no TOML", &|| fs::write(site.config(), "\0\u{1}[[[").unwrap(), &["sensor.toml"]),
         ("empty", &|| fs::write(site.config(), "").unwrap(), &["sensor.toml"]),
         ("not there", &|| fs::remove_file(site.config()).unwrap(), &["sensor.toml"]),
@@ -65,7 +65,15 @@ fn what_is_refused_changes_nothing() {
             &|| fs::remove_file(site.table()).and_then(|()| fs::create_dir(site.table())).unwrap(),
             &["table.txt"],
         ),
-        ("too many prefixes", &|| too_large(&site.table()), &["4000000"]),
+        (
+            "more than its memory holds",
+            &|| {
+                with("interval =", "memory = \"16MiB\"\ninterval =");
+                large(&site.table(), 300_000);
+            },
+            &["300", "[sensor] memory", "16MiB"],
+        ),
+        ("too many prefixes", &|| large(&site.table(), 4_100_000), &["4000000"]),
     ];
     for (what, spoil, parts) in cases {
         spoil();

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     bpf::Layout,
-    config::Config,
+    config::{Config, Memory},
     control::{NetworkChanges, PrefixChanges},
     prefix::{Meaning, PrefixSet, Trie},
 };
@@ -28,11 +28,22 @@ pub(in super::super) enum Change {
 }
 
 impl Change {
-    /// From the set in force, in maps of this layout, to the one that is wanted.
+    /// From the set in force, in maps of this layout, to the one that is wanted, in maps that may take so much memory.
     ///
     /// # Errors
     /// There can be no table of the wanted prefixes.
-    pub(in super::super) fn between(old: &PrefixSet, layout: &Layout, wanted: &PrefixSet) -> Result<Self> {
+    pub(in super::super) fn between(
+        old: &PrefixSet,
+        layout: &Layout,
+        wanted: &PrefixSet,
+        memory: Memory,
+    ) -> Result<Self> {
+        let taken = layout.footprint().total();
+        if taken > memory.bytes() {
+            let taken = taken.div_ceil(1 << 20);
+            let why = format!("the maps take {taken} MiB, and [sensor] memory is {memory}; smaller ones are needed");
+            return Ok(Self::NewMaps { why });
+        }
         if old.same_content(wanted) {
             return Ok(Self::Unchanged);
         }
@@ -95,7 +106,7 @@ pub(super) fn networks(old: &Config, new: &Config) -> NetworkChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prefix::SetBuilder;
+    use crate::{config::DEFAULT_MEMORY, prefix::SetBuilder};
 
     fn set(watched: &[(&str, &[&str])], accounted: &[&str]) -> PrefixSet {
         let mut builder = SetBuilder::default();
@@ -129,8 +140,8 @@ mod tests {
     #[test]
     fn what_fits_goes_in_place_and_what_does_not_into_new_maps() {
         let old = set(&[("a", &["10.0.0.0/8"])], &["10.1.2.0/24", "192.0.2.0/24"]);
-        let layout = Layout::new(&old.trie().unwrap(), old.highest_id(), 1, 1);
-        let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted).unwrap() {
+        let layout = Layout::new(&old.trie().unwrap(), old.highest_id(), 1, 1, DEFAULT_MEMORY.bytes()).unwrap();
+        let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted, DEFAULT_MEMORY).unwrap() {
             Change::Unchanged => "unchanged".to_owned(),
             Change::InPlace(table) => {
                 let Table { set, trie } = *table;

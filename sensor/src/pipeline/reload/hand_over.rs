@@ -53,7 +53,7 @@ impl Making {
     pub(super) fn load(self) -> Result<Box<Made>> {
         let Self { config, table: Table { set, trie }, directory, manifest, history, pins, why, mut figures } = self;
         let began = Instant::now();
-        let plan = Plan { set: &set, trie: &trie, internal: &internal(&config) };
+        let plan = Plan { set: &set, trie: &trie, internal: &internal(&config), memory: config.memory };
         let mut kernel = Kernel::load_pinned(&directory, &plan, manifest)?;
         let ports = Ports::new(&config.interfaces, Some(pins));
         ports.load(&mut kernel)?;
@@ -74,7 +74,8 @@ impl Running {
                 "interface {name} is called {now} now, and would be lost: rename it back, or configure {now} instead"
             );
         }
-        let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config) }.layout()?;
+        let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config), memory: config.memory }
+            .layout()?;
         let fresh = tokio::task::block_in_place(|| durable.begin(&config, &table.set, &layout))?;
         tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
         let pins = Arc::clone(&durable.pins);

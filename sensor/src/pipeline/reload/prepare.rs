@@ -71,7 +71,7 @@ impl Prepared {
 
 fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
     let why = if config.interfaces == base.config.interfaces {
-        match Change::between(&base.set, &base.layout, &wanted)? {
+        match Change::between(&base.set, &base.layout, &wanted, config.memory)? {
             Change::Unchanged => return Ok(Step::Keep),
             Change::InPlace(table) => return Ok(Step::InPlace(table)),
             Change::NewMaps { why } => why,
