@@ -18,12 +18,13 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use aya::programs::{TestRun as _, TestRunOptions, Xdp, loaded_programs};
 use aya_obj::programs::XdpAttachType;
 use sensor::{
-    bpf::{Buffers, Hook, Kernel, NO_MANIFEST, TestRun},
+    bpf::{Buffers, Hook, Kernel, NO_MANIFEST, TestRun, wait_for_programs},
     collect::{Meter, Reading},
     prefix::RootBits,
 };
@@ -43,6 +44,9 @@ const TABLES: usize = 6;
 const STEP: usize = 40;
 /// Frames that must have been counted under each of them.
 const FRAMES_EACH: u64 = 2_000;
+
+/// Longer than writing a small table takes, shorter than any grace period that is not hurried.
+const EXPEDITED: Duration = Duration::from_millis(2);
 
 /// One test at a time: the program of a kernel is found among those of this process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -207,6 +211,39 @@ fn after_publish_only_the_new_ids_count() {
             assert_eq!(packets(&delta, id), u64::from(live.contains(&id)), "{id:?} under table {table}");
         }
     }
+}
+
+/// Half of all durations are shorter.
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort_unstable();
+    durations[durations.len() / 2]
+}
+
+/// The half that the next table is written into is one that no program looks into any more: putting a table in force takes as long as
+/// waiting for the programs that were running. Writing a small table takes next to nothing.
+#[test]
+fn putting_a_table_in_force_waits_for_the_programs_that_run() {
+    if !is_root("putting_a_table_in_force_waits_for_the_programs_that_run") {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut kernel, _program) = load(&nets_of(0));
+    let trie = tables::set(&nets_of(1)).trie().unwrap();
+    let (mut waits, mut flips) = (Vec::new(), Vec::new());
+    for _ in 0..15 {
+        let began = Instant::now();
+        wait_for_programs().unwrap();
+        waits.push(began.elapsed());
+        let began = Instant::now();
+        kernel.maps().publish(&trie, NO_MANIFEST).unwrap();
+        flips.push(began.elapsed());
+    }
+    let (wait, flip) = (median(waits), median(flips));
+    println!("waiting takes {wait:?}, putting in force {flip:?}");
+    if wait < EXPEDITED {
+        return println!("SKIP: this kernel waits too short a time (rcu_expedited) to tell it from writing a table");
+    }
+    assert!(flip > wait / 2, "{flip:?} is less than {wait:?} takes");
 }
 
 /// The old table goes on counting after `refused` was not taken.

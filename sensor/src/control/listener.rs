@@ -40,6 +40,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whether nobody waits for the answer any more.
+    pub fn is_given_up(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     /// Answers; where nobody waits any more, to no effect.
     pub fn answer(self, answer: Answer) {
         let _ = self.answer.send(answer);
@@ -130,15 +135,31 @@ async fn serve(stream: &UnixStream, ask: &mpsc::Sender<Asked>) {
             if ask.send(Asked { request, answer }).await.is_err() {
                 return;
             }
-            // Given up without an answer where the agent ends.
-            let Ok(answer) = answered.await else { return };
-            answer
+            tokio::select! {
+                // None where the agent ends.
+                answer = answered => match answer {
+                    Ok(answer) => answer,
+                    Err(_) => return,
+                },
+                // Whoever does not wait any more keeps nobody else from being heard.
+                () = gone(stream) => return,
+            }
         }
         Ok(Err(reason)) => Answer::Refused { reason },
         Err(_) => Answer::Refused { reason: format!("no whole request came within {PEER_DEADLINE:?}") },
     };
     // A peer that does not take its answer is let go.
     let _ = timeout(PEER_DEADLINE, tell(stream, &answer)).await;
+}
+
+/// Waits until the peer hangs up, or says more than it should.
+async fn gone(stream: &UnixStream) {
+    loop {
+        match stream.readable().await.and_then(|()| stream.try_read(&mut [0])) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
 }
 
 /// Reads a request; the error is the answer.

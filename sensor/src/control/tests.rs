@@ -117,6 +117,26 @@ fn a_path_longer_than_an_address_works_and_a_stale_socket_is_replaced() {
 }
 
 #[test]
+fn whoever_gives_up_makes_room() {
+    let (runtime, folder) = (runtime(), TempDir::new().unwrap());
+    let mut listener = runtime.block_on(async { Listener::open(folder.path()) }).unwrap();
+    let request = [&serde_json::to_vec(&reload("/x")).unwrap()[..], b"\n"].concat();
+    let mut given_up = Vec::new();
+    // More than are listened to at the same time, and none of them is answered.
+    for _ in 0..2 * MAX_PEERS {
+        let mut stream = UnixStream::connect(folder.path().join(SOCKET)).unwrap();
+        stream.write_all(&request).unwrap();
+        given_up.push(runtime.block_on(listener.next()));
+        drop(stream);
+    }
+    let deadline = std::time::Instant::now() + PEER_DEADLINE;
+    while !given_up.iter().all(Asked::is_given_up) {
+        assert!(std::time::Instant::now() < deadline, "they still wait");
+        thread::yield_now();
+    }
+}
+
+#[test]
 fn an_agent_that_ends_meanwhile_is_said() {
     let (runtime, folder) = (runtime(), TempDir::new().unwrap());
     let mut listener = runtime.block_on(async { Listener::open(folder.path()) }).unwrap();

@@ -100,7 +100,9 @@ impl Reloads {
                 },
                 asked = heard(listener.as_mut()) => match self.check(&asked.request) {
                     Ok(()) => {
-                        self.wanted.get_or_insert_default().push(asked);
+                        let waiting = self.wanted.get_or_insert_default();
+                        waiting.retain(|asked| !asked.is_given_up());
+                        waiting.push(asked);
                         return Event::Wanted;
                     }
                     Err(error) => asked.answer(Answer::Refused { reason: format!("{error:#}") }),

@@ -122,6 +122,25 @@ fn hangups_without_number_end_with_the_last_file() {
     }
     // Whatever was still asked for is behind this one, or joins it.
     site.reloaded();
+    // What is asked for while another one is under way is one more behind it.
+    for more in 1..=10 {
+        for more in [10 * more, 10 * more + 7] {
+            site.write(&last.with_more(more), PLAIN);
+            agent.signal("HUP");
+        }
+        // Of the second alone, or of both.
+        let found = || {
+            agent.messages().iter().any(|line| {
+                let number = |name: &str| line.split(name).nth(1)?.split(' ').next()?.parse::<u32>().ok();
+                let total =
+                    [" added=", " moved=", " kept="].map(|name| number(name).unwrap_or_default()).iter().sum::<u32>();
+                line.contains("reloaded") && total == last.len() + 10 * more + 7
+            })
+        };
+        assert!(eventually(found), "round {more}: {:#?}", agent.messages());
+    }
+    site.write(&last, PLAIN);
+    site.reloaded();
     assert!(site.reloaded().prefixes.added + site.reloaded().prefixes.moved == 0);
     let hangups = said(&agent, "reloaded");
     let mut bill = Bill::new(packets(), first);
@@ -161,6 +180,11 @@ fn the_interval_may_change() {
     let agent = site.start();
     let socket = site.stage.state_dir().join("control");
     assert!(eventually(|| socket.exists()));
+    assert_eq!(agent.records().len(), 0);
+    // New names begin with an interval: the one before ends with the reload.
+    site.write(&model.with_more(2), hour);
+    site.reloaded();
+    assert!(eventually(|| agent.records().len() >= 2));
     site.write(&model, PLAIN);
     site.reloaded();
     // Within seconds, not within the hour.

@@ -78,6 +78,11 @@ impl Model {
         model
     }
 
+    /// Prefixes, with the one that is in every table.
+    pub(crate) fn len(&self) -> u32 {
+        self.entries.len() as u32 + 1
+    }
+
     /// Adds, removes or moves a prefix, or makes it longer or shorter.
     pub(crate) fn change(&mut self, rng: &mut Rng) {
         let targets = targets();
@@ -102,11 +107,16 @@ impl Model {
         }
     }
 
-    /// Adds so many prefixes that no packet is sent to, each of which takes an id and a node.
+    /// Adds so many prefixes that no packet is sent to.
     pub(crate) fn with_more(&self, prefixes: u32) -> Self {
+        self.with_more_from(0, prefixes)
+    }
+
+    /// The same, of which the first so many are left out, and others follow.
+    pub(crate) fn with_more_from(&self, first: u32, prefixes: u32) -> Self {
         let mut more = self.clone();
-        for number in 0..prefixes {
-            let net = Net::new(true, u128::from(0x1400_0000 + (number << 16)) << 96, 24);
+        for number in first..first + prefixes {
+            let net = Net::new(true, u128::from(0x1400_0000 + (number << 12)) << 96, 24);
             more.entries.insert(key(net), Entry { network: None, accounted: true });
         }
         more

@@ -72,6 +72,33 @@ fn under_traffic_nothing_is_lost_doubled_or_booked_wrongly() {
     assert_eq!(epochs, 1, "one life of the counters");
 }
 
+/// Ids whose counts were exported twice mean something else: maps for one table hold any number of others, one after the other.
+#[test]
+fn ids_are_used_again() {
+    if !is_root("ids_are_used_again") {
+        return;
+    }
+    const MANY: u32 = 2_000;
+    let (site, model) = (Site::new("again"), Model::steady());
+    site.write(&model.with_more_from(0, MANY), PLAIN);
+    let agent = site.started();
+    let sending = Sending::new(&site.stage.wire);
+    let bill = Bill::new(packets(), model.clone());
+    sending.go();
+    for round in 1..=number("SENSOR_RELOADS", 40) as u32 / 4 {
+        // A part of them each time: with those that are retired there is room for two such, and not for ten.
+        site.write(&model.with_more_from(round * MANY / 4, MANY), PLAIN);
+        let reloaded = site.reloaded();
+        assert_eq!((reloaded.new_maps, reloaded.prefixes.added), (None, u64::from(MANY / 4)), "round {round}");
+        sending.wait(50);
+    }
+    sending.pause();
+    let sent = sending.sent();
+    let (_, records) = site.end(agent);
+    assert_eq!(Site::epochs(&records), 1);
+    bill.check(sent, &records);
+}
+
 #[test]
 fn between_packets_every_sum_is_exact() {
     if !is_root("between_packets_every_sum_is_exact") {
