@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::tz::{self, TimeZone};
+use sensor_ebpf::abi::MAX_NETWORKS;
 
 use super::{
     Args, Config, ConfigError, DEFAULT_BPFFS, DEFAULT_STATE_DIR, Interface, InterfaceName, Keep, Mode, Name, Network,
@@ -178,6 +179,14 @@ impl Check<'_, '_> {
                     }
                     Entry::Occupied(entry) => self.owned(prefix, text, entry.get(), index),
                 }
+            }
+            if index == MAX_NETWORKS as usize {
+                let span = raw.name.as_ref().map_or(START, Text::span);
+                let message = format!(
+                    "network {} is one too many: at most {MAX_NETWORKS} can be watched; join some",
+                    quote(title)
+                );
+                self.problems.add(&span, message);
             }
             if let (Some(name), Some(timezone)) = (name, timezone) {
                 networks.push(Network { name, timezone, prefixes });

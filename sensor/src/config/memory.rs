@@ -13,7 +13,7 @@ const UNITS: [(&str, u64); 2] = [("GiB", 1 << 30), ("MiB", MIB)];
 pub const MIN_MEMORY: Memory = Memory(16 * MIB);
 /// Largest bound: beyond, maps would have more entries than the kernel can number.
 pub const MAX_MEMORY: Memory = Memory(64 << 30);
-/// Bound unless the configuration says otherwise: three times what a full table of both families takes on 8 CPUs.
+/// Bound unless the configuration says otherwise: twice what a full table of both families takes on 8 CPUs.
 pub const DEFAULT_MEMORY: Memory = Memory(2 << 30);
 
 /// Most memory that all maps of one sensor take in the kernel, in whole mebibytes.

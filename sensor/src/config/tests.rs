@@ -319,6 +319,20 @@ fn command_line() {
     );
 }
 
+#[test]
+fn one_network_too_many_is_told_with_its_line() {
+    let networks = |count: usize| -> String {
+        let network = |number| {
+            format!("[[network]]\nname = \"n{number}\"\nprefixes = [\"10.0.{}.{}/32\"]\n", number / 256, number % 256)
+        };
+        (0..count).map(network).collect()
+    };
+    let interface = "[[interface]]\nname = \"eth0\"\n";
+    assert_eq!(parse(&format!("{interface}{}", networks(511))).unwrap().networks.len(), 511);
+    let expected = "s.toml:1537:8: network \"n511\" is one too many: at most 511 can be watched; join some";
+    assert_eq!(errors(&format!("{interface}{}", networks(513))), expected);
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(text: String) {

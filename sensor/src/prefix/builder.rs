@@ -50,14 +50,7 @@ impl SetBuilder {
     /// # Errors
     /// A table cannot be read.
     pub fn account_tables(&mut self, paths: &[PathBuf]) -> Result<()> {
-        let table = read_tables(paths)?;
-        if table.duplicates > 0 {
-            tracing::info!(
-                duplicates = table.duplicates,
-                "prefixes given more than once in accounting tables were taken once"
-            );
-        }
-        self.account_all(table.prefixes.iter().map(|entry| entry.cidr));
+        self.account_all(read_tables(paths)?.prefixes.into_iter().map(|entry| entry.cidr));
         Ok(())
     }
 
@@ -89,7 +82,10 @@ impl SetBuilder {
             slots.push(Some(Meaning { cidr, membership, network }.into()));
         }
         if slots.len() > MAX_PREFIXES as usize {
-            bail!("{} prefixes are too many: a table holds at most {MAX_PREFIXES}", slots.len());
+            bail!(
+                "{} prefixes are too many: at most {MAX_PREFIXES} can be counted; leave out tables or aggregate them",
+                slots.len()
+            );
         }
         Ok(PrefixSet::numbered(self.networks, slots))
     }
@@ -162,6 +158,18 @@ mod tests {
         builder.account(cidr("2001:db8::/32"));
         let set = builder.build().unwrap();
         assert_eq!(set.iter().map(|(_, meaning)| meaning.network).collect::<Vec<_>>(), [NetworkId::new(1), None]);
+    }
+
+    #[test]
+    fn one_prefix_more_than_there_are_numbers_for_is_refused() {
+        let host = |number: u32| Cidr::host(std::net::Ipv4Addr::from_bits(number).into());
+        let mut builder = SetBuilder::default();
+        builder.account_all((0..=MAX_PREFIXES).map(host));
+        let error = builder.build().unwrap_err().to_string();
+        assert!(
+            error.starts_with("4194304 prefixes are too many: at most 4194303 can be counted; leave out"),
+            "{error}"
+        );
     }
 
     #[test]
