@@ -44,7 +44,7 @@ fn what_is_refused_changes_nothing() {
         fs::write(site.config(), config.replace(from, to)).unwrap();
     };
     let text = |text: &[u8]| fs::write(site.table(), text).unwrap();
-    let cases: [Case<'_>; 14] = [
+    let cases: [Case<'_>; 16] = [
         ("no TOML", &|| fs::write(site.config(), "\0\u{1}[[[").unwrap(), &["sensor.toml"]),
         ("empty", &|| fs::write(site.config(), "").unwrap(), &["sensor.toml"]),
         ("not there", &|| fs::remove_file(site.config()).unwrap(), &["sensor.toml"]),
@@ -59,6 +59,8 @@ fn what_is_refused_changes_nothing() {
             &["no interface absent0", "old programs are back"],
         ),
         ("no table", &|| fs::remove_file(site.table()).unwrap(), &["table.txt"]),
+        ("an empty table", &|| text(b""), &["table.txt", "has no prefix"]),
+        ("a table of comments", &|| text(b"# none\n\n"), &["table.txt", "has no prefix"]),
         ("garbage", &|| text(&[0xa5; 5000]), &["table.txt"]),
         ("a bad line", &|| text(b"192.0.2.0/24\n192.0.2.0/33\n"), &["table.txt", "2", "192.0.2.0/33"]),
         (
