@@ -17,7 +17,7 @@ pub use settings::Settings;
 pub use trie::{Entry, INLINE_RUNS, Line, MAX_NETWORKS, MAX_NODES, MAX_PREFIXES, NetworkId, Node, PrefixId, Words};
 
 /// Number of this layout. A pinned map of another number is never reused.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Interfaces that map `EXTERNAL` has room for: every attached one, and every device stacked on one.
 pub const MAX_EXTERNAL: u32 = 4096;

@@ -18,13 +18,16 @@ use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
 use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    task::JoinHandle,
+};
 
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::Layout,
+    layout::{Footprint, Layout, TooLarge},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
@@ -32,6 +35,7 @@ pub use self::{
 };
 use crate::{
     collect::{Meter, Reading, SparseReading},
+    config::{DEFAULT_MEMORY, Memory},
     prefix::{PrefixSet, Trie},
 };
 
@@ -42,6 +46,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
 const SETTINGS: &str = map_name::SETTINGS;
 /// aya's own constant: what the program logs at all.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
+
+/// The manifest of maps that end with their process, whose ids nobody else will have to read.
+pub const NO_MANIFEST: [u8; 32] = [0; 32];
 
 /// CPUs that verify programs at the same time, at most: a router has other things to do.
 const MAX_LOADERS: usize = 4;
@@ -58,6 +65,16 @@ pub struct Kernel {
 /// One copy of the programs, with constants of its own.
 pub struct Instance {
     ebpf: Ebpf,
+    log: Option<LogTask>,
+}
+
+/// Forwards the log of one instance; ends with it.
+struct LogTask(JoinHandle<()>);
+
+impl Drop for LogTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What the programs are loaded for.
@@ -69,6 +86,8 @@ pub struct Plan<'a> {
     pub trie: &'a Trie,
     /// For each interface whether it is internal: it has a ledger, and bills no prefix.
     pub internal: &'a [bool],
+    /// Most memory that the maps may take.
+    pub memory: Memory,
 }
 
 impl Kernel {
@@ -78,7 +97,8 @@ impl Kernel {
     /// # Errors
     /// Missing rights, a kernel that refuses a map or program, or no memory for them.
     pub fn load(set: &PrefixSet, trie: &Trie, interfaces: u32) -> Result<Self> {
-        Self::load_for(&Plan { set, trie, internal: &vec![false; interfaces as usize] })
+        let internal = vec![false; interfaces as usize];
+        Self::load_for(&Plan { set, trie, internal: &internal, memory: DEFAULT_MEMORY })
     }
 
     /// The same for interfaces of any role.
@@ -94,32 +114,42 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_for_replay(set: &PrefixSet, trie: &Trie) -> Result<Self> {
-        Self::load_detached(&Plan { set, trie, internal: &[false] }, true)
+        Self::load_detached(&Plan { set, trie, internal: &[false], memory: DEFAULT_MEMORY }, true)
     }
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let kernel = Self::load_at(&pins.path(), plan, replay)?;
+        let mut kernel = Self::load_at(&pins.path(), plan.layout()?, plan.internal, replay)?;
+        kernel.maps.publish(plan.trie, NO_MANIFEST)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
 
-    /// Loads one instance for each interface of the plan, with the maps pinned in `directory`: those that are there, which must have
-    /// the layout of the plan, or new ones. Puts the table of the plan in force.
+    /// Loads one instance for each interface of the plan, with new maps that are pinned in `directory`. Puts the table of the plan in
+    /// force, and the manifest that names its ids.
     ///
     /// # Errors
-    /// As [`Kernel::load`], or a pinned map is of another shape.
-    pub fn load_pinned(directory: &Path, plan: &Plan<'_>) -> Result<Self> {
-        Self::load_at(directory, plan, false)
+    /// As [`Kernel::load`].
+    pub fn load_pinned(directory: &Path, plan: &Plan<'_>, manifest: [u8; 32]) -> Result<Self> {
+        let mut kernel = Self::load_at(directory, plan.layout()?, plan.internal, false)?;
+        kernel.maps.publish(plan.trie, manifest)?;
+        Ok(kernel)
     }
 
-    fn load_at(directory: &Path, plan: &Plan<'_>, replay: bool) -> Result<Self> {
-        let layout = plan.layout()?;
+    /// Loads one instance for each interface, internal or not, with the maps that were left pinned in `directory` with this layout. The
+    /// table in force stays.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`], or a map is of another shape.
+    pub fn load_left(directory: &Path, layout: Layout, internal: &[bool]) -> Result<Self> {
+        Self::load_at(directory, layout, internal, false)
+    }
+
+    fn load_at(directory: &Path, layout: Layout, internal: &[bool], replay: bool) -> Result<Self> {
         let mut instances = Vec::new();
-        for (interface, internal) in (0..).zip(plan.internal) {
+        for (interface, internal) in (0..).zip(internal) {
             instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay))?);
         }
-        let mut maps = SharedMaps::open(directory, layout, !replay)?;
-        maps.publish(plan.trie)?;
+        let maps = SharedMaps::open(directory, layout, !replay)?;
         Ok(Self { instances, maps, pins: None })
     }
 
@@ -166,9 +196,10 @@ impl Plan<'_> {
     /// The layout of the maps it takes.
     ///
     /// # Errors
-    /// The CPUs cannot be counted.
+    /// They would take more memory than they may, or the CPUs cannot be counted.
     pub fn layout(&self) -> Result<Layout> {
-        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, self.internal.len() as u32))
+        let interfaces = self.internal.len() as u32;
+        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes())?)
     }
 }
 
@@ -199,7 +230,7 @@ impl Instance {
             .override_global(LOG_LEVEL, &log_level, false)
             .load(OBJECT)
             .context("cannot create the maps of the eBPF object; `sensor check` names what is missing")?;
-        Ok(Self { ebpf })
+        Ok(Self { ebpf, log: None })
     }
 
     /// Loads the programs of these hooks without attaching them, and says for what frames. Loading takes a good part of a second,
@@ -231,13 +262,13 @@ impl Instance {
         // SAFETY: the logger owns its descriptor and keeps it open as long as it lives, which is within the `AsyncFd`.
         let logger = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
         let mut logger = logger.context("cannot wait for the log of the eBPF programs")?;
-        tokio::spawn(async move {
+        self.log = Some(LogTask(tokio::spawn(async move {
             while let Ok(mut guard) = logger.readable_mut().await {
                 // In this order: a message that comes while the buffer is being emptied makes it ready again.
                 guard.clear_ready();
                 guard.get_inner_mut().flush();
             }
-        });
+        })));
         Ok(())
     }
 }

@@ -112,12 +112,17 @@ impl Reading {
     /// # Errors
     /// The readings are of different counters.
     pub fn plus(&self, other: &Self) -> Result<Self> {
-        if (self.prefixes.len(), self.ledger.len()) != (other.prefixes.len(), other.ledger.len()) {
+        if !self.is_like(other) {
             bail!("two readings of different counters cannot be added");
         }
         let mut sum = self.clone();
         other.counters().enumerate().try_for_each(|(place, counter)| sum.add(place, &counter));
         Ok(sum)
+    }
+
+    /// Whether both are of as many prefix rows and ledgers.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.prefixes.len(), self.ledger.len()) == (other.prefixes.len(), other.ledger.len())
     }
 
     /// What all prefixes counted together.

@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod memory;
 mod nearest;
 mod raw;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     error::{ConfigError, Problem},
+    memory::{DEFAULT_MEMORY, MAX_MEMORY, MIN_MEMORY, Memory},
     values::{
         DEFAULT_INTERVAL, InterfaceName, Interval, MAX_INTERFACE_NAME_LEN, MAX_INTERVAL, MAX_NAME_LEN,
         MAX_SENSOR_ID_LEN, MIN_INTERVAL, Name, SensorId, ValueError,
@@ -49,6 +51,8 @@ pub struct Config {
     pub sensor_id: SensorId,
     /// Export period.
     pub interval: Interval,
+    /// Most memory that all its maps take in the kernel.
+    pub memory: Memory,
     /// Where everything is that outlives the agent; `None`: nothing does, as with a command line that has no file.
     pub keep: Option<Keep>,
     /// Where packets are counted, in the order of the file.

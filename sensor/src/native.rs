@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sensor_ebpf::{
-    abi::{Cell, Control, Counter, Direction, Entry, Node, Side, ledger_row},
+    abi::{Cell, Control, Counter, Direction, Entry, Line, Node, Side, Words, ledger_row},
     account::account,
     packet::Window,
     state::{Size, State},
@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Native {
     trie: Trie,
+    roots: Vec<Words>,
     prefix_capacity: u32,
     prefixes: Vec<Counter>,
     ledger: Vec<Counter>,
@@ -27,6 +28,7 @@ impl Native {
     pub fn new(trie: Trie, prefixes: u32) -> Self {
         let prefix_capacity = prefixes + 1;
         Self {
+            roots: trie.root_lines().collect(),
             trie,
             prefix_capacity,
             prefixes: vec![Counter::default(); (prefix_capacity * Direction::COUNT) as usize],
@@ -84,7 +86,8 @@ impl State for Native {
     }
 
     fn root(&self, index: u32) -> Option<Entry> {
-        self.trie.roots.get(index as usize).copied()
+        let Line { element, word } = Line::of(index);
+        self.roots.get(element as usize)?.0.get(word).copied()
     }
 
     fn node(&self, index: u32) -> Option<&Node> {

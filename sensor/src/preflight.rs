@@ -3,6 +3,7 @@
 mod findings;
 mod links;
 mod sys;
+mod table;
 
 use std::io::Write;
 
@@ -14,7 +15,7 @@ use self::{
     links::Link,
 };
 use crate::{
-    bpf::{self, Hook, Kernel, Layout},
+    bpf::{self, Hook, Kernel, Layout, Plan},
     config::{Config, Interface, Mode, Role},
     pipeline::prefix_set,
 };
@@ -38,10 +39,10 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
     };
     let set = prefix_set(config)?;
     let trie = set.trie()?;
-    finding((Severity::Good, format!("{} prefixes, {} of them watched networks' own", set.len(), set.watched())))?;
-    let layout = Layout::new(&trie, set.highest_id(), bpf::cpus()?, config.interfaces.len() as u32);
-    let memory = format!("{} MiB of kernel memory for tables and counters", layout.bytes().div_ceil(1 << 20));
-    finding((Severity::Good, memory))?;
+    table::prefixes(&set).into_iter().try_for_each(&mut finding)?;
+    let cpus = bpf::cpus()?;
+    let layout = Layout::new(&trie, set.highest_id(), cpus, config.interfaces.len() as u32, config.memory.bytes());
+    table::memory(&set, &trie, &layout, cpus, config.memory).into_iter().try_for_each(&mut finding)?;
     match links::read() {
         Ok(links) => interfaces(config, &links).into_iter().try_for_each(&mut finding)?,
         Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
@@ -52,7 +53,9 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
             Err(error) => (Severity::Missing, format!("{error:#}")),
         })?;
     }
-    if bpf::may_load() {
+    if !bpf::may_load() {
+        finding((Severity::Missing, String::from("the right to load eBPF programs: run as root")))?;
+    } else if layout.is_ok() {
         let load = |mut kernel: Kernel| {
             let instance = kernel.instance(0)?;
             if config.interfaces.iter().any(|interface| interface.egress) {
@@ -60,12 +63,11 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
             }
             instance.load_all(hooks(config))
         };
-        match Kernel::load(&set, &trie, 1).and_then(load) {
+        let plan = Plan { set: &set, trie: &trie, internal: &[false], memory: config.memory };
+        match Kernel::load_for(&plan).and_then(load) {
             Ok(buffers) => finding((Severity::Good, format!("the kernel takes the programs, for {buffers}")))?,
             Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
         }
-    } else {
-        finding((Severity::Missing, String::from("the right to load eBPF programs: run as root")))?;
     }
     if missing > 0 {
         bail!("{missing} of the above must be put right before `sensor run` can work");

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use self::{
     journal::{Baseline, Batch, Damage, Journal},
-    manifest::{Manifest, ManifestInterface},
+    manifest::{Manifest, ManifestInterface, ManifestName},
 };
 
 /// The folder is its owner's alone.

@@ -1,6 +1,10 @@
 //! What one interval amounted to: the records that go to operators and collectors. Pure.
 
-use std::{collections::BTreeMap, fmt::Display, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    sync::Arc,
+};
 
 use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
 use serde::{Deserialize, Serialize, Serializer};
@@ -193,6 +197,9 @@ impl Summary {
                 });
             prefixes.push(PrefixRecord { prefix: cidr, direction, network, count: counter.into() });
         }
+        if set.retired().next().is_some() {
+            prefixes = merged(prefixes);
+        }
         let record = |network: &Arc<str>, direction: Direction, total: Counter| {
             (!total.is_zero()).then(|| NetworkRecord { network: Arc::clone(network), direction, count: total.into() })
         };
@@ -265,10 +272,35 @@ impl LedgerRecord {
     }
 }
 
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+        self.frame_bytes = self.frame_bytes.wrapping_add(other.frame_bytes);
+    }
+}
+
 impl From<Counter> for Count {
     fn from(counter: Counter) -> Self {
         Self { packets: counter.packets, bytes: counter.bytes, frame_bytes: counter.frame_bytes }
     }
+}
+
+/// One record for each key. A prefix that another table counts for another reason, watched or not, has two ids for a while.
+fn merged(records: Vec<PrefixRecord>) -> Vec<PrefixRecord> {
+    let mut places = HashMap::new();
+    let mut merged: Vec<PrefixRecord> = Vec::with_capacity(records.len());
+    for record in records {
+        let key = (record.prefix, record.direction, record.network.clone());
+        match places.get(&key).and_then(|place: &usize| merged.get_mut(*place)) {
+            Some(earlier) => earlier.count.add(record.count),
+            None => {
+                places.insert(key, merged.len());
+                merged.push(record);
+            }
+        }
+    }
+    merged
 }
 
 fn non_zero(counts: impl IntoIterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here but `fuzz` calls the packet engine, its lookup or the records: what is checked with it must be able to fail.
 
+pub mod bgp;
 pub mod classifier;
 pub mod clock;
 pub mod frames;

@@ -18,12 +18,13 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use aya::programs::{TestRun as _, TestRunOptions, Xdp, loaded_programs};
 use aya_obj::programs::XdpAttachType;
 use sensor::{
-    bpf::{Buffers, Hook, Kernel, TestRun},
+    bpf::{Buffers, Hook, Kernel, NO_MANIFEST, TestRun, wait_for_programs},
     collect::{Meter, Reading},
     prefix::RootBits,
 };
@@ -43,6 +44,9 @@ const TABLES: usize = 6;
 const STEP: usize = 40;
 /// Frames that must have been counted under each of them.
 const FRAMES_EACH: u64 = 2_000;
+
+/// Longer than writing a small table takes, shorter than any grace period that is not hurried.
+const EXPEDITED: Duration = Duration::from_millis(2);
 
 /// One test at a time: the program of a kernel is found among those of this process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -155,7 +159,7 @@ fn every_packet_is_counted_once_under_the_old_table_or_the_new() {
                 thread::yield_now();
             }
             let now: HashSet<PrefixId> = ids(table).into_iter().map(|(_, id)| id).collect();
-            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap()).unwrap();
+            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap(), NO_MANIFEST).unwrap();
             let old = ids(table - 1).into_iter().map(|(_, id)| id).filter(|id| !now.contains(id)).collect();
             frozen.push((kernel.read().unwrap(), old));
         }
@@ -195,7 +199,7 @@ fn after_publish_only_the_new_ids_count() {
     let nowhere = |v4| Address { v4, bits: 0xee00 << 112 };
     for table in 0..TABLES {
         if table > 0 {
-            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap()).unwrap();
+            kernel.maps().publish(&tables::set(&nets_of(table)).trie().unwrap(), NO_MANIFEST).unwrap();
         }
         let before = kernel.read().unwrap();
         for (target, _) in ids(table) {
@@ -209,13 +213,46 @@ fn after_publish_only_the_new_ids_count() {
     }
 }
 
+/// Half of all durations are shorter.
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort_unstable();
+    durations[durations.len() / 2]
+}
+
+/// The half that the next table is written into is one that no program looks into any more: putting a table in force takes as long as
+/// waiting for the programs that were running. Writing a small table takes next to nothing.
+#[test]
+fn putting_a_table_in_force_waits_for_the_programs_that_run() {
+    if !is_root("putting_a_table_in_force_waits_for_the_programs_that_run") {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut kernel, _program) = load(&nets_of(0));
+    let trie = tables::set(&nets_of(1)).trie().unwrap();
+    let (mut waits, mut flips) = (Vec::new(), Vec::new());
+    for _ in 0..15 {
+        let began = Instant::now();
+        wait_for_programs().unwrap();
+        waits.push(began.elapsed());
+        let began = Instant::now();
+        kernel.maps().publish(&trie, NO_MANIFEST).unwrap();
+        flips.push(began.elapsed());
+    }
+    let (wait, flip) = (median(waits), median(flips));
+    println!("waiting takes {wait:?}, putting in force {flip:?}");
+    if wait < EXPEDITED {
+        return println!("SKIP: this kernel waits too short a time (rcu_expedited) to tell it from writing a table");
+    }
+    assert!(flip > wait / 2, "{flip:?} is less than {wait:?} takes");
+}
+
 /// The old table goes on counting after `refused` was not taken.
 fn stays_in_force(refused: &[Net], root_bits: Option<RootBits>, message: &str) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut kernel, program) = load(&nets_of(1));
     let set = tables::set(refused);
     let trie = root_bits.map_or_else(|| set.trie().unwrap(), |bits| tables::trie(&set, bits));
-    let result = kernel.maps().publish(&trie);
+    let result = kernel.maps().publish(&trie, NO_MANIFEST);
     let error = format!("{:#}", result.expect_err("a table that the maps were not made for must be refused"));
     assert!(error.contains(message) && error.contains("restart the sensor"), "{error}");
     // Twice: neither half of the table may have been touched.
@@ -226,7 +263,7 @@ fn stays_in_force(refused: &[Net], root_bits: Option<RootBits>, message: &str) {
         }
         let delta = kernel.read().unwrap().since(&before).unwrap().dense().unwrap();
         assert!(ids(table).into_iter().all(|(_, id)| packets(&delta, id) == 1), "table {table}");
-        kernel.maps().publish(&tables::set(&nets_of(2)).trie().unwrap()).unwrap();
+        kernel.maps().publish(&tables::set(&nets_of(2)).trie().unwrap(), NO_MANIFEST).unwrap();
     }
 }
 

@@ -72,6 +72,12 @@ impl<T: Pod> MappedArray<T> {
         true
     }
 
+    /// The same for values that are made one by one: returns false where they do not all fit, after storing those that do.
+    #[must_use]
+    pub(crate) fn fill(&self, index: usize, mut values: impl Iterator<Item = T>) -> bool {
+        (index..).zip(&mut values).all(|(index, value)| self.store(index, &[value]))
+    }
+
     /// Stores the first word of value `index` after everything stored before it.
     #[must_use]
     pub(crate) fn publish_word(&self, index: usize, word: u64) -> bool {

@@ -1,15 +1,16 @@
 //! How large each map is made: fixed when the programs are loaded.
 
+mod demand;
+
 use aya::maps::MapType;
 use sensor_ebpf::{
     abi::{Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words, map_name},
-    lookup::{root_len_v4, root_len_v6},
+    lookup::{ROOT_BITS_V4, ROOT_BITS_V6, root_len_v4, root_len_v6},
 };
 
+use self::demand::{Demand, HEADROOM};
+pub use self::demand::{Footprint, TooLarge};
 use crate::prefix::{RootBits, Trie};
-
-/// Counter memory beyond which CPUs share slices: a slice is a copy of all prefix counters.
-const MAX_COUNTER_BYTES: u64 = 1 << 30;
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const BPF_F_MMAPABLE: u32 = 1 << 10;
@@ -43,16 +44,35 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Room for `trie` and `prefixes` prefixes, counted by `cpus` CPUs on `interfaces` interfaces.
-    pub fn new(trie: &Trie, prefixes: u32, cpus: u32, interfaces: u32) -> Self {
-        let prefix_capacity = prefixes + 1;
-        Self {
+    /// The largest that takes `memory` bytes, for a table and what reloads may bring, whose ids go up to `highest_id`, counted by
+    /// `cpus` CPUs on `interfaces` interfaces.
+    ///
+    /// Room for reloads is given up first, down to a 32nd of what is used; then CPUs share slices.
+    ///
+    /// # Errors
+    /// The table does not fit even so.
+    pub fn new(trie: &Trie, highest_id: u32, cpus: u32, interfaces: u32, memory: u64) -> Result<Self, TooLarge> {
+        let demand = Demand {
             root_bits: trie.root_bits,
-            nodes: (trie.nodes.len() as u32).max(1),
-            run_lines: (trie.runs.len() as u32).div_ceil(Line::WORDS).max(1),
-            prefix_capacity,
-            slices: slices(cpus, prefix_capacity),
+            nodes: trie.nodes.len(),
+            run_lines: trie.runs.len().div_ceil(Line::WORDS as usize),
+            ids: highest_id.max(trie.highest_id),
             ledger_slots: interfaces * Side::COUNT,
+        };
+        let mut slices = cpus.max(1).next_power_of_two();
+        loop {
+            let fits = |layout: &Self| {
+                let numbered = map_name::SHARED.iter().all(|name| u32::try_from(layout.entries(name)).is_ok());
+                numbered && layout.footprint().total() <= memory
+            };
+            if let Some(layout) = HEADROOM.iter().map(|share| demand.layout(*share, slices)).find(fits) {
+                return Ok(layout);
+            }
+            if slices == 1 {
+                let needed = demand.layout(HEADROOM[HEADROOM.len() - 1], slices).footprint();
+                return Err(TooLarge { ids: demand.ids, needed, memory });
+            }
+            slices /= 2;
         }
     }
 
@@ -69,6 +89,41 @@ impl Layout {
             && layout.shape(map_name::PREFIXES).entries == prefix_rows
             && layout.shape(map_name::LEDGER).entries == ledger_rows;
         fits.then_some(layout)
+    }
+
+    /// The layout of maps that were made for `interfaces` interfaces and have so many entries by name; `None` where they do not fit
+    /// together.
+    pub fn of_maps(entries: impl Fn(&'static str) -> u32, interfaces: u32) -> Option<Self> {
+        let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
+        let both = ROOT_BITS_V4.iter().flat_map(|v4| ROOT_BITS_V6.map(|v6| RootBits { v4: *v4, v6 }));
+        let half = |name| entries(name) / Control::SLOTS;
+        let made = both.map(|root_bits| Self {
+            root_bits,
+            nodes: half(map_name::NODES),
+            run_lines: half(map_name::RUNS),
+            ..counters
+        });
+        let is_it = |layout: &Self| layout.shapes().iter().all(|shape| shape.entries == entries(shape.name));
+        made.filter(|layout| layout.nodes > 0 && layout.run_lines > 0).find(is_it)
+    }
+
+    /// Whether a table fits whose roots are indexed as here, and which may have been counted under ids up to `highest_id`.
+    pub fn holds(&self, trie: &Trie, highest_id: u32) -> bool {
+        highest_id < self.prefix_capacity && self.lacks(trie).is_none()
+    }
+
+    /// What there is too little of for a table; `None`: it fits.
+    pub(crate) fn lacks(&self, trie: &Trie) -> Option<String> {
+        if trie.root_bits != self.root_bits {
+            return Some(format!("the table has {}, the maps {}; new maps are needed", trie.root_bits, self.root_bits));
+        }
+        let outgrown = |what, wanted: usize, room: u32| {
+            let message = || format!("{wanted} {what} outgrow maps made for {room}; new maps are needed");
+            (wanted > room as usize).then(message)
+        };
+        outgrown("prefix ids", trie.highest_id as usize, self.prefix_capacity - 1)
+            .or_else(|| outgrown("nodes", trie.nodes.len(), self.nodes))
+            .or_else(|| outgrown("run values", trie.runs.len(), self.run_lines * Line::WORDS))
     }
 
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
@@ -91,25 +146,39 @@ impl Layout {
 
     /// What the shared map of that name must be.
     pub(crate) fn shape(&self, name: &'static str) -> MapShape {
-        let entries = match name {
-            map_name::ROOTS => self.root_lines() * Control::SLOTS,
-            map_name::NODES => self.nodes * Control::SLOTS,
-            map_name::RUNS => self.run_lines * Control::SLOTS,
-            map_name::PREFIXES => self.prefix_rows(),
-            map_name::LEDGER => self.ledger_slots * Control::BANKS * self.slices * Cell::COUNT,
-            map_name::EXTERNAL => MAX_EXTERNAL,
-            _ => 1,
-        };
-        MapShape::of(name, entries)
+        // `new` makes nothing of which this is not true.
+        MapShape::of(name, u32::try_from(self.entries(name)).unwrap_or(u32::MAX))
     }
 
-    /// Memory of all maps, in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.shapes().into_iter().map(|shape| u64::from(shape.entries) * u64::from(shape.value_size)).sum()
+    fn entries(&self, name: &'static str) -> u64 {
+        let product = |factors: &[u32]| factors.iter().map(|factor| u64::from(*factor)).product();
+        match name {
+            map_name::ROOTS => product(&[self.root_lines(), Control::SLOTS]),
+            map_name::NODES => product(&[self.nodes, Control::SLOTS]),
+            map_name::RUNS => product(&[self.run_lines, Control::SLOTS]),
+            map_name::PREFIXES => product(&[self.slices, self.prefix_capacity, Direction::COUNT]),
+            map_name::LEDGER => product(&[self.ledger_slots, Control::BANKS, self.slices, Cell::COUNT]),
+            map_name::EXTERNAL => MAX_EXTERNAL.into(),
+            _ => 1,
+        }
+    }
+
+    /// Memory of the maps.
+    pub fn footprint(&self) -> Footprint {
+        let bytes = |names: &[&'static str]| {
+            let bytes = |name: &&'static str| self.entries(name) * u64::from(self.shape(name).value_size);
+            names.iter().map(bytes).sum()
+        };
+        Footprint {
+            tables: bytes(&[map_name::ROOTS, map_name::NODES, map_name::RUNS]),
+            counters: bytes(&[map_name::PREFIXES]),
+            ledgers: bytes(&[map_name::LEDGER]),
+            rest: bytes(&[map_name::CONTROL, map_name::EXTERNAL]),
+        }
     }
 
     /// How the roots are indexed.
-    pub(crate) fn root_bits(&self) -> RootBits {
+    pub fn root_bits(&self) -> RootBits {
         self.root_bits
     }
 
@@ -142,20 +211,6 @@ impl Layout {
     pub(crate) fn ledger_slots(&self) -> u32 {
         self.ledger_slots
     }
-
-    fn prefix_rows(&self) -> u32 {
-        self.slices * self.prefix_capacity * Direction::COUNT
-    }
-}
-
-/// One slice for each CPU, rounded up to a power of two, fewer where the memory would be too much.
-fn slices(cpus: u32, prefix_capacity: u32) -> u32 {
-    let slice_bytes = u64::from(prefix_capacity) * u64::from(Direction::COUNT) * size_of::<Counter>() as u64;
-    let mut slices = cpus.max(1).next_power_of_two();
-    while slices > 1 && u64::from(slices) * slice_bytes > MAX_COUNTER_BYTES {
-        slices /= 2;
-    }
-    slices
 }
 
 impl MapShape {
@@ -177,28 +232,4 @@ impl MapShape {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::prefix::SetBuilder;
-
-    #[test]
-    fn counters_tell_their_layout() {
-        let set = SetBuilder::default().build().unwrap();
-        let trie = set.trie().unwrap();
-        for (prefixes, cpus, interfaces) in [(0, 1, 1), (7, 2, 3), (1000, 5, 1), (40_000_000, 64, 2)] {
-            let layout = Layout::new(&trie, prefixes, cpus, interfaces);
-            let rows = |name| layout.shape(name).entries;
-            let (prefix_rows, ledger_rows) = (rows(map_name::PREFIXES), rows(map_name::LEDGER));
-            let told = Layout::of_counters(prefix_rows, ledger_rows, interfaces).unwrap();
-            let expected = (layout.prefix_capacity(), layout.slices(), layout.ledger_slots());
-            assert_eq!((told.prefix_capacity(), told.slices(), told.ledger_slots()), expected);
-            assert_eq!(Layout::of_counters(prefix_rows + 1, ledger_rows, interfaces), None);
-            assert_eq!(Layout::of_counters(prefix_rows, ledger_rows + 1, interfaces), None);
-        }
-        for (prefix_rows, ledger_rows, interfaces) in
-            [(0, 0, 0), (2, 0, 1), (0, 128, 1), (u32::MAX, u32::MAX, u32::MAX)]
-        {
-            assert_eq!(Layout::of_counters(prefix_rows, ledger_rows, interfaces), None);
-        }
-    }
-}
+mod tests;

@@ -28,6 +28,8 @@ pub struct SharedMaps {
     /// What each bank held when it was last at rest: per ledger slot, by bank.
     banks: Vec<[LedgerRow; Control::BANKS as usize]>,
     grace: GracePeriod,
+    /// A program may still look into the half of the table that is not in force.
+    unsettled: bool,
     /// Whether programs run by themselves; those of a replay run only while this process waits for them.
     live: bool,
 }
@@ -50,6 +52,7 @@ impl SharedMaps {
             external: External::open(directory, &layout)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
             grace: GracePeriod::new().context("cannot create the map that grace periods are waited on with")?,
+            unsettled: false,
             live,
         };
         // Programs may have been left at work: what the bank at rest holds is only known once nobody counts in it any more.
@@ -60,17 +63,28 @@ impl SharedMaps {
         Ok(maps)
     }
 
-    /// Says which life of the counters this is and by which manifest its ids are read. Only maps that say so are ever taken over.
+    /// Says which life of the counters this is. Only maps that say so are ever taken over: their table must be in force.
     ///
     /// # Errors
     /// The control map is empty.
-    pub fn identify(&mut self, epoch: Epoch, manifest: [u8; 32]) -> Result<()> {
-        let word = self.control_word.word();
-        let block = ControlBlock { word, abi_version: ABI_VERSION, reserved: 0, epoch: epoch.to_bytes(), manifest };
-        if !self.control.store(0, &[block]) {
-            bail!("map {} has no entry", map_name::CONTROL);
-        }
-        Ok(())
+    pub fn identify(&mut self, epoch: Epoch) -> Result<()> {
+        let block = self.control.load(0).unwrap_or_default();
+        self.store(ControlBlock { abi_version: ABI_VERSION, epoch: epoch.to_bytes(), ..block })
+    }
+
+    /// How many tables were put in force in these maps; wraps.
+    pub fn generation(&self) -> u32 {
+        self.control_word.generation()
+    }
+
+    /// What the generation of the next table will be.
+    pub fn next_generation(&self) -> u32 {
+        self.control_word.next_generation().generation()
+    }
+
+    /// How large the maps are.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Which interfaces bill what they receive, by index, those stacked on them included.
@@ -81,12 +95,27 @@ impl SharedMaps {
         self.external.set(indices)
     }
 
-    /// Writes `trie` into the half of the table that is not in force, puts it in force with one store and waits until no program
-    /// looks into the other half any more, so that the next call may overwrite it.
+    /// Writes `trie` into the half of the table that is not in force, and beside it the SHA-256 of the manifest that names its ids;
+    /// puts both in force with one store and waits until no program looks into the other half any more, so that the next call may
+    /// overwrite it.
     ///
     /// # Errors
-    /// The table does not fit into the maps, whose size was fixed when the programs were loaded.
-    pub fn publish(&mut self, trie: &Trie) -> Result<()> {
+    /// The table does not fit into the maps, whose size was fixed when the programs were loaded, or the kernel does not wait. The
+    /// old table is in force then.
+    pub fn publish(&mut self, trie: &Trie, manifest: [u8; 32]) -> Result<()> {
+        // Where the last call could not: some program may still look into that half.
+        self.settle()?;
+        self.write(trie, manifest)?;
+        self.put_in_force(self.control_word.next_generation())?;
+        self.unsettled = true;
+        if let Err(error) = self.settle() {
+            tracing::warn!("{error:#}; before the next table is written, it is tried again");
+        }
+        Ok(())
+    }
+
+    /// Writes the half of the table that is not in force.
+    fn write(&mut self, trie: &Trie, manifest: [u8; 32]) -> Result<()> {
         let layout = &self.layout;
         if trie.root_bits != layout.root_bits() {
             bail!(
@@ -98,22 +127,23 @@ impl SharedMaps {
         let next = self.control_word.next_generation();
         let node_base = next.slot() * layout.nodes();
         let run_base = next.slot() * layout.run_lines() * Line::WORDS;
-        let moved = |entry: &Entry| entry.child().map_or(*entry, |child| Entry::node(node_base + child));
-        let fits = trie.highest_id < layout.prefix_capacity()
-            && trie.nodes.len() <= layout.nodes() as usize
-            && trie.runs.len() <= (layout.run_lines() * Line::WORDS) as usize
-            && self.roots.store((next.slot() * layout.root_lines()) as usize, &lines(&trie.roots, moved))
-            && self.runs.store((next.slot() * layout.run_lines()) as usize, &lines(&trie.runs, moved));
-        let nodes: Vec<Node> = trie
-            .nodes
-            .iter()
-            .map(|node| Node {
-                base: if node.base == Node::INLINE { Node::INLINE } else { node.base + run_base },
-                inline: node.inline.map(|entry| moved(&entry)),
-                ..*node
-            })
-            .collect();
-        if !(fits && self.nodes.store(node_base as usize, &nodes)) {
+        let moved = |entry: Entry| entry.child().map_or(entry, |child| Entry::node(node_base + child));
+        let moved_line = |words: Words| Words(words.0.map(moved));
+        let moved_node = |node: &Node| Node {
+            base: if node.base == Node::INLINE { Node::INLINE } else { node.base + run_base },
+            inline: node.inline.map(moved),
+            ..*node
+        };
+        let runs = trie.runs.chunks(Line::WORDS as usize).map(|chunk| {
+            let mut words = Words::default();
+            words.0[..chunk.len()].copy_from_slice(chunk);
+            moved_line(words)
+        });
+        let fits = layout.holds(trie, trie.highest_id)
+            && self.roots.fill((next.slot() * layout.root_lines()) as usize, trie.root_lines().map(moved_line))
+            && self.runs.fill((next.slot() * layout.run_lines()) as usize, runs)
+            && self.nodes.fill(node_base as usize, trie.nodes.iter().map(moved_node));
+        if !fits {
             bail!(
                 "the table of {} prefixes and {} nodes does not fit into maps sized for {} and {}: restart the sensor",
                 trie.highest_id,
@@ -122,8 +152,9 @@ impl SharedMaps {
                 layout.nodes()
             );
         }
-        self.put_in_force(next)?;
-        self.wait()
+        let mut block = self.control.load(0).unwrap_or_default();
+        block.manifests[next.slot() as usize] = manifest;
+        self.store(block)
     }
 
     /// Everything counted so far. The ledger is exact as of one instant, at which `witness` is called; the prefix counters go on
@@ -166,6 +197,23 @@ impl SharedMaps {
         }
     }
 
+    /// Stores the control block, whose word stays the one in force.
+    fn store(&mut self, block: ControlBlock) -> Result<()> {
+        if !self.control.store(0, &[ControlBlock { word: self.control_word.word(), ..block }]) {
+            bail!("map {} has no entry", map_name::CONTROL);
+        }
+        Ok(())
+    }
+
+    /// Waits until no program looks into the half of the table that is not in force.
+    fn settle(&mut self) -> Result<()> {
+        if self.unsettled {
+            self.wait()?;
+            self.unsettled = false;
+        }
+        Ok(())
+    }
+
     fn put_in_force(&mut self, next: Control) -> Result<()> {
         if !self.control.publish_word(0, next.word()) {
             bail!("map {} has no entry", map_name::CONTROL);
@@ -177,17 +225,4 @@ impl SharedMaps {
     fn wait(&self) -> Result<()> {
         self.grace.wait().context("cannot wait for an RCU grace period")
     }
-}
-
-fn lines(entries: &[Entry], moved: impl Fn(&Entry) -> Entry) -> Vec<Words> {
-    entries
-        .chunks(Line::WORDS as usize)
-        .map(|chunk| {
-            let mut words = Words::default();
-            for (word, entry) in words.0.iter_mut().zip(chunk) {
-                *word = moved(entry);
-            }
-            words
-        })
-        .collect()
 }

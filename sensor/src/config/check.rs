@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::tz::{self, TimeZone};
+use sensor_ebpf::abi::MAX_NETWORKS;
 
 use super::{
     Args, Config, ConfigError, DEFAULT_BPFFS, DEFAULT_STATE_DIR, Interface, InterfaceName, Keep, Mode, Name, Network,
@@ -75,6 +76,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
     let config = sensor_id.ok().map(|sensor_id| Config {
         sensor_id,
         interval: interval.unwrap_or_default(),
+        memory: Default::default(),
         keep: None,
         interfaces: interfaces.into_iter().map(interface).collect(),
         networks: networks.into_iter().collect(),
@@ -102,11 +104,13 @@ impl Check<'_, '_> {
                 .ok(),
         };
         let interval = raw.interval.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
+        let memory = raw.memory.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
         let state_dir = self.folder("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR);
         let bpffs = self.folder("bpffs", raw.bpffs.as_ref(), DEFAULT_BPFFS);
         Some(Config {
             sensor_id: sensor_id?,
             interval: interval?,
+            memory: memory?,
             keep: Some(Keep { state_dir, bpffs }),
             interfaces: vec![],
             networks: vec![],
@@ -175,6 +179,14 @@ impl Check<'_, '_> {
                     }
                     Entry::Occupied(entry) => self.owned(prefix, text, entry.get(), index),
                 }
+            }
+            if index == MAX_NETWORKS as usize {
+                let span = raw.name.as_ref().map_or(START, Text::span);
+                let message = format!(
+                    "network {} is one too many: at most {MAX_NETWORKS} can be watched; join some",
+                    quote(title)
+                );
+                self.problems.add(&span, message);
             }
             if let (Some(name), Some(timezone)) = (name, timezone) {
                 networks.push(Network { name, timezone, prefixes });

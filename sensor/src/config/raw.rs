@@ -47,6 +47,7 @@ pub(super) struct RawConfig {
 pub(super) struct RawSensor {
     pub(super) id: Option<Text>,
     pub(super) interval: Option<Text>,
+    pub(super) memory: Option<Text>,
     pub(super) state_dir: Option<Text>,
     pub(super) bpffs: Option<Text>,
 }
@@ -84,9 +85,9 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
     let mut config = RawConfig::default();
     if let Some((table, span)) = root.table("sensor") {
         let mut section = Section::new(SENSOR, table, span, root.problems);
-        let (id, interval) = (section.text("id"), section.text("interval"));
+        let (id, interval, memory) = (section.text("id"), section.text("interval"), section.text("memory"));
         let (state_dir, bpffs) = (section.text("state_dir"), section.text("bpffs"));
-        config.sensor = RawSensor { id, interval, state_dir, bpffs };
+        config.sensor = RawSensor { id, interval, memory, state_dir, bpffs };
         section.finish();
     }
     for (table, span) in root.tables("interface") {

@@ -34,6 +34,7 @@ fn a_full_file() {
         [sensor]
         id = "edge-1"
         interval = "1m"
+        memory = "512MiB"
         state_dir = "/srv/sensor"
         bpffs = "/mnt/bpf"
 
@@ -66,6 +67,7 @@ fn a_full_file() {
     let config = Config::load(&path).unwrap();
     assert_eq!(config.sensor_id.as_str(), "edge-1");
     assert_eq!(config.interval.seconds(), 60);
+    assert_eq!(config.memory.to_string(), "512MiB");
     assert_eq!(config.keep, Some(keep("/srv/sensor", "/mnt/bpf")));
     let interface = |name: &str, mode, xdp, role, egress| {
         let name = name.parse().unwrap();
@@ -90,7 +92,7 @@ fn a_full_file() {
 #[test]
 fn defaults() {
     let config = parse(LEAST).unwrap();
-    assert_eq!(config.interval, Interval::default());
+    assert_eq!((config.interval, config.memory), (Interval::default(), DEFAULT_MEMORY));
     assert_eq!(config.keep, Some(keep(DEFAULT_STATE_DIR, DEFAULT_BPFFS)));
     assert_eq!(Ok(config.sensor_id), host_name());
 }
@@ -144,6 +146,10 @@ s.toml:24:3: "upstream" in the file is not supported by this version; remove it"
 fn wrong_types() {
     for (text, expected) in [
         ("sensor = 1", "s.toml:1:10: sensor is not a section; write [sensor] once"),
+        (
+            "[sensor]\nmemory = \"1MiB\"",
+            "s.toml:2:10: the memory \"1MiB\" is out of range; write an amount from \"16MiB\" to \"64GiB\"",
+        ),
         ("[sensor]\ninterval = 10", "s.toml:2:12: interval in [sensor] is of type integer; write a string in quotes"),
         ("[sensor]\nid = [\"a\"]", "s.toml:2:6: id in [sensor] is of type array; write a string in quotes"),
         (
@@ -311,6 +317,20 @@ fn command_line() {
         "command line: interface eth0 is given twice; name it once\n\
          command line: nothing to count is given; add --watch 192.0.2.0/24"
     );
+}
+
+#[test]
+fn one_network_too_many_is_told_with_its_line() {
+    let networks = |count: usize| -> String {
+        let network = |number| {
+            format!("[[network]]\nname = \"n{number}\"\nprefixes = [\"10.0.{}.{}/32\"]\n", number / 256, number % 256)
+        };
+        (0..count).map(network).collect()
+    };
+    let interface = "[[interface]]\nname = \"eth0\"\n";
+    assert_eq!(parse(&format!("{interface}{}", networks(511))).unwrap().networks.len(), 511);
+    let expected = "s.toml:1537:8: network \"n511\" is one too many: at most 511 can be watched; join some";
+    assert_eq!(errors(&format!("{interface}{}", networks(513))), expected);
 }
 
 proptest! {

@@ -25,6 +25,12 @@ pub const MAX_INTERFACE_NAME_LEN: usize = 15;
 #[error("{0}")]
 pub struct ValueError(String);
 
+impl ValueError {
+    pub(super) const fn new(message: String) -> Self {
+        Self(message)
+    }
+}
+
 /// Export period: whole seconds that divide an hour, so that intervals begin at the same times every hour and day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval(u32);

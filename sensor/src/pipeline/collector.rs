@@ -5,10 +5,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports};
+use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports, reload::change::Table};
 use crate::{
     bpf::Kernel,
     collect::{Reading, SparseReading},
+    config::Config,
     epoch::Epoch,
     prefix::PrefixSet,
     state::Batch,
@@ -70,6 +71,23 @@ impl Collector {
         })
     }
 
+    /// Counts by another set from here on, in the same maps: its manifest goes to disk, its table in force, and when this returns no
+    /// program looks into the old one any more. What was counted in the interval up to here is named by the new manifest too, in which
+    /// every id means what it meant.
+    ///
+    /// # Errors
+    /// Everything is as it was.
+    pub(super) fn put_in_force(&mut self, table: Table, config: &Config, durable: &mut Durable) -> Result<()> {
+        let Table { set, trie } = table;
+        tokio::task::block_in_place(|| {
+            let maps = self.kernel.maps();
+            let manifest = durable.store_manifest(self.history.epoch, maps.next_generation(), config, &set)?;
+            maps.publish(&trie, manifest)?;
+            (self.set, self.history.manifest) = (set, manifest);
+            Ok(())
+        })
+    }
+
     /// Detaches, and closes the last interval.
     pub(super) fn detach(mut self) -> Result<Summary> {
         let mut witness = Witness::default();
@@ -102,6 +120,8 @@ impl Collector {
                 }
             }
         }
+        // Reading waits until no program looks into a table that was replaced before.
+        self.set.exported();
         self.ports.begin_interval();
         self.history.advance(until);
         self.witness = witness;

@@ -40,19 +40,17 @@ impl SetBuilder {
         self.accounted.push(prefix);
     }
 
+    /// The same for many.
+    pub fn account_all(&mut self, prefixes: impl IntoIterator<Item = Cidr>) {
+        self.accounted.extend(prefixes);
+    }
+
     /// Adds the prefixes of accounting tables.
     ///
     /// # Errors
     /// A table cannot be read.
     pub fn account_tables(&mut self, paths: &[PathBuf]) -> Result<()> {
-        let table = read_tables(paths)?;
-        if table.duplicates > 0 {
-            tracing::info!(
-                duplicates = table.duplicates,
-                "prefixes given more than once in accounting tables were taken once"
-            );
-        }
-        self.accounted.extend(table.prefixes.iter().map(|entry| entry.cidr));
+        self.account_all(read_tables(paths)?.prefixes.into_iter().map(|entry| entry.cidr));
         Ok(())
     }
 
@@ -64,7 +62,7 @@ impl SetBuilder {
         // Stable: tables come sorted, one behind the other, and merging such runs is one pass.
         self.accounted.sort();
         self.accounted.dedup();
-        let mut meanings = Vec::with_capacity(self.watched.len() + self.accounted.len());
+        let mut slots = Vec::with_capacity(self.watched.len() + self.accounted.len());
         let mut covering: Vec<(Cidr, NetworkId)> = Vec::new();
         let mut watched = self.watched.into_iter().peekable();
         let mut accounted = self.accounted.into_iter().peekable();
@@ -80,12 +78,16 @@ impl SetBuilder {
             if let Some(network) = membership.watched {
                 covering.push((cidr, network));
             }
-            meanings.push(Meaning { cidr, membership, network: covering.last().map(|(_, network)| *network) });
+            let network = covering.last().map(|(_, network)| *network);
+            slots.push(Some(Meaning { cidr, membership, network }.into()));
         }
-        if meanings.len() > MAX_PREFIXES as usize {
-            bail!("{} prefixes are too many: a table holds at most {MAX_PREFIXES}", meanings.len());
+        if slots.len() > MAX_PREFIXES as usize {
+            bail!(
+                "{} prefixes are too many: at most {MAX_PREFIXES} can be counted; leave out tables or aggregate them",
+                slots.len()
+            );
         }
-        Ok(PrefixSet::numbered(self.networks, meanings))
+        Ok(PrefixSet::numbered(self.networks, slots))
     }
 }
 
@@ -156,6 +158,18 @@ mod tests {
         builder.account(cidr("2001:db8::/32"));
         let set = builder.build().unwrap();
         assert_eq!(set.iter().map(|(_, meaning)| meaning.network).collect::<Vec<_>>(), [NetworkId::new(1), None]);
+    }
+
+    #[test]
+    fn one_prefix_more_than_there_are_numbers_for_is_refused() {
+        let host = |number: u32| Cidr::host(std::net::Ipv4Addr::from_bits(number).into());
+        let mut builder = SetBuilder::default();
+        builder.account_all((0..=MAX_PREFIXES).map(host));
+        let error = builder.build().unwrap_err().to_string();
+        assert!(
+            error.starts_with("4194304 prefixes are too many: at most 4194303 can be counted; leave out"),
+            "{error}"
+        );
     }
 
     #[test]

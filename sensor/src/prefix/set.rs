@@ -1,7 +1,5 @@
 //! Which prefixes are counted, and the dense ids they are counted under.
 
-use std::net::IpAddr;
-
 use anyhow::{Context as _, Result, bail};
 use sensor_ebpf::abi::{Entry, MAX_PREFIXES, NetworkId, PrefixId};
 
@@ -63,9 +61,8 @@ pub(super) struct Retired {
 
 impl PrefixSet {
     /// The set of these meanings, in the order of their addresses, under the ids 1, 2, 3...
-    pub(super) fn numbered(networks: Networks, meanings: Vec<Meaning>) -> Self {
-        let live = (1..=MAX_PREFIXES).filter_map(PrefixId::new).take(meanings.len()).collect();
-        let slots = meanings.into_iter().map(|meaning| Some(meaning.into())).collect();
+    pub(super) fn numbered(networks: Networks, slots: Vec<Option<Slot>>) -> Self {
+        let live = (1..=MAX_PREFIXES).filter_map(PrefixId::new).take(slots.len()).collect();
         Self { networks, slots, live, retired: Vec::new(), exports: 0 }
     }
 
@@ -193,7 +190,7 @@ impl PrefixSet {
     /// # Errors
     /// The table is too large for its indices.
     pub fn trie(&self) -> Result<Trie> {
-        let v4 = self.live.partition_point(|id| self.cidr(*id).is_some_and(Cidr::is_v4));
+        let v4 = self.live_v4();
         self.trie_with(RootBits::for_size(v4, self.live.len() - v4))
     }
 
@@ -202,20 +199,22 @@ impl PrefixSet {
     /// # Errors
     /// The table is too large for its indices.
     pub fn trie_with(&self, root_bits: RootBits) -> Result<Trie> {
-        let mut v4 = Vec::new();
-        let mut v6 = Vec::new();
-        for (id, Meaning { cidr, network, .. }) in self.live() {
-            let item = |bits| Item { bits, len: cidr.prefix_len(), entry: Entry::leaf(id, network) };
-            match cidr.address() {
-                IpAddr::V4(address) => v4.push(item(u128::from(address.to_bits()) << 96)),
-                IpAddr::V6(address) => v6.push(item(address.to_bits())),
-            }
-        }
-        Trie::build(root_bits, &v4, &v6)
+        let item = |id: &PrefixId| {
+            let Slot { cidr, network, .. } = self.slot(*id)?;
+            let entry = Entry::leaf(*id, NetworkId::new((*network).into()));
+            Some(Item { bits: cidr.bits(), len: cidr.prefix_len(), entry })
+        };
+        let (v4, v6) = self.live.split_at(self.live_v4());
+        Trie::build(root_bits, v4.iter().filter_map(item), v6.iter().filter_map(item))
     }
 
     pub(super) fn slot(&self, id: PrefixId) -> Option<&Slot> {
         self.slots.get(place(id))?.as_ref()
+    }
+
+    /// IPv4 prefixes in the table.
+    pub fn live_v4(&self) -> usize {
+        self.live.partition_point(|id| self.cidr(*id).is_some_and(Cidr::is_v4))
     }
 
     fn cidr(&self, id: PrefixId) -> Option<Cidr> {

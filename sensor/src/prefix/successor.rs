@@ -1,7 +1,5 @@
 //! The set of another configuration, in which everything that means the same keeps its id.
 
-use std::collections::HashSet;
-
 use sensor_ebpf::abi::{MAX_NETWORKS, PrefixId};
 use thiserror::Error;
 
@@ -55,7 +53,7 @@ impl PrefixSet {
         let mut next = Self { live: Vec::new(), ..self.clone() };
         next.retired.retain(|retired| {
             let due = self.exports - retired.since >= EXPORTS_BEFORE_REUSE;
-            let back = revived.contains(&retired.id);
+            let back = revived[place(retired.id)];
             if due && !back {
                 next.slots[place(retired.id)] = None;
             }
@@ -74,8 +72,11 @@ impl PrefixSet {
 
     /// Which id each wanted prefix has already, in the order of addresses.
     fn merge(&self, wanted: &Self, numbers: &[Option<u16>]) -> Merged {
-        let mut merged =
-            Merged { ids: Vec::with_capacity(wanted.live.len()), dropped: Vec::new(), revived: HashSet::new() };
+        let mut merged = Merged {
+            ids: Vec::with_capacity(wanted.live.len()),
+            dropped: Vec::new(),
+            revived: vec![false; self.slots.len()],
+        };
         let mut retired: Vec<(Slot, PrefixId)> = self.retired().filter_map(|id| Some((*self.slot(id)?, id))).collect();
         retired.sort_by_key(|(slot, _)| slot.cidr);
         let mut retired = &retired[..];
@@ -98,7 +99,9 @@ impl PrefixSet {
             if let (None, Some(new)) = (id, meaning) {
                 let of_this_prefix = retired.iter().take_while(|(old, _)| old.cidr == new.cidr);
                 id = of_this_prefix.filter(|(old, _)| old.same(&new)).map(|(_, id)| *id).next();
-                merged.revived.extend(id);
+                if let Some(id) = id {
+                    merged.revived[place(id)] = true;
+                }
             }
             merged.ids.push(id);
         }
@@ -157,8 +160,8 @@ struct Merged {
     ids: Vec<Option<PrefixId>>,
     /// Ids in the table that nothing wanted means.
     dropped: Vec<PrefixId>,
-    /// Retired ids that are wanted again.
-    revived: HashSet<PrefixId>,
+    /// For each slot whether its id was retired and is wanted again.
+    revived: Vec<bool>,
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Case {
     }
 
     fn trie(&self, root_bits: RootBits) -> Trie {
-        Trie::build(root_bits, &self.items(true), &self.items(false)).unwrap()
+        Trie::build(root_bits, self.items(true).into_iter(), self.items(false).into_iter()).unwrap()
     }
 
     /// The id of the longest prefix, and the number of the network that watches the longest watched one.
@@ -149,7 +149,8 @@ fn agree(case: &Case, roots: &[RootBits], random: &mut Random) {
 
 /// What `lookup` and the kernel rely on, of every node, and that no node or run is there in vain.
 fn well_formed(trie: &Trie, case: &Case) {
-    let Trie { root_bits, roots, nodes, runs, highest_id } = trie;
+    let Trie { root_bits, nodes, runs, highest_id, .. } = trie;
+    let roots: Vec<Entry> = trie.root_lines().flat_map(|words| words.0).collect();
     assert_eq!(*highest_id, case.set.len(), "{}", case.name);
     assert_eq!(roots.len() as u32, root_bits.entries());
     let (roots_v4, roots_v6) = roots.split_at(root_len_v4(root_bits.v4) as usize);

@@ -2,16 +2,23 @@
 //!
 //! Node and run indices are relative to the start of the table; whoever puts it into a half of the maps adds that half's offset.
 
+mod sweep;
+
 use std::fmt;
 
 use anyhow::{Result, bail};
 use sensor_ebpf::{
-    abi::{Entry, INLINE_RUNS, MAX_NODES, Node, PrefixId},
-    lookup::{STRIDE, root_index_v4, root_index_v6, root_len_v4, root_len_v6},
+    abi::{Entry, INLINE_RUNS, Line, MAX_NODES, Node, Words},
+    lookup::{LARGE_ROOT_BITS_V6, SMALL_ROOT_BITS_V6, STRIDE, root_len_v4, root_len_v6},
 };
+
+use self::sweep::Sweep;
 
 /// Slots of a node.
 const SLOTS: usize = 1 << STRIDE;
+/// The large IPv6 root is that of global unicast: addresses that begin with these three bits.
+const GLOBAL_UNICAST: u128 = 0b001;
+const GLOBAL_UNICAST_BITS: u32 = 3;
 
 /// One prefix of one family and what its addresses get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +68,8 @@ impl fmt::Display for RootBits {
 pub struct Trie {
     /// How the roots are indexed.
     pub root_bits: RootBits,
-    /// Root entries of IPv4, then of IPv6.
-    pub roots: Vec<Entry>,
+    /// Where the root entries change: most neighbours are equal, and a full table has 19 million of them.
+    roots: Vec<Run>,
     /// Nodes; the index of a child is its place here.
     pub nodes: Vec<Node>,
     /// Run values of nodes that hold them not inline.
@@ -71,121 +78,188 @@ pub struct Trie {
     pub highest_id: u32,
 }
 
+/// Root entries from `first` to the next run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    first: u32,
+    entry: Entry,
+}
+
 impl Trie {
     /// Builds the table. Both lists are sorted by address, then length, without duplicates.
     ///
     /// # Errors
     /// More nodes or run values than an [`Entry`] can point at.
-    pub fn build(root_bits: RootBits, v4: &[Item], v6: &[Item]) -> Result<Self> {
-        let mut builder = Builder { nodes: Vec::new(), runs: Vec::new() };
-        let mut roots = vec![Entry::NONE; root_bits.entries() as usize];
-        let (roots_v4, roots_v6) = roots.split_at_mut(root_len_v4(root_bits.v4) as usize);
-        let index_v4 = |bits: u128| (root_index_v4(root_bits.v4, (bits >> 96) as u32), root_bits.v4);
-        let index_v6 = |bits: u128| root_index_v6(root_bits.v6, (bits >> 64) as u64);
-        builder.root(roots_v4, v4, index_v4);
-        builder.root(roots_v6, &split_over_roots(v6), index_v6);
+    pub fn build(
+        root_bits: RootBits,
+        v4: impl Iterator<Item = Item>,
+        v6: impl Iterator<Item = Item> + Clone,
+    ) -> Result<Self> {
+        let mut builder = Builder::default();
+        let len_v4 = root_len_v4(root_bits.v4);
+        builder.root(Root { start: 0, len: len_v4, decided: root_bits.v4, skipped: 0 }, v4);
+        let small = Root { start: len_v4, len: 1 << SMALL_ROOT_BITS_V6, decided: SMALL_ROOT_BITS_V6, skipped: 0 };
+        if root_bits.v6 == LARGE_ROOT_BITS_V6 {
+            builder.root(small, v6.clone().filter(|item| !is_global_unicast(item)));
+            let large = Root {
+                start: small.start + small.len,
+                len: root_len_v6(root_bits.v6) - small.len,
+                decided: LARGE_ROOT_BITS_V6,
+                skipped: GLOBAL_UNICAST_BITS,
+            };
+            builder.root(large, v6.filter(|item| is_global_unicast(item) || covers_global_unicast(item)));
+        } else {
+            builder.root(small, v6);
+        }
+        let Builder { roots, nodes, runs, highest_id } = builder;
         // The topmost run index is the mark of an inline node.
-        if builder.nodes.len() >= MAX_NODES as usize || builder.runs.len() >= Node::INLINE as usize - SLOTS {
+        if nodes.len() >= MAX_NODES as usize || runs.len() >= Node::INLINE as usize - SLOTS {
             bail!(
                 "the prefix table needs {} nodes and {} run values, more than its indices can name",
-                builder.nodes.len(),
-                builder.runs.len()
+                nodes.len(),
+                runs.len()
             );
         }
-        let ids = v4.iter().chain(v6).filter_map(|item| item.entry.prefix());
-        let highest_id = ids.map(PrefixId::get).max().unwrap_or(0);
-        Ok(Self { root_bits, roots, nodes: builder.nodes, runs: builder.runs, highest_id })
+        Ok(Self { root_bits, roots, nodes, runs, highest_id })
+    }
+
+    /// Root entries of IPv4, then of IPv6, in lines; both families' roots are whole lines.
+    pub fn root_lines(&self) -> impl Iterator<Item = Words> {
+        let mut runs = self.roots.iter().copied().peekable();
+        let mut entry = Entry::NONE;
+        (0..self.root_bits.entries()).step_by(Line::WORDS as usize).map(move |line| {
+            let mut words = [entry; Line::WORDS as usize];
+            while let Some(run) = runs.next_if(|run| run.first - line < Line::WORDS) {
+                entry = run.entry;
+                words[(run.first - line) as usize..].fill(entry);
+            }
+            Words(words)
+        })
+    }
+
+    /// Memory of this value, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.roots.capacity() * size_of::<Run>()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.runs.capacity() * size_of::<Entry>()
     }
 }
 
+/// Whether an item is of the large IPv6 root alone.
+fn is_global_unicast(item: &Item) -> bool {
+    u32::from(item.len) >= GLOBAL_UNICAST_BITS && item.bits >> (u128::BITS - GLOBAL_UNICAST_BITS) == GLOBAL_UNICAST
+}
+
+fn covers_global_unicast(item: &Item) -> bool {
+    let first = GLOBAL_UNICAST << (u128::BITS - GLOBAL_UNICAST_BITS);
+    u32::from(item.len) < GLOBAL_UNICAST_BITS && (item.bits..=last_address(item)).contains(&first)
+}
+
+/// A root array.
+#[derive(Clone, Copy)]
+struct Root {
+    /// Its first entry among all root entries.
+    start: u32,
+    len: u32,
+    /// Leading bits of an address that its entry decides.
+    decided: u32,
+    /// Of those, the ones that are the same in all addresses.
+    skipped: u32,
+}
+
+impl Root {
+    fn slot_of(self, bits: u128) -> u32 {
+        (bits << self.skipped >> (u128::BITS - self.decided + self.skipped)) as u32
+    }
+}
+
+#[derive(Default)]
 struct Builder {
+    roots: Vec<Run>,
     nodes: Vec<Node>,
     runs: Vec<Entry>,
+    highest_id: u32,
 }
 
 impl Builder {
-    /// Fills the root entries of one family. `index` tells the root entry of an address and how many bits that decides.
-    fn root(&mut self, roots: &mut [Entry], items: &[Item], index: impl Fn(u128) -> (u32, u32)) {
-        // Sorted order puts a covering prefix before all it covers, so painting in order leaves the longest on top.
-        for item in items {
-            let (first, decided) = index(item.bits);
-            if u32::from(item.len) <= decided {
-                let (last, _) = index(last_address(item));
-                for root in &mut roots[first as usize..=last as usize] {
-                    *root = item.entry;
-                }
+    /// Appends the runs of one root array.
+    fn root(&mut self, root: Root, items: impl Iterator<Item = Item>) {
+        let mut sweep = Sweep::new(Entry::NONE, root.len);
+        let mut runs = std::mem::take(&mut self.roots);
+        let mut emit = |first, entry| runs.push(Run { first: root.start + first, entry });
+        let mut items = items.peekable();
+        let mut deeper = Vec::new();
+        while let Some(item) = items.next() {
+            let slot = root.slot_of(item.bits);
+            if u32::from(item.len) <= root.decided {
+                self.note(&item);
+                sweep.cover(slot, root.slot_of(last_address(&item)) + 1, item.entry, &mut emit);
+                continue;
             }
+            // Sorted order: whatever follows in this slot is longer, too.
+            deeper.clear();
+            deeper.push(item);
+            deeper.extend(std::iter::from_fn(|| items.next_if(|item| root.slot_of(item.bits) == slot)));
+            let inherited = sweep.at(slot, &mut emit);
+            sweep.point(slot, self.node(&deeper, root.decided, inherited), &mut emit);
         }
-        for group in items.chunk_by(|a, b| index(a.bits).0 == index(b.bits).0) {
-            let (root, decided) = index(group[0].bits);
-            let deeper = deeper_than(group, decided);
-            if !deeper.is_empty() {
-                roots[root as usize] = self.node(deeper, decided, roots[root as usize]);
-            }
-        }
+        sweep.finish(&mut emit);
+        self.roots = runs;
     }
 
     /// One node for prefixes longer than `decided` bits that agree in those; slots that none of them covers get `inherited`.
     fn node(&mut self, items: &[Item], decided: u32, inherited: Entry) -> Entry {
-        let slot_of = |bits: u128| (bits << decided >> (u128::BITS - STRIDE)) as usize;
-        let mut slots = [inherited; SLOTS];
+        let slot_of = |bits: u128| (bits << decided >> (u128::BITS - STRIDE)) as u32;
         let next = decided + STRIDE;
-        for item in items.iter().filter(|item| u32::from(item.len) <= next) {
-            slots[slot_of(item.bits)..=slot_of(last_address(item))].fill(item.entry);
-        }
-        for group in items.chunk_by(|a, b| slot_of(a.bits) == slot_of(b.bits)) {
-            let deeper = deeper_than(group, next);
-            if !deeper.is_empty() {
-                let slot = slot_of(group[0].bits);
-                slots[slot] = self.node(deeper, next, slots[slot]);
+        let mut sweep = Sweep::new(inherited, SLOTS as u32);
+        let mut starts = [0_u64; 4];
+        let mut values = [Entry::NONE; SLOTS];
+        let mut count = 0;
+        let mut emit = |slot: u32, entry| {
+            starts[slot as usize / 64] |= 1 << (slot % 64);
+            values[count] = entry;
+            count += 1;
+        };
+        let mut rest = items;
+        while let [item, behind @ ..] = rest {
+            let slot = slot_of(item.bits);
+            if u32::from(item.len) <= next {
+                self.note(item);
+                sweep.cover(slot, slot_of(last_address(item)) + 1, item.entry, &mut emit);
+                rest = behind;
+                continue;
             }
+            let same = rest.iter().take_while(|item| slot_of(item.bits) == slot).count();
+            let (deeper, behind) = rest.split_at(same);
+            let inherited = sweep.at(slot, &mut emit);
+            sweep.point(slot, self.node(deeper, next, inherited), &mut emit);
+            rest = behind;
         }
-        self.push(&slots)
+        sweep.finish(&mut emit);
+        self.push(starts, &values[..count])
     }
 
-    fn push(&mut self, slots: &[Entry; SLOTS]) -> Entry {
-        let mut node = Node::default();
-        let mut values = Vec::with_capacity(INLINE_RUNS as usize);
-        for (slot, entry) in slots.iter().enumerate() {
-            if slot % 64 == 0 {
-                // At most 192 runs start before the last word.
-                node.ranks[slot / 64] = values.len() as u8;
-            }
-            if values.last() != Some(entry) {
-                node.starts[slot / 64] |= 1 << (slot % 64);
-                values.push(*entry);
-            }
+    fn push(&mut self, starts: [u64; 4], values: &[Entry]) -> Entry {
+        let mut node = Node { starts, base: Node::INLINE, ..Node::default() };
+        let mut before = 0;
+        for (rank, word) in node.ranks.iter_mut().zip(starts) {
+            // At most 192 runs start before the last word.
+            *rank = before as u8;
+            before += word.count_ones();
         }
         if values.len() <= INLINE_RUNS as usize {
-            node.base = Node::INLINE;
-            node.inline[..values.len()].copy_from_slice(&values);
+            node.inline[..values.len()].copy_from_slice(values);
         } else {
             node.base = self.runs.len() as u32;
-            self.runs.extend(values);
+            self.runs.extend_from_slice(values);
         }
         self.nodes.push(node);
         Entry::node(self.nodes.len() as u32 - 1)
     }
-}
 
-/// 2000::/3 may have a root of its own, so what covers it and more is laid down in pieces of that size.
-fn split_over_roots(items: &[Item]) -> Vec<Item> {
-    const PIECE: u8 = 3;
-    let mut pieces: Vec<Item> = Vec::with_capacity(items.len());
-    for item in items {
-        let count = 1_u128 << PIECE.saturating_sub(item.len);
-        let len = item.len.max(PIECE);
-        let start = |piece: u128| item.bits | piece << (u128::BITS - u32::from(PIECE));
-        pieces.extend((0..count).map(|piece| Item { bits: start(piece), len, ..*item }));
+    fn note(&mut self, item: &Item) {
+        self.highest_id = self.highest_id.max(item.entry.prefix().map_or(0, |id| id.get()));
     }
-    // Stable: of pieces with one address, those of the shorter prefix stay below.
-    pieces.sort_by_key(|item| item.bits);
-    pieces
-}
-
-/// Those of `items` (which agree in `decided` bits) that are longer: sorted order puts the shorter ones first.
-fn deeper_than(items: &[Item], decided: u32) -> &[Item] {
-    &items[items.partition_point(|item| u32::from(item.len) <= decided)..]
 }
 
 fn last_address(item: &Item) -> u128 {

@@ -21,7 +21,7 @@ use bgpkit_parser::{
 };
 use thiserror::Error;
 
-use super::{Entries, TableEntry, TableError, TooMany};
+use super::{Entries, Progress, TableEntry, TableError, TooManyPrefixes};
 use crate::cidr::Cidr;
 
 /// Bytes of a record header without microseconds (RFC 6396, section 2).
@@ -74,9 +74,9 @@ pub enum RecordProblem {
     /// The first route is cut.
     #[error("has a malformed route; the file is damaged, fetch it again")]
     Route,
-    /// More entries than accepted.
+    /// More prefixes than accepted.
     #[error("makes {0}")]
-    TooMany(#[from] TooMany),
+    TooMany(#[from] TooManyPrefixes),
 }
 
 /// Whether a file starts with a record of the kinds that route collectors write. Text has no zero byte in the type.
@@ -87,7 +87,12 @@ pub(super) fn starts(head: &[u8]) -> bool {
 }
 
 /// Reads the prefixes of a dump, record by record.
-pub(super) fn read(path: &Path, mut reader: impl BufRead, entries: &mut Entries) -> Result<(), TableError> {
+pub(super) fn read(
+    path: &Path,
+    mut reader: impl BufRead,
+    entries: &mut Entries,
+    progress: &mut Progress,
+) -> Result<(), TableError> {
     let mut last = None;
     let mut offset = 0;
     for record in 1.. {
@@ -99,6 +104,7 @@ pub(super) fn read(path: &Path, mut reader: impl BufRead, entries: &mut Entries)
         let raw = chunk_mrt_record(&mut reader).map_err(|error| frame_error(error.error, read_error, problem))?;
         offset += raw.total_bytes_len() as u64;
         read_record(raw, &mut last, entries).map_err(problem)?;
+        progress.step(entries.list.len());
     }
     match last {
         Some(_) => Ok(()),

@@ -1,15 +1,17 @@
 //! Opening of tables: decompression and what the content is, both told by the first bytes.
 
 use std::{
-    fs::File,
+    cell::Cell,
+    fs::{File, Metadata},
     io::{self, BufRead, BufReader, Cursor, Read},
     path::Path,
+    rc::Rc,
 };
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 
-use super::{TableError, mrt};
+use super::{TableError, mrt, progress::Source};
 
 /// Buffer for reading, in bytes.
 const READ_LEN: usize = 256 << 10;
@@ -29,11 +31,14 @@ pub(super) enum Content {
 }
 
 /// Opens a table and decompresses it.
-pub(super) fn open(path: &Path) -> Result<(Content, Box<dyn BufRead>), TableError> {
+pub(super) fn open(path: &Path) -> Result<(Content, Box<dyn BufRead>, Source), TableError> {
     let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    let metadata = file.metadata();
+    if metadata.as_ref().is_ok_and(Metadata::is_dir) {
         return Err(TableError::Directory { path: path.to_owned() });
     }
+    let source = Source { len: metadata.map_or(0, |metadata| metadata.len()), ..Source::default() };
+    let file = Counted { file, read: Rc::clone(&source.read) };
     let read_error = |source| TableError::Read { path: path.to_owned(), line: 0, source };
     let (mut head, mut reader) = peek(file).map_err(read_error)?;
     if head.starts_with(GZIP_MAGIC) {
@@ -45,7 +50,21 @@ pub(super) fn open(path: &Path) -> Result<(Content, Box<dyn BufRead>), TableErro
         return Err(TableError::Compression { path: path.to_owned(), compression });
     }
     let content = if mrt::starts(&head) { Content::Mrt } else { Content::Text };
-    Ok((content, reader))
+    Ok((content, reader, source))
+}
+
+/// A file that tells how much of it was read.
+struct Counted {
+    file: File,
+    read: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read(buffer)?;
+        self.read.set(self.read.get() + len as u64);
+        Ok(len)
+    }
 }
 
 /// Reads ahead: the first bytes, and a reader that gives them again.

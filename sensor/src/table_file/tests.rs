@@ -6,7 +6,7 @@ use ::bzip2::write::BzEncoder;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 
-use super::*;
+use super::{lines::Format, *};
 
 /// Reads `content` from a file called `name`; the folder's name is left out of errors.
 pub(super) fn read(name: &str, content: &[u8]) -> Result<Table, String> {
@@ -33,6 +33,10 @@ pub(super) fn entry(cidr: &str, asn: impl Into<Option<u32>>, name: Option<&str>)
     TableEntry { cidr: cidr.parse().unwrap(), asn: asn.into(), name: name.map(Arc::from) }
 }
 
+pub(super) fn progress() -> Progress {
+    Progress::new(Path::new("t"), Default::default())
+}
+
 #[test]
 fn lines() {
     let text = b"# head\n\n 10.0.0.0/8  # ten\r\n2001:db8::/32\n192.0.2.1\n10.0.0.0/8";
@@ -51,7 +55,6 @@ fn lines() {
     }
     assert_eq!(read("t.txt.gz", &gzip(text)).as_ref(), Ok(&expected));
     assert_eq!(read("t.txt.bz2", &bzip2(text)), Ok(expected));
-    assert_eq!(read("t.txt", b""), Ok(Table::default()));
 }
 
 #[test]
@@ -162,6 +165,67 @@ fn too_many() {
     assert_eq!(entries.read_line(b"::/0", &mut Format::Lines), Ok(()));
     let error = entries.read_line(b"::/0", &mut Format::Lines).unwrap_err();
     assert_eq!(error.to_string(), "more than 4000000 prefixes; leave out tables or aggregate them");
+}
+
+#[test]
+fn a_table_without_a_prefix_is_no_wish() {
+    let empty =
+        |name: &str| Err(format!("{name} has no prefix; fetch or write it again, or take it out of the tables"));
+    for content in [&b""[..], b"\n\n", b"# nothing\n", &gzip(b""), &bzip2(b"# nothing")] {
+        assert_eq!(read("t.txt", content), empty("t.txt"));
+    }
+    assert_eq!(read("t.csv", b"prefix,asn\n"), empty("t.csv"));
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["a.txt", "b.txt", "c.txt"].map(|name| folder.path().join(name));
+    std::fs::write(&paths[0], "10.0.0.0/8\n").unwrap();
+    std::fs::write(&paths[1], "").unwrap();
+    assert!(matches!(read_tables(&paths), Err(TableError::Empty { path }) if path == paths[1]));
+    // The same prefixes as before are prefixes.
+    std::fs::write(&paths[1], "10.0.0.0/8\n").unwrap();
+    assert_eq!(read_tables(&paths[..2]).unwrap().duplicates, 1);
+}
+
+#[test]
+fn all_names_together_have_a_bound() {
+    let mut entries = Entries { names_len: MAX_NAMES_LEN - 3, ..Entries::default() };
+    let mut csv = Format::Csv { first: false };
+    assert_eq!(entries.read_line(b"::/0,1,abc", &mut csv), Ok(()));
+    assert_eq!(entries.read_line(b"::/0,1,abc", &mut csv), Ok(()));
+    let error = entries.read_line(b"::/0,1,d", &mut csv).unwrap_err();
+    assert_eq!(error.to_string(), "the names take more than 64 MiB; leave out the column of names");
+}
+
+#[test]
+fn a_table_without_end_is_refused() {
+    let endless = std::io::BufReader::new(std::io::repeat(b'\n'));
+    let error = lines::read(Path::new("t"), endless, &mut Entries::default(), &mut progress()).unwrap_err();
+    let expected = "t:16000001: a table has at most 16000000 lines; check that this is a table of prefixes";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Overlaps, default routes, host routes, special addresses: each is a prefix of its own, as it is written.
+#[test]
+fn nothing_that_is_a_prefix_is_left_out() {
+    let text = "0.0.0.0/0\n10.0.0.0/8\n10.0.0.0/9\n10.0.0.1\n10.0.0.1/32\n127.0.0.0/8\n224.0.0.0/4\n255.255.255.255\n\
+                ::/0\n::1\n::ffff:0:0/96\n::ffff:10.0.0.0/104\nfe80::/10\nff00::/8\n";
+    let table = read("t.txt", text.as_bytes()).unwrap();
+    let texts: Vec<String> = table.prefixes.iter().map(|entry| entry.cidr.to_string()).collect();
+    let expected = [
+        "0.0.0.0/0",
+        "10.0.0.0/8",
+        "10.0.0.0/9",
+        "10.0.0.1/32",
+        "127.0.0.0/8",
+        "224.0.0.0/4",
+        "255.255.255.255/32",
+        "::/0",
+        "::1/128",
+        "::ffff:0.0.0.0/96",
+        "::ffff:10.0.0.0/104",
+        "fe80::/10",
+        "ff00::/8",
+    ];
+    assert_eq!((texts, table.duplicates), (expected.map(str::to_owned).to_vec(), 1));
 }
 
 #[test]

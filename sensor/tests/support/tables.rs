@@ -29,5 +29,5 @@ pub(crate) fn trie(set: &PrefixSet, root_bits: RootBits) -> Trie {
             IpAddr::V6(address) => v6.push(item(address.to_bits())),
         }
     }
-    Trie::build(root_bits, &v4, &v6).unwrap()
+    Trie::build(root_bits, v4.into_iter(), v6.into_iter()).unwrap()
 }

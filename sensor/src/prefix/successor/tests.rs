@@ -141,7 +141,7 @@ fn found(set: &PrefixSet) {
     let retired: BTreeSet<u32> = set.retired().map(PrefixId::get).collect();
     let trie = set.trie().unwrap();
     let inline = trie.nodes.iter().flat_map(|node| node.inline);
-    let entries = trie.roots.iter().copied().chain(inline).chain(trie.runs.iter().copied());
+    let entries = trie.root_lines().flat_map(|words| words.0).chain(inline).chain(trie.runs.iter().copied());
     let found: BTreeSet<u32> =
         entries.filter(|entry| entry.child().is_none()).filter_map(|entry| Some(entry.prefix()?.get())).collect();
     assert!(found.is_disjoint(&retired), "{found:?} and {retired:?}");
@@ -248,7 +248,28 @@ fn what_outgrows_the_maps_is_told_in_numbers() {
         "10 prefixes and 0 that are not exported yet outgrow maps made for 9; new maps are needed"
     );
     assert_eq!(PrefixSet::default().successor(&all, 11).unwrap().highest_id(), 10);
-    assert!(all.successor(&PrefixSet::default(), 5).is_err(), "ids that the maps do not have are still counted under");
+    let mut last = all.successor(&only_last(), 11).unwrap();
+    last.exported();
+    last.exported();
+    let last = last.successor(&only_last(), 11).unwrap();
+    assert_eq!((last.len(), last.highest_id(), last.retired().count()), (1, 10, 0));
+    assert!(last.successor(&only_last(), 10).is_err(), "its id is none of those maps");
+}
+
+#[test]
+fn a_table_that_ends_earlier_counts_something_else() {
+    let one = built(&vec![(None, true); CIDRS.len()]);
+    let mut wish = vec![(None, true); CIDRS.len()];
+    wish[CIDRS.len() - 1] = (None, false);
+    let other = built(&wish);
+    assert!(!one.same_content(&other) && !other.same_content(&one));
+}
+
+/// The prefix that sorts last.
+fn only_last() -> PrefixSet {
+    let mut wish = vec![(None, false); CIDRS.len()];
+    wish[CIDRS.len() - 1] = (None, true);
+    built(&wish)
 }
 
 #[test]

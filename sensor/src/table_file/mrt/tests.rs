@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::table_file::{
     MAX_TABLE_PREFIXES, Table, read_tables,
-    tests::{bzip2, entry, gzip, read},
+    tests::{bzip2, entry, gzip, progress, read},
 };
 
 /// A dump under construction.
@@ -257,8 +257,8 @@ fn hostile_lengths() {
 fn too_many() {
     let mut entries = Entries { list: vec![entry("::/0", None, None); MAX_TABLE_PREFIXES - 6], ..Entries::default() };
     let bytes = dump().0;
-    super::read(Path::new("t"), bytes.as_slice(), &mut entries).unwrap();
-    let error = super::read(Path::new("t"), bytes.as_slice(), &mut entries).unwrap_err();
+    super::read(Path::new("t"), bytes.as_slice(), &mut entries, &mut progress()).unwrap();
+    let error = super::read(Path::new("t"), bytes.as_slice(), &mut entries, &mut progress()).unwrap_err();
     let words = "makes more than 4000000 prefixes; leave out tables or aggregate them";
     assert!(error.to_string().ends_with(words), "{error}");
 }
@@ -290,7 +290,7 @@ proptest! {
     fn any_record_is_read_or_refused(kind in 12..18_u16, subtype in 0..14_u16, body: Vec<u8>, rest: Vec<u8>) {
         let mut dump = Dump::default().record(kind, subtype, &body);
         dump.0.extend(rest);
-        let _ = super::read(Path::new("t"), dump.0.as_slice(), &mut Entries::default());
+        let _ = super::read(Path::new("t"), dump.0.as_slice(), &mut Entries::default(), &mut progress());
     }
 
     #[test]
@@ -298,7 +298,7 @@ proptest! {
         let whole = dump().0;
         let mut bytes = whole.clone();
         damage.iter().for_each(|(index, value)| bytes[index.index(whole.len())] = *value);
-        let _ = super::read(Path::new("t"), bytes.as_slice(), &mut Entries::default());
+        let _ = super::read(Path::new("t"), bytes.as_slice(), &mut Entries::default(), &mut progress());
         for mut zipped in [gzip(&whole), bzip2(&whole)] {
             damage.iter().for_each(|(index, value)| { let at = index.index(zipped.len()); zipped[at] = *value; });
             let _ = read("t", &zipped);

@@ -1,0 +1,92 @@
+//! What maps must hold, what they may take, and the room that is left in them for reloads.
+
+use std::fmt;
+
+use sensor_ebpf::abi::{MAX_NODES, MAX_PREFIXES};
+use thiserror::Error;
+
+use super::Layout;
+use crate::prefix::RootBits;
+
+/// Room for reloads beside what is used, as a divisor of that: the first that fits is taken.
+pub(super) const HEADROOM: [u32; 4] = [4, 8, 16, 32];
+/// Room for reloads of small tables: ids, nodes, lines of run values. Half a megabyte in all.
+const MORE_IDS: u32 = 1024;
+const MORE_NODES: u32 = 2048;
+const MORE_RUN_LINES: u32 = 1024;
+/// Bytes of a mebibyte.
+const MIB: u64 = 1 << 20;
+
+/// What a table takes, without room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    pub(super) root_bits: RootBits,
+    pub(super) nodes: usize,
+    pub(super) run_lines: usize,
+    /// Highest id.
+    pub(super) ids: u32,
+    pub(super) ledger_slots: u32,
+}
+
+impl Demand {
+    /// Maps with an `n`th more than is used, and so many slices.
+    pub(super) fn layout(&self, n: u32, slices: u32) -> Layout {
+        // Built tables have less than `MAX_NODES` nodes and runs; two halves of that many still have numbers.
+        let room = |used: usize, more: u32, most: u32| {
+            let used = u32::try_from(used).unwrap_or(most);
+            used.saturating_add(used / n).saturating_add(more).min(most.max(used))
+        };
+        Layout {
+            root_bits: self.root_bits,
+            nodes: room(self.nodes, MORE_NODES, MAX_NODES / 2),
+            run_lines: room(self.run_lines, MORE_RUN_LINES, MAX_NODES / 2),
+            prefix_capacity: room(self.ids as usize, MORE_IDS, MAX_PREFIXES) + 1,
+            slices,
+            ledger_slots: self.ledger_slots,
+        }
+    }
+}
+
+/// Memory of the maps of one sensor, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Both halves of the prefix table.
+    pub tables: u64,
+    /// Counters of prefixes, all slices.
+    pub counters: u64,
+    /// Ledgers of interfaces, all slices.
+    pub ledgers: u64,
+    /// Everything else.
+    pub rest: u64,
+}
+
+impl Footprint {
+    /// All of it.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.tables + self.counters + self.ledgers + self.rest
+    }
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [all, tables, counters, ledgers] =
+            [self.total(), self.tables, self.counters, self.ledgers].map(|bytes| bytes.div_ceil(MIB));
+        write!(f, "{all} MiB of kernel memory (tables {tables}, counters {counters}, ledgers {ledgers})")
+    }
+}
+
+/// A table that takes more memory than allowed, with the least room for reloads and one slice for all CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{ids} prefixes need {needed}, and {} MiB are allowed; raise memory in [sensor], or leave out accounting tables or aggregate them",
+    memory / MIB
+)]
+pub struct TooLarge {
+    /// Prefixes, or ids that are still counted under.
+    pub ids: u32,
+    /// What it takes at least.
+    pub needed: Footprint,
+    /// What is allowed, in bytes.
+    pub memory: u64,
+}

@@ -1,0 +1,100 @@
+//! Sizes: what fits, what is given up first, and what maps tell of their sizes.
+
+use super::*;
+use crate::{cidr::Cidr, prefix::SetBuilder};
+
+const MIB: u64 = 1 << 20;
+const UNBOUNDED: u64 = u64::MAX;
+
+/// The table of /28 prefixes under a root of 16 bits: a chain of two nodes for each 16 of them.
+fn trie(prefixes: u32) -> Trie {
+    let mut builder = SetBuilder::default();
+    let cidr = |number: u32| Cidr::new(std::net::Ipv4Addr::from_bits(number << 4).into(), 28).unwrap();
+    builder.account_all((0..prefixes).map(cidr));
+    builder.build().unwrap().trie().unwrap()
+}
+
+#[test]
+fn counters_and_maps_tell_their_layout() {
+    for (prefixes, highest_id, cpus, interfaces) in
+        [(0, 0, 1, 1), (7, 7, 2, 3), (1000, 1500, 5, 1), (7, 4_000_000, 64, 2)]
+    {
+        let trie = trie(prefixes);
+        let layout = Layout::new(&trie, highest_id, cpus, interfaces, UNBOUNDED).unwrap();
+        let rows = |name| layout.shape(name).entries;
+        let (prefix_rows, ledger_rows) = (rows(map_name::PREFIXES), rows(map_name::LEDGER));
+        let told = Layout::of_counters(prefix_rows, ledger_rows, interfaces).unwrap();
+        let expected = (layout.prefix_capacity(), layout.slices(), layout.ledger_slots());
+        assert_eq!((told.prefix_capacity(), told.slices(), told.ledger_slots()), expected);
+        assert_eq!(Layout::of_counters(prefix_rows + 1, ledger_rows, interfaces), None);
+        assert_eq!(Layout::of_counters(prefix_rows, ledger_rows + 1, interfaces), None);
+        assert_eq!(Layout::of_maps(rows, interfaces), Some(layout));
+        for name in map_name::SHARED {
+            let other = |asked: &'static str| rows(asked) + u32::from(asked == name);
+            assert_eq!(Layout::of_maps(other, interfaces), None, "one more entry in {name}");
+        }
+        for v4 in ROOT_BITS_V4 {
+            for v6 in ROOT_BITS_V6 {
+                let other = Layout { root_bits: RootBits { v4, v6 }, ..layout };
+                assert_eq!(Layout::of_maps(|name| other.shape(name).entries, interfaces), Some(other));
+            }
+        }
+    }
+    for (prefix_rows, ledger_rows, interfaces) in [(0, 0, 0), (2, 0, 1), (0, 128, 1), (u32::MAX, u32::MAX, u32::MAX)] {
+        assert_eq!(Layout::of_counters(prefix_rows, ledger_rows, interfaces), None);
+    }
+    assert_eq!(Layout::of_maps(|_| 0, 1), None);
+}
+
+#[test]
+fn a_reload_has_room() {
+    let layout = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED).unwrap();
+    assert!(layout.holds(&trie(25_000), 25_000));
+    assert!(!layout.holds(&trie(40_000), 25_000), "more nodes than there are");
+    assert!(!layout.holds(&trie(20_000), 27_000), "more ids than there are");
+    let capacity = layout.prefix_capacity();
+    assert!(layout.holds(&trie(20_000), capacity - 1) && !layout.holds(&trie(20_000), capacity));
+    let small = Layout::new(&trie(0), 0, 2, 1, UNBOUNDED).unwrap();
+    assert!(small.holds(&trie(500), 1000));
+    let mut other = trie(20_000);
+    other.root_bits = RootBits { v4: 24, v6: 16 };
+    assert!(!layout.holds(&other, 20_000), "roots of another size");
+}
+
+#[test]
+fn room_is_given_up_before_slices_are_shared() {
+    let (trie, ids) = (trie(0), 1_000_000);
+    let layout = |memory: u64| Layout::new(&trie, ids, 16, 1, memory);
+    let sizes = |memory: u64| layout(memory).map(|layout| (layout.prefix_capacity(), layout.slices()));
+    let all = layout(UNBOUNDED).unwrap();
+    assert_eq!((all.prefix_capacity(), all.slices()), (1_250_000 + 1024 + 1, 16));
+    let total = all.footprint().total();
+    assert_eq!(sizes(total), Ok((1_251_025, 16)));
+    assert_eq!(sizes(total - 1), Ok((1_126_025, 16)));
+    let least = Layout { prefix_capacity: 1_032_275, ..all }.footprint().total();
+    assert_eq!(sizes(least), Ok((1_032_275, 16)));
+    // Shared slices leave room again.
+    assert_eq!(sizes(least - 1), Ok((1_251_025, 8)));
+    let one = Layout { prefix_capacity: 1_032_275, slices: 1, ..all }.footprint().total();
+    assert_eq!(sizes(one), Ok((1_032_275, 1)));
+    let refused = layout(one - 1).unwrap_err();
+    assert_eq!((refused.needed.total(), refused.memory), (one, one - 1));
+}
+
+#[test]
+fn what_does_not_fit_is_told_in_numbers() {
+    let refused = Layout::new(&trie(0), 1_000_000, 2, 1, 48 * MIB).unwrap_err();
+    let expected = "1000000 prefixes need 65 MiB of kernel memory (tables 2, counters 64, ledgers 1), and 48 MiB are allowed; raise \
+                    memory in [sensor], or leave out accounting tables or aggregate them";
+    assert_eq!(refused.to_string(), expected);
+}
+
+#[test]
+fn the_largest_bound_and_table_have_numbers_for_everything() {
+    let most = crate::config::MAX_MEMORY.bytes();
+    let layout = Layout::new(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, most).unwrap();
+    assert!(layout.footprint().total() <= most);
+    assert_eq!(layout.prefix_capacity(), sensor_ebpf::abi::MAX_PREFIXES + 1);
+    let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);
+    assert_eq!(u64::from(layout.shape(map_name::PREFIXES).entries), rows);
+}
