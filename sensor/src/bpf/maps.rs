@@ -191,9 +191,9 @@ impl SharedMaps {
         Ok(())
     }
 
-    /// Waits until no program looks into the half of the table that is not in force.
+    /// Waits until no program looks into the half of the table that is not in force; where they do not run by themselves, none does.
     fn settle(&mut self) -> Result<()> {
-        if self.unsettled {
+        if self.unsettled && self.live {
             self.wait()?;
             self.unsettled = false;
         }

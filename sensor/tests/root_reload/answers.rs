@@ -229,7 +229,8 @@ fn while_nobody_reads() {
     let sent = sending.sent();
     // Nothing was read so far: a pipe holds a part of it, the agent some more, and the rest is one long interval.
     println!("at most {manifests} manifests");
-    assert!(manifests < 60, "they are not kept for nothing");
+    // Of what is in the pipe and in the writer's queue; what waits behind is one interval.
+    assert!(manifests < 25, "they are not kept for nothing: {manifests}");
     assert!(Command::new("kill").arg("-KILL").arg(child.id().to_string()).status().unwrap().success());
     child.wait().unwrap();
     let mut written = String::new();

@@ -131,6 +131,8 @@ fn what_fails_half_way_is_taken_back() {
             reason.contains("another XDP program is attached to ingress2") && reason.contains("back in place"),
             "{reason}"
         );
+        // What the new maps had counted by then goes out, and they go.
+        assert!(eventually(|| names(&site.stage.pins()).len() == 2 && site.manifests().len() == 1));
         sending.wait(300);
         // In place all the same, in the old maps.
         site.write(&model.with_more(3), PLAIN);
