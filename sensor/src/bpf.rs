@@ -27,7 +27,7 @@ use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::{Footprint, Layout, TooLarge},
+    layout::{Footprint, Layout, Room, TooLarge},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
@@ -119,7 +119,7 @@ impl Kernel {
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let mut kernel = Self::load_at(&pins.path(), plan.layout()?, plan.internal, replay)?;
+        let mut kernel = Self::load_at(&pins.path(), plan.layout_for(Room::None)?, plan.internal, replay)?;
         kernel.maps.publish(plan.trie, NO_MANIFEST)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
@@ -193,13 +193,17 @@ impl Kernel {
 }
 
 impl Plan<'_> {
-    /// The layout of the maps it takes.
+    /// The layout of maps that outlive the agent.
     ///
     /// # Errors
     /// They would take more memory than they may, or the CPUs cannot be counted.
     pub fn layout(&self) -> Result<Layout> {
+        self.layout_for(Room::ForReloads)
+    }
+
+    fn layout_for(&self, room: Room) -> Result<Layout> {
         let interfaces = self.internal.len() as u32;
-        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes())?)
+        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes(), room)?)
     }
 }
 

@@ -28,7 +28,7 @@ impl Native {
     pub fn new(trie: Trie, prefixes: u32) -> Self {
         let prefix_capacity = prefixes + 1;
         Self {
-            roots: trie.root_lines().collect(),
+            roots: trie.root_lines(|entry| entry).collect(),
             trie,
             prefix_capacity,
             prefixes: vec![Counter::default(); (prefix_capacity * Direction::COUNT) as usize],

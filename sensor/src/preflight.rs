@@ -15,7 +15,7 @@ use self::{
     links::Link,
 };
 use crate::{
-    bpf::{self, Hook, Kernel, Layout, Plan},
+    bpf::{self, Hook, Kernel, Layout, Plan, Room},
     config::{Config, Interface, Mode, Role},
     pipeline::prefix_set,
 };
@@ -41,7 +41,9 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
     let trie = set.trie()?;
     table::prefixes(&set).into_iter().try_for_each(&mut finding)?;
     let cpus = bpf::cpus()?;
-    let layout = Layout::new(&trie, set.highest_id(), cpus, config.interfaces.len() as u32, config.memory.bytes());
+    let room = if config.keep.is_some() { Room::ForReloads } else { Room::None };
+    let layout =
+        Layout::new(&trie, set.highest_id(), cpus, config.interfaces.len() as u32, config.memory.bytes(), room);
     table::memory(&set, &trie, &layout, cpus, config.memory).into_iter().try_for_each(&mut finding)?;
     match links::read() {
         Ok(links) => interfaces(config, &links).into_iter().try_for_each(&mut finding)?,

@@ -79,6 +79,29 @@ fn check_names_the_interface_that_is_missing_and_nothing_else() {
 }
 
 #[test]
+fn a_table_that_takes_more_memory_than_allowed_is_refused() {
+    if !is_root("a_table_that_takes_more_memory_than_allowed_is_refused") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let prefixes = |number: u32| format!("{}.{}.{}.0/24\n", 1 + (number >> 16), number >> 8 & 255, number & 255);
+    fs::write(folder.path().join("table.txt"), (0..200_000).map(prefixes).collect::<String>()).unwrap();
+    let (config, state) = (folder.path().join("sensor.toml"), folder.path().join("state"));
+    let sensor_section = format!("[sensor]\nmemory = \"64MiB\"\nstate_dir = \"{}\"\n", state.display());
+    let rest = "[[interface]]\nname = \"here0\"\n[accounting]\ntables = [\"table.txt\"]\n";
+    fs::write(&config, sensor_section + rest).unwrap();
+    let inner = sensor(["run", "--config", config.to_str().unwrap()]);
+    let mut command = Command::new("unshare");
+    let prepare = "mount -t bpf bpf /sys/fs/bpf && ip link add here0 type veth peer name there0";
+    command.args(["--net", "--mount", "sh", "-c", &format!("{prepare} && exec \"$@\""), "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG");
+    let run = finish(&mut command);
+    refused("memory", &run, &["200000 prefixes need", "64 MiB are allowed", "raise memory in [sensor]"]);
+    let left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("manifest")), "{left:?}");
+}
+
+#[test]
 fn the_kernel_engine_refuses_the_same_captures() {
     if !is_root("the_kernel_engine_refuses_the_same_captures") {
         return;

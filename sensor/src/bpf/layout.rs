@@ -8,8 +8,8 @@ use sensor_ebpf::{
     lookup::{ROOT_BITS_V4, ROOT_BITS_V6, root_len_v4, root_len_v6},
 };
 
-use self::demand::{Demand, HEADROOM};
-pub use self::demand::{Footprint, TooLarge};
+use self::demand::Demand;
+pub use self::demand::{Footprint, Room, TooLarge};
 use crate::prefix::{RootBits, Trie};
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
@@ -44,14 +44,21 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The largest that takes `memory` bytes, for a table and what reloads may bring, whose ids go up to `highest_id`, counted by
-    /// `cpus` CPUs on `interfaces` interfaces.
+    /// The largest that takes `memory` bytes, for a table whose ids go up to `highest_id`, counted by `cpus` CPUs on `interfaces`
+    /// interfaces.
     ///
     /// Room for reloads is given up first, down to a 32nd of what is used; then CPUs share slices.
     ///
     /// # Errors
     /// The table does not fit even so.
-    pub fn new(trie: &Trie, highest_id: u32, cpus: u32, interfaces: u32, memory: u64) -> Result<Self, TooLarge> {
+    pub fn new(
+        trie: &Trie,
+        highest_id: u32,
+        cpus: u32,
+        interfaces: u32,
+        memory: u64,
+        room: Room,
+    ) -> Result<Self, TooLarge> {
         let demand = Demand {
             root_bits: trie.root_bits,
             nodes: trie.nodes.len(),
@@ -65,11 +72,12 @@ impl Layout {
                 let numbered = map_name::SHARED.iter().all(|name| u32::try_from(layout.entries(name)).is_ok());
                 numbered && layout.footprint().total() <= memory
             };
-            if let Some(layout) = HEADROOM.iter().map(|share| demand.layout(*share, slices)).find(fits) {
+            if let Some(layout) = room.steps().iter().map(|room| demand.layout(*room, slices)).find(fits) {
                 return Ok(layout);
             }
             if slices == 1 {
-                let needed = demand.layout(HEADROOM[HEADROOM.len() - 1], slices).footprint();
+                let least = room.steps().last().copied().unwrap_or_default();
+                let needed = demand.layout(least, slices).footprint();
                 return Err(TooLarge { ids: demand.ids, needed, memory });
             }
             slices /= 2;

@@ -128,7 +128,6 @@ impl SharedMaps {
         let node_base = next.slot() * layout.nodes();
         let run_base = next.slot() * layout.run_lines() * Line::WORDS;
         let moved = |entry: Entry| entry.child().map_or(entry, |child| Entry::node(node_base + child));
-        let moved_line = |words: Words| Words(words.0.map(moved));
         let moved_node = |node: &Node| Node {
             base: if node.base == Node::INLINE { Node::INLINE } else { node.base + run_base },
             inline: node.inline.map(moved),
@@ -137,10 +136,10 @@ impl SharedMaps {
         let runs = trie.runs.chunks(Line::WORDS as usize).map(|chunk| {
             let mut words = Words::default();
             words.0[..chunk.len()].copy_from_slice(chunk);
-            moved_line(words)
+            Words(words.0.map(moved))
         });
         let fits = layout.holds(trie, trie.highest_id)
-            && self.roots.fill((next.slot() * layout.root_lines()) as usize, trie.root_lines().map(moved_line))
+            && self.roots.fill((next.slot() * layout.root_lines()) as usize, trie.root_lines(moved))
             && self.runs.fill((next.slot() * layout.run_lines()) as usize, runs)
             && self.nodes.fill(node_base as usize, trie.nodes.iter().map(moved_node));
         if !fits {
@@ -205,9 +204,9 @@ impl SharedMaps {
         Ok(())
     }
 
-    /// Waits until no program looks into the half of the table that is not in force.
+    /// Waits until no program looks into the half of the table that is not in force; where they do not run by themselves, none does.
     fn settle(&mut self) -> Result<()> {
-        if self.unsettled {
+        if self.unsettled && self.live {
             self.wait()?;
             self.unsettled = false;
         }

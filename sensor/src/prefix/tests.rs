@@ -150,7 +150,7 @@ fn agree(case: &Case, roots: &[RootBits], random: &mut Random) {
 /// What `lookup` and the kernel rely on, of every node, and that no node or run is there in vain.
 fn well_formed(trie: &Trie, case: &Case) {
     let Trie { root_bits, nodes, runs, highest_id, .. } = trie;
-    let roots: Vec<Entry> = trie.root_lines().flat_map(|words| words.0).collect();
+    let roots: Vec<Entry> = trie.root_lines(|entry| entry).flat_map(|words| words.0).collect();
     assert_eq!(*highest_id, case.set.len(), "{}", case.name);
     assert_eq!(roots.len() as u32, root_bits.entries());
     let (roots_v4, roots_v6) = roots.split_at(root_len_v4(root_bits.v4) as usize);

@@ -123,14 +123,14 @@ impl Trie {
         Ok(Self { root_bits, roots, nodes, runs, highest_id })
     }
 
-    /// Root entries of IPv4, then of IPv6, in lines; both families' roots are whole lines.
-    pub fn root_lines(&self) -> impl Iterator<Item = Words> {
+    /// Root entries of IPv4, then of IPv6, in lines; both families' roots are whole lines. Each is what `moved` makes of it.
+    pub fn root_lines(&self, moved: impl Fn(Entry) -> Entry) -> impl Iterator<Item = Words> {
         let mut runs = self.roots.iter().copied().peekable();
         let mut entry = Entry::NONE;
         (0..self.root_bits.entries()).step_by(Line::WORDS as usize).map(move |line| {
             let mut words = [entry; Line::WORDS as usize];
             while let Some(run) = runs.next_if(|run| run.first - line < Line::WORDS) {
-                entry = run.entry;
+                entry = moved(run.entry);
                 words[(run.first - line) as usize..].fill(entry);
             }
             Words(words)
@@ -186,6 +186,7 @@ impl Builder {
     fn root(&mut self, root: Root, items: impl Iterator<Item = Item>) {
         let mut sweep = Sweep::new(Entry::NONE, root.len);
         let mut runs = std::mem::take(&mut self.roots);
+        runs.reserve(items.size_hint().1.unwrap_or(0));
         let mut emit = |first, entry| runs.push(Run { first: root.start + first, entry });
         let mut items = items.peekable();
         let mut deeper = Vec::new();

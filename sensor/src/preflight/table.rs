@@ -82,11 +82,9 @@ pub(super) fn memory(
     let mut findings = vec![(Severity::Good, room), (Severity::Good, maps), (Severity::Good, agent)];
     let slices = layout.slices();
     if slices < cpus {
-        let why = "CPUs that share a slice wait for each other now and then";
-        findings.push((
-            Severity::Warning,
-            format!("{cpus} CPUs share {slices} slices of counters: {why}; raise memory in [sensor]"),
-        ));
+        let why = "CPUs that share one wait for each other now and then";
+        let text = format!("slices of counters: {slices} for {cpus} CPUs, {why}; raise memory in [sensor]");
+        findings.push((Severity::Warning, text));
     }
     findings
 }
@@ -94,7 +92,7 @@ pub(super) fn memory(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prefix::SetBuilder;
+    use crate::{bpf::Room, prefix::SetBuilder};
 
     fn set(cidrs: &[&str]) -> PrefixSet {
         let mut builder = SetBuilder::default();
@@ -119,7 +117,7 @@ mod tests {
         let set = set(&["192.0.2.0/24", "2001:db8::/32"]);
         let trie = set.trie().unwrap();
         let findings = |cpus: u32, bytes: u64| {
-            let layout = Layout::new(&trie, set.highest_id(), cpus, 1, bytes);
+            let layout = Layout::new(&trie, set.highest_id(), cpus, 1, bytes, Room::ForReloads);
             memory(&set, &trie, &layout, cpus, "16MiB".parse().unwrap())
         };
         let texts: Vec<String> = findings(2, 16 << 20).into_iter().map(|(_, text)| text).collect();
@@ -131,7 +129,7 @@ mod tests {
         assert_eq!(texts, expected);
         let (severity, shared) = findings(64, 4 << 20).pop().unwrap();
         assert_eq!(severity, Severity::Warning);
-        assert!(shared.starts_with("64 CPUs share 32 slices of counters"), "{shared}");
+        assert!(shared.starts_with("slices of counters: 32 for 64 CPUs"), "{shared}");
         let refused = findings(64, 1 << 20);
         assert_eq!(refused.len(), 1);
         assert!(refused[0].0 == Severity::Missing && refused[0].1.contains("raise memory"), "{refused:?}");

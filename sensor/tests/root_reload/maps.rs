@@ -1,10 +1,13 @@
 //! Reloads that take new maps: the set outgrew the old ones, or the interfaces are others.
 
-use std::process::Command;
+use std::{io::Read as _, process::Command, thread};
 
-use sensor::testing::{
-    netns::{LINK, Link},
-    rng::Rng,
+use sensor::{
+    control::{Answer, ask},
+    testing::{
+        netns::{LINK, Link},
+        rng::Rng,
+    },
 };
 
 use crate::{
@@ -131,6 +134,8 @@ fn what_fails_half_way_is_taken_back() {
             reason.contains("another XDP program is attached to ingress2") && reason.contains("back in place"),
             "{reason}"
         );
+        // What the new maps had counted by then goes out, and they go.
+        assert!(eventually(|| names(&site.stage.pins()).len() == 2 && site.manifests().len() == 1));
         sending.wait(300);
         // In place all the same, in the old maps.
         site.write(&model.with_more(3), PLAIN);
@@ -140,7 +145,7 @@ fn what_fails_half_way_is_taken_back() {
     }
     drop(other);
     site.write(&model, BOTH);
-    let found = eventually(|| matches!(site.reload(), sensor::control::Answer::Reloaded(_)));
+    let found = eventually(|| matches!(site.reload(), Answer::Reloaded(_)));
     assert!(found, "{:#?}", agent.messages());
     agent.wait_for_message("new maps: other interfaces");
     sending.wait(300);
@@ -148,6 +153,57 @@ fn what_fails_half_way_is_taken_back() {
     assert!(eventually(|| names(&site.stage.pins()).len() == 2 && site.manifests().len() == 1));
     let sent = sending.sent();
     let (_, records) = site.end(agent);
+    bill.check(sent, &records);
+}
+
+/// The last records of old counters are only written while the next maps are being made: the old ones go then, and only they.
+#[test]
+fn old_maps_go_while_others_are_made() {
+    if !is_root("old_maps_go_while_others_are_made") {
+        return;
+    }
+    let seed = seed("meanwhile");
+    let (site, mut rng) = (Site::new("meanwhile"), Rng::new(seed));
+    let mut model = Model::drawn(&mut rng);
+    let receive = Rest { interfaces: &[(LINK.inside, "egress = false")], ..PLAIN };
+    site.write(&model, PLAIN);
+    let mut agent = site.unread();
+    let mut stdout = agent.stdout.take().unwrap();
+    let sending = Sending::new(&site.stage.wire);
+    let mut bill = Bill::new(packets(), model.clone());
+    // Until the pipe is full, and some more wait for it.
+    for _ in 0..20 {
+        sending.send(400);
+        (0..6).for_each(|_| model.change(&mut rng));
+        site.write(&model, PLAIN);
+        site.reloaded();
+        bill.at_rest(sending.sent(), model.clone());
+    }
+    site.write(&model, receive);
+    assert!(site.reloaded().new_maps.is_some());
+    sending.send(400);
+    site.write(&model, PLAIN);
+    let sets = || names(&site.stage.pins()).len();
+    assert_eq!(sets(), 3, "two sets of maps, and the links");
+    let mut written = Vec::new();
+    // Moved in, so that a failure ends the agent, and with it whoever reads its records.
+    thread::scope(|scope| {
+        let mut agent = agent;
+        let folders = site.stage.pins();
+        let (state_dir, request) = (site.stage.state_dir(), site.request());
+        let answer = scope.spawn(move || ask(&state_dir, &request).unwrap());
+        assert!(eventually(|| names(&folders).len() == 4), "a third is made");
+        scope.spawn(|| stdout.read_to_end(&mut written).unwrap());
+        assert!(matches!(answer.join().unwrap(), Answer::Reloaded(reloaded) if reloaded.new_maps.is_some()));
+        sending.send(400);
+        assert!(eventually(|| sets() == 2), "{:?}", names(&site.stage.pins()));
+        agent.stop("TERM");
+    });
+    let sent = sending.sent();
+    site.keep_written(&written);
+    let agent = site.started();
+    let (_, records) = site.end(agent);
+    assert_eq!(Site::epochs(&records), 3);
     bill.check(sent, &records);
 }
 

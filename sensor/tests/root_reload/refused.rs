@@ -1,11 +1,12 @@
 //! What cannot be reloaded changes nothing: the table, the epoch and every sum are those of before.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use flate2::{Compression, write::GzEncoder};
 use sensor::testing::netns::LINK;
 
 use crate::{
+    agent::eventually,
     bill::Bill,
     root::is_root,
     site::{PLAIN, Rest, Site},
@@ -101,6 +102,38 @@ fn what_is_refused_changes_nothing() {
     assert!(Site::epochs(&records) <= 2);
 }
 
+/// A BPF file system in which nothing can be pinned: what was begun for new maps goes, however often it is tried.
+#[test]
+fn maps_that_cannot_be_pinned() {
+    if !is_root("maps_that_cannot_be_pinned") {
+        return;
+    }
+    let (site, model) = (Site::new("nopins"), Model::steady());
+    site.write(&model, PLAIN);
+    let agent = site.started();
+    let remount = |how: &str| {
+        let status = Command::new("mount").args(["-o", how]).arg(site.stage.bpffs()).status().unwrap();
+        assert!(status.success());
+    };
+    let other = Rest { interfaces: &[(LINK.inside, "egress = false")], ..PLAIN };
+    remount("remount,ro");
+    site.write(&model, other);
+    for _ in 0..12 {
+        let reason = site.refused();
+        assert!(reason.contains("Read-only file system"), "{reason}");
+    }
+    // In the same maps nothing is in the way.
+    site.write(&model.with_more(3), PLAIN);
+    assert_eq!(site.reloaded().prefixes.added, 3);
+    remount("remount,rw");
+    assert!(eventually(|| site.manifests().len() == 1), "{:?}", site.manifests());
+    site.write(&model, other);
+    assert!(site.reloaded().new_maps.is_some());
+    assert!(eventually(|| names(&site.stage.pins()).len() == 2 && site.manifests().len() == 1));
+    let (_, records) = site.end(agent);
+    assert_eq!(Site::epochs(&records), 2);
+}
+
 /// A disk without room for a manifest.
 #[test]
 fn a_manifest_that_cannot_be_written() {
@@ -148,7 +181,7 @@ fn the_socket_is_its_owners_alone() {
     site.write(&Model::steady(), Rest { sensor: "", ..PLAIN });
     let agent = site.start();
     let socket = site.stage.state_dir().join("control");
-    assert!(crate::agent::eventually(|| socket.exists()));
+    assert!(eventually(|| socket.exists()));
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o7777, 0o600);
     site.end(agent);
 }

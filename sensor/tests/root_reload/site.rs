@@ -1,6 +1,11 @@
 //! A sensor whose configuration file is written anew while it runs.
 
-use std::{cell::RefCell, fs, path::PathBuf};
+use std::{
+    cell::RefCell,
+    fs,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+};
 
 use sensor::{
     control::{self, Answer, Reloaded, Request},
@@ -9,7 +14,7 @@ use sensor::{
 use serde_json::Value;
 
 use crate::{
-    agent::{Agent, Ended},
+    agent::{Agent, Ended, eventually},
     stage::{Settings, Stage, names},
     table::Model,
     totals::Totals,
@@ -33,6 +38,30 @@ pub(crate) struct Rest {
 
 /// One interface, of which what it sends is counted too.
 pub(crate) const PLAIN: Rest = Rest { interfaces: &[(LINK.inside, "")], sensor: "interval = \"1s\"" };
+
+/// An agent whose records nobody reads yet; killed when dropped.
+pub(crate) struct Unread {
+    child: Child,
+    pub(crate) stdout: Option<ChildStdout>,
+}
+
+impl Unread {
+    /// Ends it by a signal.
+    pub(crate) fn stop(&mut self, signal: &str) {
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(self.child.id().to_string());
+        assert!(kill.status().unwrap().success());
+        assert_eq!(self.child.wait().unwrap().success(), signal != "KILL");
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // Of one that has ended already neither does anything.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
 
 impl Site {
     pub(crate) fn new(name: &str) -> Self {
@@ -82,6 +111,23 @@ impl Site {
         agent
     }
 
+    /// Starts one whose records nobody reads yet, and waits until it can be asked.
+    pub(crate) fn unread(&self) -> Unread {
+        let config = self.config();
+        let mut command = self.stage.command(&["run", "--config", config.to_str().unwrap(), "--format", "jsonl"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let unread = Unread { stdout: child.stdout.take(), child };
+        assert!(eventually(|| self.try_reload().is_ok()));
+        unread
+    }
+
+    /// Keeps the records that an agent has written, the last of which may be cut.
+    pub(crate) fn keep_written(&self, written: &[u8]) {
+        let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &written[..end]);
+        let lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        self.keep(&lines.map(|line| serde_json::from_slice(line).unwrap()).collect::<Vec<_>>());
+    }
+
     /// Has the agent read its file anew.
     pub(crate) fn reload(&self) -> Answer {
         self.try_reload().unwrap()
@@ -89,7 +135,12 @@ impl Site {
 
     /// The same, where perhaps no agent listens.
     pub(crate) fn try_reload(&self) -> anyhow::Result<Answer> {
-        control::ask(&self.stage.state_dir(), &Request::Reload { config: self.config() })
+        control::ask(&self.stage.state_dir(), &self.request())
+    }
+
+    /// What it is asked.
+    pub(crate) fn request(&self) -> Request {
+        Request::Reload { config: self.config() }
     }
 
     /// The same, which must succeed.

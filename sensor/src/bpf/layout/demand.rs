@@ -9,13 +9,32 @@ use super::Layout;
 use crate::prefix::RootBits;
 
 /// Room for reloads beside what is used, as a divisor of that: the first that fits is taken.
-pub(super) const HEADROOM: [u32; 4] = [4, 8, 16, 32];
+const HEADROOM: [Option<u32>; 4] = [Some(4), Some(8), Some(16), Some(32)];
 /// Room for reloads of small tables: ids, nodes, lines of run values. Half a megabyte in all.
 const MORE_IDS: u32 = 1024;
 const MORE_NODES: u32 = 2048;
 const MORE_RUN_LINES: u32 = 1024;
 /// Bytes of a mebibyte.
 const MIB: u64 = 1 << 20;
+
+/// Whether other tables are to fit as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Those that reloads bring.
+    ForReloads,
+    /// None: the table stays as long as the maps.
+    None,
+}
+
+impl Room {
+    /// The divisors to try, in their order.
+    pub(super) const fn steps(self) -> &'static [Option<u32>] {
+        match self {
+            Self::ForReloads => &HEADROOM,
+            Self::None => &[None],
+        }
+    }
+}
 
 /// What a table takes, without room.
 #[derive(Clone, Copy, Debug)]
@@ -29,18 +48,21 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// Maps with an `n`th more than is used, and so many slices.
-    pub(super) fn layout(&self, n: u32, slices: u32) -> Layout {
+    /// Maps with that part more than is used, if any, and so many slices.
+    pub(super) fn layout(&self, room: Option<u32>, slices: u32) -> Layout {
         // Built tables have less than `MAX_NODES` nodes and runs; two halves of that many still have numbers.
         let room = |used: usize, more: u32, most: u32| {
             let used = u32::try_from(used).unwrap_or(most);
-            used.saturating_add(used / n).saturating_add(more).min(most.max(used))
+            let room = room.map_or(0, |part| (used / part).saturating_add(more));
+            // A map has at least one entry.
+            used.saturating_add(room).min(most.max(used)).max(1)
         };
         Layout {
             root_bits: self.root_bits,
             nodes: room(self.nodes, MORE_NODES, MAX_NODES / 2),
             run_lines: room(self.run_lines, MORE_RUN_LINES, MAX_NODES / 2),
-            prefix_capacity: room(self.ids as usize, MORE_IDS, MAX_PREFIXES) + 1,
+            // Id 0 has rows, too.
+            prefix_capacity: room(self.ids as usize + 1, MORE_IDS, MAX_PREFIXES + 1),
             slices,
             ledger_slots: self.ledger_slots,
         }

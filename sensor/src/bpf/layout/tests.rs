@@ -6,10 +6,19 @@ use crate::{cidr::Cidr, prefix::SetBuilder};
 const MIB: u64 = 1 << 20;
 const UNBOUNDED: u64 = u64::MAX;
 
-/// The table of /28 prefixes under a root of 16 bits: a chain of two nodes for each 16 of them.
+/// The table of /28 prefixes side by side, under a root of 16 bits: a node with 16 run values for each 16 of them.
 fn trie(prefixes: u32) -> Trie {
+    table(prefixes, 4)
+}
+
+/// The same with each in a /24 of its own: a node for each, and no run values outside.
+fn scattered(prefixes: u32) -> Trie {
+    table(prefixes, 8)
+}
+
+fn table(prefixes: u32, shift: u32) -> Trie {
     let mut builder = SetBuilder::default();
-    let cidr = |number: u32| Cidr::new(std::net::Ipv4Addr::from_bits(number << 4).into(), 28).unwrap();
+    let cidr = |number: u32| Cidr::new(std::net::Ipv4Addr::from_bits(number << shift).into(), 28).unwrap();
     builder.account_all((0..prefixes).map(cidr));
     builder.build().unwrap().trie().unwrap()
 }
@@ -20,7 +29,7 @@ fn counters_and_maps_tell_their_layout() {
         [(0, 0, 1, 1), (7, 7, 2, 3), (1000, 1500, 5, 1), (7, 4_000_000, 64, 2)]
     {
         let trie = trie(prefixes);
-        let layout = Layout::new(&trie, highest_id, cpus, interfaces, UNBOUNDED).unwrap();
+        let layout = Layout::new(&trie, highest_id, cpus, interfaces, UNBOUNDED, Room::ForReloads).unwrap();
         let rows = |name| layout.shape(name).entries;
         let (prefix_rows, ledger_rows) = (rows(map_name::PREFIXES), rows(map_name::LEDGER));
         let told = Layout::of_counters(prefix_rows, ledger_rows, interfaces).unwrap();
@@ -48,14 +57,21 @@ fn counters_and_maps_tell_their_layout() {
 
 #[test]
 fn a_reload_has_room() {
-    let layout = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED).unwrap();
+    let layout = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
     assert!(layout.holds(&trie(25_000), 25_000));
-    assert!(!layout.holds(&trie(40_000), 25_000), "more nodes than there are");
+    assert!(!layout.holds(&scattered(20_000), 20_000), "more nodes than there are");
+    let other = Layout::new(&scattered(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
+    assert!(other.holds(&scattered(25_000), 25_000));
+    // With gaps between them, each prefix takes two run values.
+    assert!(!other.holds(&table(25_000, 5), 25_000), "more run values than there are");
     assert!(!layout.holds(&trie(20_000), 27_000), "more ids than there are");
     let capacity = layout.prefix_capacity();
     assert!(layout.holds(&trie(20_000), capacity - 1) && !layout.holds(&trie(20_000), capacity));
-    let small = Layout::new(&trie(0), 0, 2, 1, UNBOUNDED).unwrap();
+    let small = Layout::new(&trie(0), 0, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
     assert!(small.holds(&trie(500), 1000));
+    let exact = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
+    assert!(exact.holds(&trie(20_000), 20_000) && !exact.holds(&trie(20_000), 20_001));
+    assert_eq!((exact.prefix_capacity(), exact.nodes() as usize), (20_001, trie(20_000).nodes.len()));
     let mut other = trie(20_000);
     other.root_bits = RootBits { v4: 24, v6: 16 };
     assert!(!layout.holds(&other, 20_000), "roots of another size");
@@ -64,7 +80,7 @@ fn a_reload_has_room() {
 #[test]
 fn room_is_given_up_before_slices_are_shared() {
     let (trie, ids) = (trie(0), 1_000_000);
-    let layout = |memory: u64| Layout::new(&trie, ids, 16, 1, memory);
+    let layout = |memory: u64| Layout::new(&trie, ids, 16, 1, memory, Room::ForReloads);
     let sizes = |memory: u64| layout(memory).map(|layout| (layout.prefix_capacity(), layout.slices()));
     let all = layout(UNBOUNDED).unwrap();
     assert_eq!((all.prefix_capacity(), all.slices()), (1_250_000 + 1024 + 1, 16));
@@ -83,7 +99,7 @@ fn room_is_given_up_before_slices_are_shared() {
 
 #[test]
 fn what_does_not_fit_is_told_in_numbers() {
-    let refused = Layout::new(&trie(0), 1_000_000, 2, 1, 48 * MIB).unwrap_err();
+    let refused = Layout::new(&trie(0), 1_000_000, 2, 1, 48 * MIB, Room::ForReloads).unwrap_err();
     let expected = "1000000 prefixes need 65 MiB of kernel memory (tables 2, counters 64, ledgers 1), and 48 MiB are allowed; raise \
                     memory in [sensor], or leave out accounting tables or aggregate them";
     assert_eq!(refused.to_string(), expected);
@@ -92,9 +108,11 @@ fn what_does_not_fit_is_told_in_numbers() {
 #[test]
 fn the_largest_bound_and_table_have_numbers_for_everything() {
     let most = crate::config::MAX_MEMORY.bytes();
-    let layout = Layout::new(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, most).unwrap();
-    assert!(layout.footprint().total() <= most);
-    assert_eq!(layout.prefix_capacity(), sensor_ebpf::abi::MAX_PREFIXES + 1);
-    let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);
-    assert_eq!(u64::from(layout.shape(map_name::PREFIXES).entries), rows);
+    for memory in [most, UNBOUNDED] {
+        let layout = Layout::new(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, memory, Room::ForReloads).unwrap();
+        assert!(layout.footprint().total() <= memory);
+        assert_eq!(layout.prefix_capacity(), sensor_ebpf::abi::MAX_PREFIXES + 1);
+        let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);
+        assert_eq!(u64::from(layout.shape(map_name::PREFIXES).entries), rows);
+    }
 }

@@ -182,10 +182,11 @@ impl Durable {
         let Some(epoch) = self.fresh.take() else { return };
         self.strays = true;
         let mut remove = || -> Result<()> {
+            // Before its pins, which may be in the way: without identity nobody takes them for counters.
+            self.journal.forget(epoch)?;
             for set in self.pins.sets()?.iter().filter(|set| set.epoch() == Some(epoch)) {
                 self.pins.remove_set(set)?;
             }
-            self.journal.forget(epoch)?;
             self.remove_strays()
         };
         if let Err(error) = remove() {

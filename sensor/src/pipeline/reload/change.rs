@@ -106,7 +106,7 @@ pub(super) fn networks(old: &Config, new: &Config) -> NetworkChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::DEFAULT_MEMORY, prefix::SetBuilder};
+    use crate::{bpf::Room, config::DEFAULT_MEMORY, prefix::SetBuilder};
 
     fn set(watched: &[(&str, &[&str])], accounted: &[&str]) -> PrefixSet {
         let mut builder = SetBuilder::default();
@@ -140,7 +140,9 @@ mod tests {
     #[test]
     fn what_fits_goes_in_place_and_what_does_not_into_new_maps() {
         let old = set(&[("a", &["10.0.0.0/8"])], &["10.1.2.0/24", "192.0.2.0/24"]);
-        let layout = Layout::new(&old.trie().unwrap(), old.highest_id(), 1, 1, DEFAULT_MEMORY.bytes()).unwrap();
+        let layout =
+            Layout::new(&old.trie().unwrap(), old.highest_id(), 1, 1, DEFAULT_MEMORY.bytes(), Room::ForReloads)
+                .unwrap();
         let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted, DEFAULT_MEMORY).unwrap() {
             Change::Unchanged => "unchanged".to_owned(),
             Change::InPlace(table) => {

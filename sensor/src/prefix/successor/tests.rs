@@ -141,7 +141,8 @@ fn found(set: &PrefixSet) {
     let retired: BTreeSet<u32> = set.retired().map(PrefixId::get).collect();
     let trie = set.trie().unwrap();
     let inline = trie.nodes.iter().flat_map(|node| node.inline);
-    let entries = trie.root_lines().flat_map(|words| words.0).chain(inline).chain(trie.runs.iter().copied());
+    let entries =
+        trie.root_lines(|entry| entry).flat_map(|words| words.0).chain(inline).chain(trie.runs.iter().copied());
     let found: BTreeSet<u32> =
         entries.filter(|entry| entry.child().is_none()).filter_map(|entry| Some(entry.prefix()?.get())).collect();
     assert!(found.is_disjoint(&retired), "{found:?} and {retired:?}");

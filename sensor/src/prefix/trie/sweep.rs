@@ -12,8 +12,6 @@ pub(super) struct Sweep {
     /// Slots before this are done.
     done: u32,
     len: u32,
-    /// Entry of the last slot that is done.
-    last: Option<Entry>,
     /// Where each cover around the slot to come ends, the innermost last; their ends only get nearer.
     covers: [(u32, Entry); MAX_NESTED],
     nested: usize,
@@ -22,10 +20,11 @@ pub(super) struct Sweep {
 impl Sweep {
     /// Over `len` slots, which are `inherited` where nothing else covers them.
     pub(super) fn new(inherited: Entry, len: u32) -> Self {
-        Self { done: 0, len, last: None, covers: [(len, inherited); MAX_NESTED], nested: 0 }
+        Self { done: 0, len, covers: [(len, inherited); MAX_NESTED], nested: 0 }
     }
 
-    /// Covers the slots from `first` to before `end`. `emit` is told of each slot that differs from the one before it.
+    /// Covers the slots from `first` to before `end`. `emit` is told of each slot that differs from the one before it, which takes a
+    /// caller that puts something at every slot it asks for, and no entry twice.
     pub(super) fn cover(&mut self, first: u32, end: u32, entry: Entry, emit: &mut impl FnMut(u32, Entry)) {
         self.at(first, emit);
         // What ends where the new one does is not seen again.
@@ -45,7 +44,7 @@ impl Sweep {
             if self.done >= slot {
                 return entry;
             }
-            self.emit(entry, emit);
+            emit(self.done, entry);
             self.done = end.min(slot);
         }
     }
@@ -53,19 +52,12 @@ impl Sweep {
     /// Gives one slot an entry of its own.
     pub(super) fn point(&mut self, slot: u32, entry: Entry, emit: &mut impl FnMut(u32, Entry)) {
         self.at(slot, emit);
-        self.emit(entry, emit);
+        emit(slot, entry);
         self.done = slot + 1;
     }
 
     /// Goes on to the last slot.
     pub(super) fn finish(mut self, emit: &mut impl FnMut(u32, Entry)) {
         self.at(self.len, emit);
-    }
-
-    fn emit(&mut self, entry: Entry, emit: &mut impl FnMut(u32, Entry)) {
-        if self.last != Some(entry) {
-            emit(self.done, entry);
-            self.last = Some(entry);
-        }
     }
 }
