@@ -19,7 +19,7 @@ pub use trie::{
 };
 
 /// Number of this layout. A pinned map of another number is never reused.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Interfaces that map `EXTERNAL` has room for: every attached one, and every device stacked on one.
 pub const MAX_EXTERNAL: u32 = 4096;

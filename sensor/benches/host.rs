@@ -12,7 +12,7 @@ use std::{
 };
 
 use sensor::{
-    bpf::{self, Kernel},
+    bpf::{self, Kernel, NO_MANIFEST},
     cidr::Cidr,
     native::Native,
     prefix::{PrefixSet, SetBuilder},
@@ -53,10 +53,10 @@ fn builds(bench: &mut Bench, v4: &[Cidr], v6: &[Cidr]) -> Result<()> {
         if bpf::may_load() && bench.wants(&format!("flip_{name}")) {
             let trie = built.trie()?;
             let mut kernel = Kernel::load(&built, &trie, 1)?;
-            bench.row(&format!("flip_{name}"), || Ok(kernel.maps().publish(&trie)?))?;
+            bench.row(&format!("flip_{name}"), || Ok(kernel.maps().publish(&trie, NO_MANIFEST)?))?;
             bench.row(&format!("build_and_flip_{name}"), || {
                 let built = set(table)?;
-                Ok(kernel.maps().publish(&built.trie()?)?)
+                Ok(kernel.maps().publish(&built.trie()?, NO_MANIFEST)?)
             })?;
         }
     }

@@ -18,7 +18,10 @@ use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
 use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    task::JoinHandle,
+};
 
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
@@ -31,7 +34,7 @@ pub use self::{
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
 };
 use crate::{
-    collect::{Meter, Reading},
+    collect::{Meter, Reading, SparseReading},
     config::{DEFAULT_MEMORY, Memory},
     prefix::{PrefixSet, Trie},
 };
@@ -43,6 +46,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
 const SETTINGS: &str = map_name::SETTINGS;
 /// aya's own constant: what the program logs at all.
 const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
+
+/// The manifest of maps that end with their process, whose ids nobody else will have to read.
+pub const NO_MANIFEST: [u8; 32] = [0; 32];
 
 /// CPUs that verify programs at the same time, at most: a router has other things to do.
 const MAX_LOADERS: usize = 4;
@@ -59,6 +65,16 @@ pub struct Kernel {
 /// One copy of the programs, with constants of its own.
 pub struct Instance {
     ebpf: Ebpf,
+    log: Option<LogTask>,
+}
+
+/// Forwards the log of one instance; ends with it.
+struct LogTask(JoinHandle<()>);
+
+impl Drop for LogTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What the programs are loaded for.
@@ -103,27 +119,38 @@ impl Kernel {
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let kernel = Self::load_at(&pins.path(), plan, plan.layout_for(Room::None)?, replay)?;
+        let mut kernel = Self::load_at(&pins.path(), plan.layout_for(Room::None)?, plan.internal, replay)?;
+        kernel.maps.publish(plan.trie, NO_MANIFEST)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
 
-    /// Loads one instance for each interface of the plan, with the maps pinned in `directory`: those that are there, which must have
-    /// the layout of the plan, or new ones. Puts the table of the plan in force.
+    /// Loads one instance for each interface of the plan, with new maps that are pinned in `directory`. Puts the table of the plan in
+    /// force, and the manifest that names its ids.
     ///
     /// # Errors
-    /// As [`Kernel::load`], or a pinned map is of another shape.
-    pub fn load_pinned(directory: &Path, plan: &Plan<'_>) -> Result<Self> {
-        Self::load_at(directory, plan, plan.layout()?, false)
+    /// As [`Kernel::load`].
+    pub fn load_pinned(directory: &Path, plan: &Plan<'_>, manifest: [u8; 32]) -> Result<Self> {
+        let mut kernel = Self::load_at(directory, plan.layout()?, plan.internal, false)?;
+        kernel.maps.publish(plan.trie, manifest)?;
+        Ok(kernel)
     }
 
-    fn load_at(directory: &Path, plan: &Plan<'_>, layout: Layout, replay: bool) -> Result<Self> {
+    /// Loads one instance for each interface, internal or not, with the maps that were left pinned in `directory` with this layout. The
+    /// table in force stays.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`], or a map is of another shape.
+    pub fn load_left(directory: &Path, layout: Layout, internal: &[bool]) -> Result<Self> {
+        Self::load_at(directory, layout, internal, false)
+    }
+
+    fn load_at(directory: &Path, layout: Layout, internal: &[bool], replay: bool) -> Result<Self> {
         let shared = is_shared(layout.slices())?;
         let mut instances = Vec::new();
-        for (interface, internal) in (0..).zip(plan.internal) {
+        for (interface, internal) in (0..).zip(internal) {
             instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay, shared))?);
         }
-        let mut maps = SharedMaps::open(directory, layout, !replay)?;
-        maps.publish(plan.trie)?;
+        let maps = SharedMaps::open(directory, layout, !replay)?;
         Ok(Self { instances, maps, pins: None })
     }
 
@@ -185,6 +212,10 @@ impl Meter for Kernel {
     fn read(&mut self) -> Result<Reading> {
         self.maps.read(|| ()).map(|(reading, ())| reading)
     }
+
+    fn since(&mut self, reported: &Reading) -> Result<SparseReading> {
+        self.maps.since(reported, || ()).map(|(delta, ())| delta)
+    }
 }
 
 impl Instance {
@@ -204,7 +235,7 @@ impl Instance {
             .override_global(LOG_LEVEL, &log_level, false)
             .load(OBJECT)
             .context("cannot create the maps of the eBPF object; `sensor check` names what is missing")?;
-        Ok(Self { ebpf })
+        Ok(Self { ebpf, log: None })
     }
 
     /// Loads the programs of these hooks without attaching them, and says for what frames. Loading takes a good part of a second,
@@ -236,13 +267,13 @@ impl Instance {
         // SAFETY: the logger owns its descriptor and keeps it open as long as it lives, which is within the `AsyncFd`.
         let logger = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
         let mut logger = logger.context("cannot wait for the log of the eBPF programs")?;
-        tokio::spawn(async move {
+        self.log = Some(LogTask(tokio::spawn(async move {
             while let Ok(mut guard) = logger.readable_mut().await {
                 // In this order: a message that comes while the buffer is being emptied makes it ready again.
                 guard.clear_ready();
                 guard.get_inner_mut().flush();
             }
-        });
+        })));
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod detach;
+mod reload;
 mod replay;
 mod run;
 
@@ -32,6 +33,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Detach what a sensor has left at work, and write its last records
     Detach(detach::DetachArgs),
+    /// Have the running agent read its configuration file anew, once that was found to be valid
+    Reload(reload::ReloadArgs),
     /// Check a configuration, and whether this machine can run it; changes nothing
     Check(check::CheckArgs),
 }
@@ -58,6 +61,7 @@ impl Cli {
             Command::Replay(args) => args.execute(),
             // Its records are the last, and not to be lost without a word.
             Command::Detach(args) => return args.execute(),
+            Command::Reload(args) => args.execute(),
             Command::Check(args) => args.execute(),
         };
         match result {

@@ -1,7 +1,18 @@
 //! Readings of the counters, and what was counted between two of them. Pure: no clock, no map, no task.
 
+mod rows;
+mod sparse;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::AtomicU64;
+
 use anyhow::{Result, bail};
 use sensor_ebpf::abi::{Cell, Counter, Degraded, Direction, Matched, Outcome, PrefixId, Unparsed, prefix_row};
+
+pub use self::sparse::SparseReading;
+pub(crate) use self::sparse::Zeroless;
+use self::{rows::Rows, sparse::SparseBuilder};
 
 /// Something that has counted: the maps of the kernel, the vectors of the native engine.
 pub trait Meter {
@@ -10,13 +21,21 @@ pub trait Meter {
     /// # Errors
     /// The counters cannot be read.
     fn read(&mut self) -> Result<Reading>;
+
+    /// What was counted beyond `reported`, an earlier reading.
+    ///
+    /// # Errors
+    /// The counters cannot be read, or the reading is of others.
+    fn since(&mut self, reported: &Reading) -> Result<SparseReading> {
+        self.read()?.since(reported)
+    }
 }
 
-/// Everything counted up to some moment, or between two.
+/// Everything counted up to some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Totals over all CPUs, at `prefix_row(0, _, id, direction)`.
-    pub prefixes: Vec<Counter>,
+    prefixes: Rows,
     /// One ledger per interface side.
     pub ledger: Vec<LedgerRow>,
 }
@@ -29,18 +48,63 @@ pub struct LedgerRow([Counter; Cell::COUNT as usize]);
 pub type Totals = [Counter; Direction::COUNT as usize];
 
 impl Reading {
+    /// A reading of nothing, for `prefixes` prefixes and `ledgers` ledgers.
+    pub fn zero(prefixes: u32, ledgers: usize) -> Self {
+        Self::of_rows((prefixes + 1) * Direction::COUNT, ledgers)
+    }
+
+    /// The same for so many prefix rows.
+    pub(crate) fn of_rows(rows: u32, ledgers: usize) -> Self {
+        Self { prefixes: Rows::zero(rows as usize), ledger: vec![LedgerRow::default(); ledgers] }
+    }
+
+    /// What maps hold: the words of their prefix counters, slice by slice, and their ledgers.
+    pub(crate) fn of_maps(slices: &[&[AtomicU64]], ledger: Vec<LedgerRow>) -> Self {
+        Self { prefixes: Rows::sum(slices), ledger }
+    }
+
+    /// The reading of these counters of prefixes, by row, and ledgers.
+    pub fn of_counters(prefixes: &[Counter], ledger: Vec<LedgerRow>) -> Self {
+        let mut rows = Rows::zero(prefixes.len());
+        prefixes.iter().enumerate().for_each(|(row, counter)| {
+            rows.add(row, counter);
+        });
+        Self { prefixes: rows, ledger }
+    }
+
     /// What was counted since `earlier`.
     ///
     /// # Errors
     /// The readings are of different counters.
-    pub fn since(&self, earlier: &Self) -> Result<Self> {
-        if self.prefixes.len() != earlier.prefixes.len() || self.ledger.len() != earlier.ledger.len() {
+    pub fn since(&self, earlier: &Self) -> Result<SparseReading> {
+        let mut delta = earlier.delta(self.prefixes.len(), &self.ledger)?;
+        earlier.prefixes.growth(&self.prefixes, |row, counter| delta.push(row, &counter));
+        earlier.ledger_growth(&self.ledger, &mut delta);
+        Ok(delta.finish())
+    }
+
+    /// What maps hold beyond this reading of them, as [`Reading::of_maps`] takes them. Makes no second reading: memory is only needed
+    /// for what was counted.
+    ///
+    /// # Errors
+    /// It is a reading of different counters.
+    pub(crate) fn growth_in(&self, slices: &[&[AtomicU64]], ledger: &[LedgerRow]) -> Result<SparseReading> {
+        let mut delta = self.delta(rows::counters(slices), ledger)?;
+        self.prefixes.growth_in(slices, |row, counter| delta.push(row, &counter));
+        self.ledger_growth(ledger, &mut delta);
+        Ok(delta.finish())
+    }
+
+    fn delta(&self, rows: usize, ledger: &[LedgerRow]) -> Result<SparseBuilder> {
+        if (rows, ledger.len()) != (self.prefixes.len(), self.ledger.len()) {
             bail!("two readings of different counters cannot be compared");
         }
-        Ok(Self {
-            prefixes: self.prefixes.iter().zip(&earlier.prefixes).map(|(now, then)| now.since(then)).collect(),
-            ledger: self.ledger.iter().zip(&earlier.ledger).map(|(now, then)| now.since(then)).collect(),
-        })
+        Ok(SparseBuilder::new(rows, ledger.len()))
+    }
+
+    fn ledger_growth(&self, now: &[LedgerRow], delta: &mut SparseBuilder) {
+        let cells = now.iter().zip(&self.ledger).flat_map(|(now, then)| now.since(then).0);
+        (self.prefixes.len()..).zip(cells).for_each(|(place, counter)| delta.push(place, &counter));
     }
 
     /// What two meters counted together.
@@ -48,51 +112,57 @@ impl Reading {
     /// # Errors
     /// The readings are of different counters.
     pub fn plus(&self, other: &Self) -> Result<Self> {
-        if self.prefixes.len() != other.prefixes.len() || self.ledger.len() != other.ledger.len() {
+        if !self.is_like(other) {
             bail!("two readings of different counters cannot be added");
         }
-        Ok(Self {
-            prefixes: self.prefixes.iter().zip(&other.prefixes).map(|(one, two)| one.sum(two)).collect(),
-            ledger: self.ledger.iter().zip(&other.ledger).map(|(one, two)| one.plus(two)).collect(),
-        })
+        let mut sum = self.clone();
+        other.counters().enumerate().try_for_each(|(place, counter)| sum.add(place, &counter));
+        Ok(sum)
     }
 
-    /// A reading of nothing, for `prefixes` prefixes and `ledgers` ledgers.
-    pub fn zero(prefixes: u32, ledgers: usize) -> Self {
-        let rows = (prefixes + 1) * Direction::COUNT;
-        Self { prefixes: vec![Counter::default(); rows as usize], ledger: vec![LedgerRow::default(); ledgers] }
+    /// Whether both are of as many prefix rows and ledgers.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (self.prefixes.len(), self.ledger.len()) == (other.prefixes.len(), other.ledger.len())
     }
 
     /// What all prefixes counted together.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for (row, counter) in self.prefixes.iter().enumerate() {
-            let total = &mut totals[row % Direction::COUNT as usize];
-            *total = total.sum(counter);
-        }
-        totals
+        totals(self.prefixes.iter().enumerate())
     }
 
     /// The counter of a prefix.
     pub fn prefix(&self, id: PrefixId, direction: Direction) -> Counter {
-        self.prefixes.get(prefix_row(0, 0, id, direction) as usize).copied().unwrap_or_default()
+        self.prefixes.get(prefix_row(0, 0, id, direction) as usize)
     }
+
+    /// The counters, those of the prefixes first, then ledger by ledger its cells.
+    fn counters(&self) -> impl Iterator<Item = Counter> {
+        self.prefixes.iter().chain(self.ledger.iter().flat_map(|ledger| ledger.0))
+    }
+
+    /// Adds to the counter at that place of all counters; `None` beyond their end.
+    pub(crate) fn add(&mut self, place: usize, more: &Counter) -> Option<()> {
+        let Some(cell) = place.checked_sub(self.prefixes.len()) else { return self.prefixes.add(place, more) };
+        let ledger = self.ledger.get_mut(cell / Cell::COUNT as usize)?;
+        let total = ledger.0.get_mut(cell % Cell::COUNT as usize)?;
+        *total = total.sum(more);
+        Some(())
+    }
+}
+
+/// What counters of prefixes, each with its row, add up to.
+pub(crate) fn totals(rows: impl Iterator<Item = (usize, Counter)>) -> Totals {
+    rows.fold(Totals::default(), |mut totals, (row, counter)| {
+        let total = &mut totals[row % Direction::COUNT as usize];
+        *total = total.sum(&counter);
+        totals
+    })
 }
 
 impl LedgerRow {
     /// The counter of a cell.
     pub fn cell(&self, cell: Cell) -> Counter {
         self.0.get(cell.index() as usize).copied().unwrap_or_default()
-    }
-
-    /// The counters of all cells, at [`Cell::index`].
-    pub fn cells(&self) -> &[Counter] {
-        &self.0
-    }
-
-    /// The counters of all cells, at [`Cell::index`].
-    pub fn cells_mut(&mut self) -> &mut [Counter] {
-        &mut self.0
     }
 
     /// Adds to a cell.
@@ -143,38 +213,4 @@ impl LedgerRow {
 
 fn sum(counters: impl Iterator<Item = Counter>) -> Counter {
     counters.fold(Counter::default(), |total, counter| total.sum(&counter))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counter(packets: u64) -> Counter {
-        Counter { packets, bytes: packets * 100, frame_bytes: packets * 114, reserved: 0 }
-    }
-
-    #[test]
-    fn seen_is_the_sum_of_the_outcomes_and_nothing_else() {
-        let mut row = LedgerRow::default();
-        for (packets, cell) in (1..).zip(Cell::all()) {
-            row.add(cell, counter(packets));
-        }
-        let outcomes = Matched::ALL.len() + 2 + Unparsed::ALL.len();
-        assert_eq!(row.seen(), counter((1..=outcomes as u64).sum()));
-        assert_eq!(row.matched(), counter(1 + 2 + 3));
-    }
-
-    #[test]
-    fn deltas_survive_a_wrap() {
-        let then = Reading { prefixes: vec![counter(0), Counter { packets: u64::MAX, ..counter(1) }], ledger: vec![] };
-        let now = Reading { prefixes: vec![counter(0), Counter { packets: 1, ..counter(3) }], ledger: vec![] };
-        assert_eq!(now.since(&then).unwrap().prefixes[1].packets, 2);
-    }
-
-    #[test]
-    fn readings_of_other_counters_are_refused() {
-        let one = Reading { prefixes: vec![Counter::default()], ledger: vec![] };
-        assert!(one.since(&Reading::default()).is_err());
-        assert!(one.plus(&Reading::default()).is_err());
-    }
 }

@@ -8,6 +8,7 @@ pub mod cidr;
 pub mod cli;
 pub mod collect;
 pub mod config;
+pub mod control;
 pub mod epoch;
 pub mod interval;
 pub mod logging;

@@ -52,7 +52,7 @@ impl Meter for Native {
         // One interface, which sends nothing.
         let mut ledger = vec![LedgerRow::default(); Side::COUNT as usize];
         ledger[Side::Rx as usize] = row;
-        Ok(Reading { prefixes: self.prefixes.clone(), ledger })
+        Ok(Reading::of_counters(&self.prefixes, ledger))
     }
 }
 

@@ -12,11 +12,13 @@ mod durable;
 mod nic;
 mod plan;
 mod ports;
+mod reload;
+mod start;
 
 use std::{
     collections::{BTreeSet, VecDeque},
     io,
-    sync::Arc,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -24,38 +26,31 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{
-    collector::{Collector, History},
-    devices::Devices,
-    durable::{Current, Durable},
-    nic::Witness,
-    ports::Ports,
-};
+use self::{collector::Collector, devices::Devices, durable::Durable, reload::Reloads};
 use crate::{
-    bpf::{Kernel, Plan},
-    collect::Meter,
-    config::{Config, Keep, Role, SensorId},
-    epoch::Epoch,
+    config::{Config, Keep, SensorId},
+    control,
     interval::Interval,
     output::{Format, Writer},
     prefix::{PrefixSet, SetBuilder},
     summary::Summary,
 };
 
-/// Of counters that end with this process.
-const NO_MANIFEST: [u8; 32] = [0; 32];
 /// Difference between the wall clock and the time that really passed from which on the clock must have been set.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 /// Counts on the interfaces of `config` and writes a summary of every interval, until SIGINT or SIGTERM; then detaches and writes
-/// the last one.
+/// the last one. `file` is where the configuration was read, and is read again on SIGHUP and at a command's request.
 ///
 /// # Errors
 /// Something of the configuration cannot be had; nothing stays attached.
-pub fn run(config: &Config, format: Format) -> Result<()> {
+pub fn run(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(pipeline(config, format))
+    let result = runtime.block_on(pipeline(config, file, format));
+    // A reload that is still being read is nobody's concern any more.
+    runtime.shutdown_background();
+    result
 }
 
 /// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet, and removes all of its pins.
@@ -64,9 +59,10 @@ pub fn run(config: &Config, format: Format) -> Result<()> {
 /// An agent is running, or something cannot be removed; what was counted is not lost then.
 pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
     let mut durable = Durable::open(sensor, keep)?;
+    control::remove_left(&keep.state_dir);
     let mut out = io::stdout().lock();
-    let mut last = durable.undelivered();
-    last.extend(durable.close_others(&BTreeSet::new())?);
+    let mut last = VecDeque::from(durable.undelivered());
+    durable.close_others(&BTreeSet::new(), &mut last)?;
     for summary in &last {
         format.write(summary, &mut out).context("cannot write the records")?;
     }
@@ -74,14 +70,29 @@ pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
     durable.remove_pins()
 }
 
-async fn pipeline(config: &Config, format: Format) -> Result<()> {
+/// A sensor at work.
+struct Running {
+    config: Config,
+    devices: Devices,
+    collector: Collector,
+    /// Of a sensor whose counting outlives the agent.
+    durable: Option<Durable>,
+    /// Records that are due to be written: those of earlier runs first.
+    backlog: VecDeque<Summary>,
+    /// When the interval ends.
+    due: Timestamp,
+    /// Old counters are still to be closed.
+    unclosed: bool,
+}
+
+async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
+    let mut reloads = Reloads::new(file)?;
     let mut devices = Devices::new()?;
     let mut writer = Writer::start(format)?;
-    // Records that are due to be written: those of earlier runs first.
     let mut backlog = VecDeque::new();
-    let (mut collector, mut durable) = match &config.keep {
-        None => (start(config, &mut devices).await?, None),
+    let (collector, durable) = match &config.keep {
+        None => (start::start(&config, &mut devices).await?, None),
         Some(keep) => {
             let mut durable = Durable::open(&config.sensor_id, keep)?;
             let collector = tokio::select! {
@@ -90,7 +101,7 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
                     durable.abandon();
                     return Ok(());
                 }
-                collector = resume(config, &mut durable, &mut devices, &mut backlog) => collector,
+                collector = start::resume(&config, &mut durable, &mut devices, &mut backlog) => collector,
             };
             let collector = match collector {
                 Ok(collector) => collector,
@@ -99,55 +110,95 @@ async fn pipeline(config: &Config, format: Format) -> Result<()> {
                     return Err(error);
                 }
             };
+            reloads.listen(&keep.state_dir);
             (collector, Some(durable))
         }
     };
-    let length = config.interval.duration();
-    let mut due = Interval::holding(Timestamp::now(), length).end;
-    'intervals: loop {
-        // Whoever does not read makes intervals grow, and keeps no interface from being attached to.
-        while !backlog.is_empty() {
+    let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
+    let mut running = Running { config, devices, collector, durable, backlog, due, unclosed: false };
+    running.count(&mut stop, &mut reloads, &mut writer).await?;
+    running.end(writer).await
+}
+
+impl Running {
+    /// Counts until the operator wants it to stop.
+    async fn count(&mut self, stop: &mut Stop, reloads: &mut Reloads, writer: &mut Writer) -> Result<()> {
+        loop {
+            if let Some(durable) = &mut self.durable {
+                durable.delivered(&writer.written());
+            }
+            // Whoever does not read makes intervals grow, and keeps no interface from being attached to.
+            let is_read = self.backlog.is_empty();
             tokio::select! {
                 biased;
-                () = stop.requested() => break 'intervals,
-                ready = writer.ready() => {
+                () = stop.requested() => return Ok(()),
+                event = reloads.next() => self.reload(event, reloads).await?,
+                ready = writer.ready(), if !is_read => {
                     ready?;
-                    if let Some(summary) = backlog.pop_front() {
+                    if let Some(summary) = self.backlog.pop_front() {
                         writer.send(summary).await?;
                     }
                 }
-                since = devices.changed() => look(&mut devices, &mut collector, since).await,
+                since = self.devices.changed() => look(&mut self.devices, &mut self.collector, since).await,
+                until = wall_clock(self.due, self.config.interval.duration()), if is_read => {
+                    self.due = self.interval_holding(until).end;
+                    look(&mut self.devices, &mut self.collector, Instant::now()).await;
+                    self.tick(until)?;
+                    if self.unclosed {
+                        self.close_others();
+                    }
+                }
             }
         }
-        if let Some(durable) = &mut durable {
-            durable.delivered(&writer.written());
+    }
+
+    /// Closes the interval that ends at `until`; its records are due to be written then.
+    fn tick(&mut self, until: Timestamp) -> Result<()> {
+        self.backlog.extend(self.collector.tick(until, self.durable.as_mut())?);
+        Ok(())
+    }
+
+    fn interval_holding(&self, moment: Timestamp) -> Interval {
+        Interval::holding(moment, self.config.interval.duration())
+    }
+
+    /// Goes by another configuration from here on.
+    fn configure(&mut self, config: Config) {
+        let other = config.interval != self.config.interval;
+        self.config = config;
+        if other {
+            self.due = self.interval_holding(Timestamp::now()).end;
         }
-        let until = tokio::select! {
-            biased;
-            () = stop.requested() => break 'intervals,
-            until = wall_clock(due, length) => until,
-            since = devices.changed() => {
-                look(&mut devices, &mut collector, since).await;
-                continue;
+    }
+
+    /// Closes the counters that nothing counts in any more. Where that fails, it is tried again with the next tick.
+    fn close_others(&mut self) {
+        let Some(durable) = &mut self.durable else { return };
+        let closed = durable.close_others(&self.collector.ports.link_pins(), &mut self.backlog);
+        if let Err(error) = &closed
+            && !self.unclosed
+        {
+            tracing::error!("the last of the old counters waits: {error:#}; nothing is lost, trying again");
+        }
+        self.unclosed = closed.is_err();
+    }
+
+    /// The last interval, and everything that was not written yet.
+    async fn end(mut self, writer: Writer) -> Result<()> {
+        let last = match &mut self.durable {
+            None => Some(self.collector.detach()?),
+            Some(durable) => {
+                let last = self.collector.tick(Timestamp::now(), Some(durable))?;
+                tracing::info!("the programs stay attached and go on counting; `sensor detach` ends that");
+                last
             }
         };
-        due = Interval::holding(until, length).end;
-        look(&mut devices, &mut collector, Instant::now()).await;
-        backlog.extend(collector.tick(until, durable.as_mut())?);
-    }
-    let last = match &mut durable {
-        None => Some(collector.detach()?),
-        Some(durable) => {
-            let last = collector.tick(Timestamp::now(), Some(durable))?;
-            tracing::info!("the programs stay attached and go on counting; `sensor detach` ends that");
-            last
+        let (written, result) = writer.finish(self.backlog.into_iter().chain(last)).await;
+        if let Some(durable) = &mut self.durable {
+            durable.delivered(&written);
         }
-    };
-    let (written, result) = writer.finish(backlog.into_iter().chain(last)).await;
-    if let Some(durable) = &mut durable {
-        durable.delivered(&written);
+        result
     }
-    result
 }
 
 /// Looks at the devices, and follows them. Where they cannot be seen, what is attached goes on counting, and the next look may tell.
@@ -156,69 +207,6 @@ async fn look(devices: &mut Devices, collector: &mut Collector, since: Instant) 
         Ok(now) => collector.follow(&now, since),
         Err(error) => tracing::error!("{error:#}; interfaces that come and go are not followed until that works again"),
     }
-}
-
-/// Counts in maps of its own, which end with this process.
-async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
-    let set = prefix_set(config)?;
-    let trie = set.trie()?;
-    let plan = Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory };
-    let mut kernel = Kernel::load_for(&plan)?;
-    let zero = kernel.read()?;
-    let mut ports = Ports::new(&config.interfaces, None);
-    ports.load(&mut kernel)?;
-    // Known before the first program bills: a packet may cross two interfaces while the others are being attached to.
-    ports.foresee(&devices.now().await?, &mut kernel)?;
-    let witness = ports.attach_all(&mut kernel)?;
-    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
-    ports.forward_logs(&mut kernel)?;
-    ports.begin_interval();
-    let history = History::begin(Epoch::draw()?, NO_MANIFEST, zero);
-    let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history, witness })
-}
-
-/// Goes on with what an earlier run left: its records, its maps, its links.
-async fn resume(
-    config: &Config,
-    durable: &mut Durable,
-    devices: &mut Devices,
-    backlog: &mut VecDeque<Summary>,
-) -> Result<Collector> {
-    let undelivered = durable.undelivered();
-    let set = prefix_set(config)?;
-    let trie = set.trie()?;
-    let Current { mut kernel, mut history, resumed } =
-        durable.load(config, &Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory })?;
-    let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
-    ports.load(&mut kernel)?;
-    // Known before the first program is swapped: what one set of maps saw coming in, another must not bill going out.
-    let now = devices.now().await?;
-    ports.foresee(&now, &mut kernel)?;
-    let attached = if resumed { Ok(Witness::default()) } else { ports.attach_all(&mut kernel) };
-    let witness = match attached {
-        Ok(witness) => witness,
-        Err(error) => {
-            ports.undo();
-            return Err(error);
-        }
-    };
-    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
-    ports.forward_logs(&mut kernel)?;
-    if resumed {
-        ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());
-    } else {
-        ports.begin_interval();
-        history.begin_now();
-    }
-    backlog.extend(undelivered);
-    backlog.extend(durable.close_others(&ports.link_pins())?);
-    let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history, witness })
-}
-
-fn internal(config: &Config) -> Vec<bool> {
-    config.interfaces.iter().map(|interface| interface.role == Role::Internal).collect()
 }
 
 /// What the configuration counts.

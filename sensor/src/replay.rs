@@ -160,8 +160,7 @@ impl<'a> History<'a> {
     }
 
     fn report(&mut self, interval: Interval) -> Result<()> {
-        let now = self.engine.read()?;
-        let delta = now.since(&self.reported)?;
+        let delta = self.engine.since(&self.reported)?;
         let label = LedgerLabel {
             interface: LEDGER_NAME.to_owned(),
             replay_fallback: self.engine.take_fallbacks(),
@@ -176,7 +175,7 @@ impl<'a> History<'a> {
         };
         let summary = Summary::new(key, &delta, &self.options.set, &[label]);
         self.options.format.write(&summary, self.out).context("cannot write the records")?;
-        self.reported = now;
+        delta.add_to(&mut self.reported)?;
         self.sequence += 1;
         Ok(())
     }

@@ -5,7 +5,6 @@
 mod files;
 mod journal;
 mod manifest;
-mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -20,8 +19,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use self::{
     journal::{Baseline, Batch, Damage, Journal},
-    manifest::{Manifest, ManifestInterface},
-    sparse::SparseReading,
+    manifest::{Manifest, ManifestInterface, ManifestName},
 };
 
 /// The folder is its owner's alone.

@@ -1,12 +1,17 @@
 //! What one interval amounted to: the records that go to operators and collectors. Pure.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    sync::Arc,
+};
 
 use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    collect::{LedgerRow, Reading, Totals},
+    cidr::Cidr,
+    collect::{LedgerRow, SparseReading, Totals},
     config::Role,
     epoch::Epoch,
     interval::Interval,
@@ -43,12 +48,14 @@ pub struct Count {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PrefixRecord {
     /// CIDR.
-    pub prefix: String,
+    #[serde(serialize_with = "text")]
+    pub prefix: Cidr,
     /// `in` or `out`.
-    pub direction: &'static str,
+    #[serde(serialize_with = "direction")]
+    pub direction: Direction,
     /// The watched network that it bills.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<String>,
+    #[serde(serialize_with = "optional_name", skip_serializing_if = "Option::is_none")]
+    pub network: Option<Arc<str>>,
     /// Traffic.
     #[serde(flatten)]
     pub count: Count,
@@ -58,9 +65,11 @@ pub struct PrefixRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NetworkRecord {
     /// Name.
-    pub network: String,
+    #[serde(serialize_with = "text")]
+    pub network: Arc<str>,
     /// `in` or `out`.
-    pub direction: &'static str,
+    #[serde(serialize_with = "direction")]
+    pub direction: Direction,
     /// Traffic.
     #[serde(flatten)]
     pub count: Count,
@@ -129,7 +138,8 @@ pub struct NicCount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct UnattributedRecord {
     /// `in` or `out`.
-    pub direction: &'static str,
+    #[serde(serialize_with = "direction")]
+    pub direction: Direction,
     /// Traffic; of counters of which nobody knows any more how much was reported before, all of it.
     #[serde(flatten)]
     pub count: Count,
@@ -153,7 +163,7 @@ pub struct Summary {
 /// An interface side as the ledger names it, and where its counters are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerLabel {
-    /// Which of [`Reading::ledger`] it is.
+    /// Which of the ledgers of a reading it is.
     pub slot: u32,
     /// Interface, or capture.
     pub interface: String,
@@ -171,49 +181,41 @@ pub struct LedgerLabel {
 
 impl Summary {
     /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger to be shown.
-    pub fn new(key: Key, delta: &Reading, set: &PrefixSet, labels: &[LedgerLabel]) -> Self {
-        let mut networks = vec![[Counter::default(); Direction::ALL.len()]; MAX_NETWORKS as usize + 1];
-        let mut prefixes = Vec::new();
-        for (id, Meaning { cidr, network, .. }) in set.iter() {
-            for direction in Direction::ALL {
-                let counter = delta.prefix(id, direction);
-                if counter.is_zero() {
-                    continue;
-                }
-                if let Some(network) = network {
-                    let total = &mut networks[network.get() as usize][direction as usize];
-                    *total = total.sum(&counter);
-                }
-                prefixes.push(PrefixRecord {
-                    prefix: cidr.to_string(),
-                    direction: direction.name(),
-                    network: network.and_then(|network| set.network(network)).map(str::to_owned),
-                    count: counter.into(),
-                });
-            }
+    pub fn new(key: Key, delta: &SparseReading, set: &PrefixSet, labels: &[LedgerLabel]) -> Self {
+        let mut networks = vec![None; MAX_NETWORKS as usize + 1];
+        for (network, name) in set.networks() {
+            networks[network.get() as usize] = Some((Arc::<str>::from(name), Totals::default()));
         }
-        let networks = set
-            .networks()
-            .map(|(network, name)| (name, networks[network.get() as usize]))
-            .flat_map(|(name, totals)| Direction::ALL.map(|direction| (name, direction, totals[direction as usize])))
-            .filter(|(_, _, total)| !total.is_zero())
-            .map(|(name, direction, total)| NetworkRecord {
-                network: name.to_owned(),
-                direction: direction.name(),
-                count: total.into(),
-            })
-            .collect();
-        let row = |label: &LedgerLabel| delta.ledger.get(label.slot as usize).copied().unwrap_or_default();
+        let mut prefixes = Vec::new();
+        for (id, direction, counter) in delta.prefixes() {
+            let Some(Meaning { cidr, network, .. }) = set.get(id) else { continue };
+            let network =
+                network.and_then(|network| networks[network.get() as usize].as_mut()).map(|(name, totals)| {
+                    let total = &mut totals[direction as usize];
+                    *total = total.sum(&counter);
+                    Arc::clone(name)
+                });
+            prefixes.push(PrefixRecord { prefix: cidr, direction, network, count: counter.into() });
+        }
+        if set.retired().next().is_some() {
+            prefixes = merged(prefixes);
+        }
+        let record = |network: &Arc<str>, direction: Direction, total: Counter| {
+            (!total.is_zero()).then(|| NetworkRecord { network: Arc::clone(network), direction, count: total.into() })
+        };
+        let networks = networks.iter().flatten();
+        let networks = networks.flat_map(|(name, totals)| {
+            Direction::ALL.into_iter().filter_map(|direction| record(name, direction, totals[direction as usize]))
+        });
+        let rows = delta.ledger();
+        let row = |label: &LedgerLabel| rows.get(label.slot as usize).copied().unwrap_or_default();
         let ledger = labels.iter().map(|label| LedgerRecord::new(&row(label), label)).collect();
-        Self { key, networks, prefixes, unattributed: vec![], ledger }
+        Self { key, networks: networks.collect(), prefixes, unattributed: vec![], ledger }
     }
 
     /// What is left of counters whose names are lost.
     pub fn of_unattributed(key: Key, totals: &Totals) -> Self {
-        let record = |direction: Direction| UnattributedRecord {
-            direction: direction.name(),
-            count: totals[direction as usize].into(),
-        };
+        let record = |direction: Direction| UnattributedRecord { direction, count: totals[direction as usize].into() };
         Self {
             key,
             networks: vec![],
@@ -270,12 +272,98 @@ impl LedgerRecord {
     }
 }
 
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+        self.frame_bytes = self.frame_bytes.wrapping_add(other.frame_bytes);
+    }
+}
+
 impl From<Counter> for Count {
     fn from(counter: Counter) -> Self {
         Self { packets: counter.packets, bytes: counter.bytes, frame_bytes: counter.frame_bytes }
     }
 }
 
+/// One record for each key. A prefix that another table counts for another reason, watched or not, has two ids for a while.
+fn merged(records: Vec<PrefixRecord>) -> Vec<PrefixRecord> {
+    let mut places = HashMap::new();
+    let mut merged: Vec<PrefixRecord> = Vec::with_capacity(records.len());
+    for record in records {
+        let key = (record.prefix, record.direction, record.network.clone());
+        match places.get(&key).and_then(|place: &usize| merged.get_mut(*place)) {
+            Some(earlier) => earlier.count.add(record.count),
+            None => {
+                places.insert(key, merged.len());
+                merged.push(record);
+            }
+        }
+    }
+    merged
+}
+
 fn non_zero(counts: impl IntoIterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {
     counts.into_iter().filter(|(_, packets)| *packets > 0).collect()
+}
+
+fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn direction<S: Serializer>(direction: &Direction, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(direction.name())
+}
+
+fn optional_name<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    name.as_deref().serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use sensor_ebpf::abi::Cell;
+
+    use super::*;
+    use crate::{collect::Reading, prefix::SetBuilder};
+
+    #[test]
+    fn only_what_was_counted_has_a_record() {
+        let mut builder = SetBuilder::default();
+        builder.watch("a", ["10.0.0.0/8".parse().unwrap()]).unwrap();
+        builder.watch("b", ["11.0.0.0/8".parse().unwrap()]).unwrap();
+        ["10.1.0.0/16", "12.0.0.0/8"].iter().for_each(|prefix| builder.account(prefix.parse().unwrap()));
+        let set = builder.build().unwrap();
+        let counter = |packets: u64| Counter { packets, bytes: 10 * packets, frame_bytes: 20 * packets, reserved: 0 };
+        // Rows of 10/8 (in), 10.1/16 (out), 12/8 (in), of no prefix, and of an id without a meaning.
+        let mut delta = Reading::zero(5, 2);
+        for (row, packets) in [(2, 1), (5, 2), (8, 4), (0, 16), (10, 32)] {
+            delta.add(row, &counter(packets)).unwrap();
+        }
+        delta.ledger[1].add(Cell::outcome(Outcome::Other), counter(64));
+        let key = Key {
+            sensor: "edge".to_owned(),
+            epoch: Epoch::from_bytes([1; 16]).unwrap(),
+            start: jiff::Timestamp::UNIX_EPOCH,
+            end: jiff::Timestamp::UNIX_EPOCH,
+            sequence: 0,
+        };
+        let label = LedgerLabel { slot: 1, ..LedgerLabel::default() };
+        let summary = Summary::new(key, &delta.sparse(), &set, &[label]);
+        let prefix = |prefix: &str, direction, network: Option<&str>, packets| PrefixRecord {
+            prefix: prefix.parse().unwrap(),
+            direction,
+            network: network.map(Into::into),
+            count: counter(packets).into(),
+        };
+        let expected = [
+            prefix("10.0.0.0/8", Direction::In, Some("a"), 1),
+            prefix("10.1.0.0/16", Direction::Out, Some("a"), 2),
+            prefix("12.0.0.0/8", Direction::In, None, 4),
+        ];
+        assert_eq!(summary.prefixes, expected);
+        let network =
+            |direction, packets| NetworkRecord { network: "a".into(), direction, count: counter(packets).into() };
+        assert_eq!(summary.networks, [network(Direction::In, 1), network(Direction::Out, 2)]);
+        assert_eq!((summary.ledger[0].other_packets, summary.ledger[0].direction), (64, "tx"));
+    }
 }

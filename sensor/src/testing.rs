@@ -4,6 +4,7 @@
 
 pub mod bgp;
 pub mod classifier;
+pub mod clock;
 pub mod frames;
 pub mod fuzz;
 pub mod netns;

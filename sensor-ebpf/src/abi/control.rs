@@ -1,6 +1,6 @@
 //! The words by which user space steers the running programs.
 
-/// The single entry of map `CONTROL`: one cache line, written by the agent, read by every program.
+/// The single entry of map `CONTROL`: written by the agent; programs read its word, and nothing that is written beside it.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C, align(64))]
@@ -13,8 +13,23 @@ pub struct ControlBlock {
     pub reserved: u32,
     /// Which life of the counters this is; drawn when the maps were made.
     pub epoch: [u8; 16],
-    /// SHA-256 of the manifest: what the ids in these maps mean.
-    pub manifest: [u8; 32],
+    /// Zeros: the rest of the cache line that programs read.
+    pub unused: [u8; 32],
+    /// By half of the prefix table the SHA-256 of its manifest: what the ids in it mean. The one store that switches the half switches
+    /// this too, so no table is ever read by the manifest of another.
+    pub manifests: [[u8; 32]; Control::SLOTS as usize],
+}
+
+impl ControlBlock {
+    /// Table half and ledger bank in force.
+    pub const fn control(&self) -> Control {
+        Control::from_word(self.word)
+    }
+
+    /// SHA-256 of the manifest in force.
+    pub const fn manifest(&self) -> [u8; 32] {
+        self.manifests[self.control().slot() as usize]
+    }
 }
 
 /// Which half of the prefix table and which bank of the ledger is in force.
@@ -81,9 +96,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_word_is_half_of_the_block_header() {
-        assert_eq!(core::mem::size_of::<ControlBlock>(), 64);
+    fn the_manifests_have_a_cache_line_of_their_own() {
+        assert_eq!(core::mem::size_of::<ControlBlock>(), 128);
         assert_eq!(core::mem::offset_of!(ControlBlock, word), 0);
+        assert_eq!(core::mem::offset_of!(ControlBlock, manifests), 64);
+    }
+
+    #[test]
+    fn the_word_says_which_manifest_is_in_force() {
+        let mut block = ControlBlock { manifests: [[1; 32], [2; 32]], ..ControlBlock::default() };
+        assert_eq!(block.manifest(), [1; 32]);
+        block.word = block.control().next_generation().word();
+        assert_eq!(block.manifest(), [2; 32]);
+        block.word = block.control().other_bank().word();
+        assert_eq!(block.manifest(), [2; 32]);
     }
 
     #[test]

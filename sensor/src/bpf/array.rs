@@ -45,6 +45,18 @@ impl<T: Pod> MappedArray<T> {
         Some(value)
     }
 
+    /// The words of all values; each is to be read whole, and words may be of different moments.
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: so many words lie in the mapping, which is page-aligned and lives as long as this value; an atomic may be changed by
+        // whoever shares it.
+        unsafe { std::slice::from_raw_parts(self.mapping.start().cast::<AtomicU64>(), self.len * Self::WORDS) }
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Stores `values` from `index` on, word by word. Returns false, and stores nothing, where they do not all fit.
     #[must_use]
     pub(crate) fn store(&self, index: usize, values: &[T]) -> bool {

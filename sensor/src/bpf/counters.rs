@@ -1,12 +1,12 @@
 //! The counters of one set of maps, mapped into this process and summed over their CPU slices.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicU64};
 
 use anyhow::Result;
-use sensor_ebpf::abi::{Cell, Control, Counter, Direction, PrefixId, ledger_row, map_name, prefix_row};
+use sensor_ebpf::abi::{Cell, Control, Counter, Direction, ledger_row, map_name};
 
 use super::{array::MappedArray, layout::Layout, pinned::open_array};
-use crate::collect::{LedgerRow, Reading};
+use crate::collect::{LedgerRow, Reading, SparseReading};
 
 /// Prefix counters and ledgers.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Counters {
     pub(crate) fn read_at_rest(&self) -> Reading {
         let slots = 0..self.layout.ledger_slots();
         let ledger = slots.map(|slot| self.bank(slot, 0).plus(&self.bank(slot, 1))).collect();
-        Reading { prefixes: self.prefix_rows(), ledger }
+        self.read(ledger)
     }
 
     /// What one bank of a ledger holds.
@@ -45,20 +45,22 @@ impl Counters {
         row
     }
 
-    /// Totals over all slices, at `id * 2 + direction`.
-    pub(crate) fn prefix_rows(&self) -> Vec<Counter> {
-        let capacity = self.layout.prefix_capacity();
-        let mut rows = vec![Counter::default(); (capacity * Direction::COUNT) as usize];
-        for slice in 0..self.layout.slices() {
-            for id in (1..capacity).filter_map(PrefixId::new) {
-                for direction in Direction::ALL {
-                    let row = prefix_row(slice, capacity, id, direction);
-                    let counted = self.prefixes.load(row as usize).unwrap_or_default();
-                    let total = &mut rows[prefix_row(0, capacity, id, direction) as usize];
-                    *total = total.sum(&counted);
-                }
-            }
-        }
-        rows
+    /// What the prefix counters and these ledgers hold.
+    pub(crate) fn read(&self, ledger: Vec<LedgerRow>) -> Reading {
+        Reading::of_maps(&self.slices(), ledger)
+    }
+
+    /// What they hold beyond `reported`.
+    ///
+    /// # Errors
+    /// That is a reading of different counters.
+    pub(crate) fn since(&self, reported: &Reading, ledger: &[LedgerRow]) -> Result<SparseReading> {
+        reported.growth_in(&self.slices(), ledger)
+    }
+
+    /// The words of the prefix counters, slice by slice.
+    fn slices(&self) -> Vec<&[AtomicU64]> {
+        let rows = (self.layout.prefix_capacity() * Direction::COUNT) as usize;
+        self.prefixes.words().chunks_exact(rows * (size_of::<Counter>() / size_of::<u64>())).collect()
     }
 }

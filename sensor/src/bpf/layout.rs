@@ -123,10 +123,21 @@ impl Layout {
 
     /// Whether a table fits whose roots are indexed as here, and which may have been counted under ids up to `highest_id`.
     pub fn holds(&self, trie: &Trie, highest_id: u32) -> bool {
-        trie.root_bits == self.root_bits
-            && highest_id.max(trie.highest_id) < self.prefix_capacity
-            && trie.nodes.len() <= self.nodes as usize
-            && trie.blocks.len() <= self.blocks as usize * BLOCK_LEN as usize
+        highest_id < self.prefix_capacity && self.lacks(trie).is_none()
+    }
+
+    /// What there is too little of for a table; `None`: it fits.
+    pub(crate) fn lacks(&self, trie: &Trie) -> Option<String> {
+        if trie.root_bits != self.root_bits {
+            return Some(format!("the table has {}, the maps {}; new maps are needed", trie.root_bits, self.root_bits));
+        }
+        let outgrown = |what, wanted: usize, room: u32| {
+            let message = || format!("{wanted} {what} outgrow maps made for {room}; new maps are needed");
+            (wanted > room as usize).then(message)
+        };
+        outgrown("prefix ids", trie.highest_id as usize, self.prefix_capacity - 1)
+            .or_else(|| outgrown("nodes", trie.nodes.len(), self.nodes))
+            .or_else(|| outgrown("blocks", trie.blocks.len() / BLOCK_LEN as usize, self.blocks))
     }
 
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.

@@ -9,7 +9,7 @@ use super::{
     array::MappedArray, counters::Counters, external::External, layout::Layout, pinned::open_array, sys::GracePeriod,
 };
 use crate::{
-    collect::{LedgerRow, Reading},
+    collect::{LedgerRow, Reading, SparseReading},
     epoch::Epoch,
     prefix::Trie,
 };
@@ -28,6 +28,8 @@ pub struct SharedMaps {
     /// What each bank held when it was last at rest: per ledger slot, by bank.
     banks: Vec<[LedgerRow; Control::BANKS as usize]>,
     grace: GracePeriod,
+    /// A program may still look into the half of the table that is not in force.
+    unsettled: bool,
     /// Whether programs run by themselves; those of a replay run only while this process waits for them.
     live: bool,
 }
@@ -50,6 +52,7 @@ impl SharedMaps {
             external: External::open(directory, &layout)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
             grace: GracePeriod::new().context("cannot create the map that grace periods are waited on with")?,
+            unsettled: false,
             live,
         };
         // Programs may have been left at work: what the bank at rest holds is only known once nobody counts in it any more.
@@ -60,17 +63,28 @@ impl SharedMaps {
         Ok(maps)
     }
 
-    /// Says which life of the counters this is and by which manifest its ids are read. Only maps that say so are ever taken over.
+    /// Says which life of the counters this is. Only maps that say so are ever taken over: their table must be in force.
     ///
     /// # Errors
     /// The control map is empty.
-    pub fn identify(&mut self, epoch: Epoch, manifest: [u8; 32]) -> Result<()> {
-        let word = self.control_word.word();
-        let block = ControlBlock { word, abi_version: ABI_VERSION, reserved: 0, epoch: epoch.to_bytes(), manifest };
-        if !self.control.store(0, &[block]) {
-            bail!("map {} has no entry", map_name::CONTROL);
-        }
-        Ok(())
+    pub fn identify(&mut self, epoch: Epoch) -> Result<()> {
+        let block = self.control.load(0).unwrap_or_default();
+        self.store(ControlBlock { abi_version: ABI_VERSION, epoch: epoch.to_bytes(), ..block })
+    }
+
+    /// How many tables were put in force in these maps; wraps.
+    pub fn generation(&self) -> u32 {
+        self.control_word.generation()
+    }
+
+    /// What the generation of the next table will be.
+    pub fn next_generation(&self) -> u32 {
+        self.control_word.next_generation().generation()
+    }
+
+    /// How large the maps are.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Which interfaces bill what they receive, by index, those stacked on them included.
@@ -81,12 +95,27 @@ impl SharedMaps {
         self.external.set(indices)
     }
 
-    /// Writes `trie` into the half of the table that is not in force, puts it in force with one store and waits until no program
-    /// looks into the other half any more, so that the next call may overwrite it.
+    /// Writes `trie` into the half of the table that is not in force, and beside it the SHA-256 of the manifest that names its ids;
+    /// puts both in force with one store and waits until no program looks into the other half any more, so that the next call may
+    /// overwrite it.
     ///
     /// # Errors
-    /// The table does not fit into the maps, whose size was fixed when the programs were loaded.
-    pub fn publish(&mut self, trie: &Trie) -> Result<()> {
+    /// The table does not fit into the maps, whose size was fixed when the programs were loaded, or the kernel does not wait. The
+    /// old table is in force then.
+    pub fn publish(&mut self, trie: &Trie, manifest: [u8; 32]) -> Result<()> {
+        // Where the last call could not: some program may still look into that half.
+        self.settle()?;
+        self.write(trie, manifest)?;
+        self.put_in_force(self.control_word.next_generation())?;
+        self.unsettled = true;
+        if let Err(error) = self.settle() {
+            tracing::warn!("{error:#}; before the next table is written, it is tried again");
+        }
+        Ok(())
+    }
+
+    /// Writes the half of the table that is not in force.
+    fn write(&mut self, trie: &Trie, manifest: [u8; 32]) -> Result<()> {
         let layout = &self.layout;
         if trie.root_bits != layout.root_bits() {
             bail!(
@@ -118,8 +147,9 @@ impl SharedMaps {
                 layout.blocks()
             );
         }
-        self.put_in_force(next)?;
-        self.wait()
+        let mut block = self.control.load(0).unwrap_or_default();
+        block.manifests[next.slot() as usize] = manifest;
+        self.store(block)
     }
 
     /// Everything counted so far. The ledger is exact as of one instant, at which `witness` is called; the prefix counters go on
@@ -128,6 +158,21 @@ impl SharedMaps {
     /// # Errors
     /// The grace period could not be waited for.
     pub fn read<T>(&mut self, witness: impl FnOnce() -> T) -> Result<(Reading, T)> {
+        let (ledger, witnessed) = self.ledger(witness)?;
+        Ok((self.counters.read(ledger), witnessed))
+    }
+
+    /// The same beyond what was `reported`: memory is only needed for what was counted.
+    ///
+    /// # Errors
+    /// As [`SharedMaps::read`], or that is a reading of different counters.
+    pub fn since<T>(&mut self, reported: &Reading, witness: impl FnOnce() -> T) -> Result<(SparseReading, T)> {
+        let (ledger, witnessed) = self.ledger(witness)?;
+        Ok((self.counters.since(reported, &ledger)?, witnessed))
+    }
+
+    /// The ledgers as of the instant at which `witness` is called.
+    fn ledger<T>(&mut self, witness: impl FnOnce() -> T) -> Result<(Vec<LedgerRow>, T)> {
         let resting = self.control_word.bank();
         if self.live {
             self.put_in_force(self.control_word.other_bank())?;
@@ -137,8 +182,7 @@ impl SharedMaps {
             self.wait()?;
         }
         self.rest(resting);
-        let ledger = self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect();
-        Ok((Reading { prefixes: self.counters.prefix_rows(), ledger }, witnessed))
+        Ok((self.banks.iter().map(|banks| banks[0].plus(&banks[1])).collect(), witnessed))
     }
 
     /// Notes what a bank that nobody counts in holds.
@@ -146,6 +190,23 @@ impl SharedMaps {
         for slot in 0..self.layout.ledger_slots() {
             self.banks[slot as usize][bank as usize] = self.counters.bank(slot, bank);
         }
+    }
+
+    /// Stores the control block, whose word stays the one in force.
+    fn store(&mut self, block: ControlBlock) -> Result<()> {
+        if !self.control.store(0, &[ControlBlock { word: self.control_word.word(), ..block }]) {
+            bail!("map {} has no entry", map_name::CONTROL);
+        }
+        Ok(())
+    }
+
+    /// Waits until no program looks into the half of the table that is not in force; where they do not run by themselves, none does.
+    fn settle(&mut self) -> Result<()> {
+        if self.unsettled && self.live {
+            self.wait()?;
+            self.unsettled = false;
+        }
+        Ok(())
     }
 
     fn put_in_force(&mut self, next: Control) -> Result<()> {

@@ -4,6 +4,7 @@
 //! heap. So every pin is looked at here first.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::{MapData, MapType};
 use bytemuck::Pod;
-use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, Direction, map_name};
+use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, map_name};
 
 use super::{
     array::MappedArray,
@@ -20,7 +21,7 @@ use super::{
     layout::{Layout, MapShape},
 };
 use crate::{
-    collect::{Reading, Totals},
+    collect::{Reading, Totals, totals},
     epoch::Epoch,
 };
 
@@ -38,7 +39,7 @@ pub enum Identity {
     Known {
         /// Which life of the counters.
         epoch: Epoch,
-        /// SHA-256 of the manifest that says what its ids mean.
+        /// SHA-256 of the manifest in force, which says what its ids mean.
         manifest: [u8; 32],
     },
     /// Never put in use: the agent that made it did not get so far.
@@ -92,12 +93,19 @@ impl PinnedSet {
         self.identity.epoch().or_else(|| self.path.file_name()?.to_str()?.parse().ok())
     }
 
-    /// Whether every map has the type, key, value, entries and flags of `layout`.
+    /// How large its maps are, which were made for `interfaces` interfaces; each has the type, key, value and flags that it must.
     ///
     /// # Errors
-    /// The first map that differs, and in what.
-    pub fn check(&self, layout: &Layout) -> Result<()> {
-        layout.shapes().into_iter().try_for_each(|shape| open(&self.path, &shape).map(drop))
+    /// A map is missing, the first that differs and in what, or their sizes do not fit together.
+    pub fn layout(&self, interfaces: u32) -> Result<Layout> {
+        let mut entries = BTreeMap::new();
+        for name in map_name::SHARED {
+            let (_, found) = pinned_map(&self.path, name)?;
+            differs(&found, &MapShape::of(name, found.entries))?;
+            entries.insert(name, found.entries);
+        }
+        Layout::of_maps(|name| entries.get(name).copied().unwrap_or_default(), interfaces)
+            .with_context(|| format!("the sizes of its maps do not fit together: {entries:?}"))
     }
 
     /// Everything counted in it, by id; no program may be counting in it any more. `interfaces` is the number its ledgers were made for.
@@ -112,7 +120,7 @@ impl PinnedSet {
         Ok(Counters::open(&self.path, layout)?.read_at_rest())
     }
 
-    /// What all its prefixes counted together, by [`Direction`]: the layout of a row and its place by direction are the same in all
+    /// What all its prefixes counted together, by [`Direction`](sensor_ebpf::abi::Direction): the layout of a row and its place by direction are the same in all
     /// versions so far. `None` where there are no such rows.
     ///
     /// # Errors
@@ -127,12 +135,7 @@ impl PinnedSet {
             return Ok(None);
         }
         let rows = MappedArray::<Counter>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
-        let mut totals = Totals::default();
-        for row in 0..shape.entries as usize {
-            let total = &mut totals[row % Direction::COUNT as usize];
-            *total = total.sum(&rows.load(row).unwrap_or_default());
-        }
-        Ok(Some(totals))
+        Ok(Some(totals((0..rows.len()).filter_map(|row| Some((row, rows.load(row)?))))))
     }
 }
 
@@ -157,7 +160,7 @@ fn identity(block: &ControlBlock) -> Identity {
         // Before the epoch is written no program is attached.
         None => Identity::Unfinished,
         Some(_) if block.abi_version != ABI_VERSION => Identity::Foreign { epoch },
-        Some(epoch) => Identity::Known { epoch, manifest: block.manifest },
+        Some(epoch) => Identity::Known { epoch, manifest: block.manifest() },
     }
 }
 

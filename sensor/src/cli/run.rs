@@ -53,21 +53,21 @@ impl RunArgs {
                 )
             }
             Some(path) => Config::load(path)?,
-            None => Config::from_args(self.into_args())?,
+            None => Config::from_args(self.args())?,
         };
-        pipeline::run(&config, format)
+        pipeline::run(config, self.config.as_deref(), format)
     }
 
-    fn into_args(self) -> config::Args {
+    fn args(&self) -> config::Args {
         config::Args {
-            sensor_id: self.sensor_id,
+            sensor_id: self.sensor_id.clone(),
             interval: self.interval,
-            interfaces: self.interface,
+            interfaces: self.interface.clone(),
             mode: if self.mirror { config::Mode::Mirror } else { config::Mode::Inline },
             xdp: if self.generic { config::XdpMode::Generic } else { config::XdpMode::Native },
             no_egress: self.no_egress,
-            watch: self.selection.watch,
-            tables: self.selection.prefixes,
+            watch: self.selection.watch.clone(),
+            tables: self.selection.prefixes.clone(),
         }
     }
 }

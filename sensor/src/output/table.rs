@@ -8,8 +8,9 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, Table, presets};
+use sensor_ebpf::abi::Direction;
 
-use crate::summary::{Count, LedgerRecord, Summary};
+use crate::summary::{Count, LedgerRecord, PrefixRecord, Summary};
 
 /// Prefixes shown; the JSON lines have them all.
 const MAX_ROWS: usize = 30;
@@ -18,19 +19,17 @@ pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     let seconds = summary.interval().length().as_secs_f64();
     writeln!(to, "{} to {} ({seconds:.3} s)", summary.key.start, summary.key.end)?;
     if !summary.networks.is_empty() {
-        let rows = summary.networks.iter().map(|row| (row.network.clone(), row.direction, String::new(), row.count));
+        let rows =
+            summary.networks.iter().map(|row| (row.network.to_string(), row.direction, String::new(), row.count));
         writeln!(to, "{}", traffic(["network", "direction", ""], rows, seconds))?;
     }
     if !summary.prefixes.is_empty() {
-        let mut prefixes: Vec<_> = summary.prefixes.iter().collect();
-        prefixes.sort_by_key(|row| Reverse(row.count.bytes));
-        let rows = prefixes
-            .iter()
-            .take(MAX_ROWS)
-            .map(|row| (row.prefix.clone(), row.direction, row.network.clone().unwrap_or_default(), row.count));
+        let rows = largest(&summary.prefixes).into_iter().map(|row| {
+            (row.prefix.to_string(), row.direction, row.network.as_deref().unwrap_or_default().to_owned(), row.count)
+        });
         writeln!(to, "{}", traffic(["prefix", "direction", "network"], rows, seconds))?;
-        if prefixes.len() > MAX_ROWS {
-            writeln!(to, "and {} more rows: --format jsonl has all", prefixes.len() - MAX_ROWS)?;
+        if summary.prefixes.len() > MAX_ROWS {
+            writeln!(to, "and {} more rows: --format jsonl has all", summary.prefixes.len() - MAX_ROWS)?;
         }
     }
     if !summary.unattributed.is_empty() {
@@ -41,7 +40,20 @@ pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     summary.ledger.iter().try_for_each(|ledger| writeln!(to, "{}\n", line(ledger)))
 }
 
-fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, &'static str, String, Count)>, seconds: f64) -> Table {
+/// The prefixes to show, that with the most bytes first, and of equal ones that which comes first.
+fn largest(prefixes: &[PrefixRecord]) -> Vec<&PrefixRecord> {
+    let mut ranked: Vec<(Reverse<u64>, usize)> =
+        prefixes.iter().enumerate().map(|(place, row)| (Reverse(row.count.bytes), place)).collect();
+    // A full table is not sorted for the sake of a few rows.
+    if ranked.len() > MAX_ROWS {
+        ranked.select_nth_unstable(MAX_ROWS - 1);
+        ranked.truncate(MAX_ROWS);
+    }
+    ranked.sort_unstable();
+    ranked.iter().map(|(_, place)| &prefixes[*place]).collect()
+}
+
+fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, Direction, String, Count)>, seconds: f64) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header([head[0], head[1], head[2], "packets", "bytes", "frame bytes", "bit/s"]);
@@ -49,7 +61,7 @@ fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, &'static str, St
         let Count { packets, bytes, frame_bytes } = count;
         table.add_row([
             name,
-            direction.to_owned(),
+            direction.name().to_owned(),
             network,
             packets.to_string(),
             bytes.to_string(),
@@ -117,6 +129,23 @@ fn rate(bytes: u64, seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_prefixes_are_shown_and_of_equal_ones_the_first() {
+        let record = |place: usize, bytes: u64| PrefixRecord {
+            prefix: format!("10.0.{}.0/24", place % 256).parse().unwrap(),
+            direction: Direction::In,
+            network: None,
+            count: Count { packets: place as u64, bytes, frame_bytes: 0 },
+        };
+        for len in [0, 1, MAX_ROWS, MAX_ROWS + 1, 500] {
+            let records: Vec<_> = (0..len).map(|place| record(place, (place * 7 % 20) as u64)).collect();
+            let mut sorted: Vec<_> = records.iter().collect();
+            sorted.sort_by_key(|row| Reverse(row.count.bytes));
+            sorted.truncate(MAX_ROWS);
+            assert_eq!(largest(&records), sorted);
+        }
+    }
 
     #[test]
     fn rates_keep_four_digits() {

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports};
+use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports, reload::change::Table};
 use crate::{
     bpf::Kernel,
-    collect::Reading,
+    collect::{Reading, SparseReading},
+    config::Config,
     epoch::Epoch,
     prefix::PrefixSet,
     state::Batch,
@@ -32,7 +33,8 @@ pub(super) struct History {
     pub(super) epoch: Epoch,
     /// SHA-256 of its manifest; zeros where it has none.
     pub(super) manifest: [u8; 32],
-    pub(super) reported: Reading,
+    /// What was reported; `None` where the journal holds that, and advances it with each commit: a full table takes 48 MB.
+    pub(super) reported: Option<Reading>,
     pub(super) sequence: u64,
     /// Where the next interval begins.
     pub(super) from: Timestamp,
@@ -63,8 +65,26 @@ impl Collector {
     /// Closes the interval that ends at `until`. Where the journal takes no more, there is no summary and the interval grows.
     pub(super) fn tick(&mut self, until: Timestamp, durable: Option<&mut Durable>) -> Result<Option<Summary>> {
         tokio::task::block_in_place(|| {
-            let (now, witness) = self.kernel.maps().read(Witness::of_all)?;
-            self.close(until, now, witness?, durable)
+            let reported = self.history.reported(durable.as_deref())?;
+            let (delta, witness) = self.kernel.maps().since(reported, Witness::of_all)?;
+            self.close(until, delta, witness?, durable)
+        })
+    }
+
+    /// Counts by another set from here on, in the same maps: its manifest goes to disk, its table in force, and when this returns no
+    /// program looks into the old one any more. What was counted in the interval up to here is named by the new manifest too, in which
+    /// every id means what it meant.
+    ///
+    /// # Errors
+    /// Everything is as it was.
+    pub(super) fn put_in_force(&mut self, table: Table, config: &Config, durable: &mut Durable) -> Result<()> {
+        let Table { set, trie } = table;
+        tokio::task::block_in_place(|| {
+            let maps = self.kernel.maps();
+            let manifest = durable.store_manifest(self.history.epoch, maps.next_generation(), config, &set)?;
+            maps.publish(&trie, manifest)?;
+            (self.set, self.history.manifest) = (set, manifest);
+            Ok(())
         })
     }
 
@@ -73,41 +93,46 @@ impl Collector {
         let mut witness = Witness::default();
         // Interfaces go on receiving: each is looked at just before its program is taken off.
         self.ports.detach_all(|device| witness.read(device))?;
-        let (now, ()) = tokio::task::block_in_place(|| self.kernel.maps().read(|| ()))?;
+        let reported = self.history.reported(None)?;
+        let (delta, ()) = tokio::task::block_in_place(|| self.kernel.maps().since(reported, || ()))?;
         let labels = self.ports.labels(&witness, &self.witness);
         let key = self.history.key(&self.sensor, Timestamp::now());
-        Ok(Summary::new(key, &now.since(&self.history.reported)?, &self.set, &labels))
+        Ok(Summary::new(key, &delta, &self.set, &labels))
     }
 
     fn close(
         &mut self,
         until: Timestamp,
-        now: Reading,
+        delta: SparseReading,
         witness: Witness,
         durable: Option<&mut Durable>,
     ) -> Result<Option<Summary>> {
-        let delta = now.since(&self.history.reported)?;
         let labels = self.ports.labels(&witness, &self.witness);
         let key = self.history.key(&self.sensor, until);
         let summary = Summary::new(key.clone(), &delta, &self.set, &labels);
-        if let Some(durable) = durable {
-            let batch = Batch { key, manifest: self.history.manifest, delta: delta.sparse(), labels };
-            if let Err(error) = durable.commit(batch) {
-                tracing::error!("{error:#}; nothing is lost: the next interval will hold this one too");
-                return Ok(None);
+        match durable {
+            None => self.history.add(&delta)?,
+            Some(durable) => {
+                let batch = Batch { key, manifest: self.history.manifest, delta, labels };
+                if let Err(error) = durable.commit(batch) {
+                    tracing::error!("{error:#}; nothing is lost: the next interval will hold this one too");
+                    return Ok(None);
+                }
             }
         }
+        // Reading waits until no program looks into a table that was replaced before.
+        self.set.exported();
         self.ports.begin_interval();
-        self.history.advance(now, until);
+        self.history.advance(until);
         self.witness = witness;
         Ok(Some(summary))
     }
 }
 
 impl History {
-    /// The first interval of an epoch, which begins now.
-    pub(super) fn begin(epoch: Epoch, manifest: [u8; 32], zero: Reading) -> Self {
-        Self { epoch, manifest, reported: zero, sequence: 0, from: Timestamp::now(), clocks: Some(Clocks::now()) }
+    /// The first interval of an epoch, which begins now; `reported` where no journal holds it.
+    pub(super) fn begin(epoch: Epoch, manifest: [u8; 32], reported: Option<Reading>) -> Self {
+        Self { epoch, manifest, reported, sequence: 0, from: Timestamp::now(), clocks: Some(Clocks::now()) }
     }
 
     /// The first interval begins now.
@@ -115,13 +140,23 @@ impl History {
         (self.from, self.clocks) = (Timestamp::now(), Some(Clocks::now()));
     }
 
+    /// Where the next interval counts from.
+    fn reported<'a>(&'a self, durable: Option<&'a Durable>) -> Result<&'a Reading> {
+        let journal = || durable.and_then(|durable| durable.reported(self.epoch));
+        self.reported.as_ref().or_else(journal).context("the journal has lost what was reported: restart the sensor")
+    }
+
+    /// What no journal takes was reported here.
+    fn add(&mut self, delta: &SparseReading) -> Result<()> {
+        self.reported.as_mut().map_or(Ok(()), |reported| delta.add_to(reported))
+    }
+
     fn key(&self, sensor: &str, until: Timestamp) -> Key {
         let start = self.start(until);
         Key { sensor: sensor.to_owned(), epoch: self.epoch, start, end: until, sequence: self.sequence }
     }
 
-    fn advance(&mut self, reported: Reading, until: Timestamp) {
-        self.reported = reported;
+    fn advance(&mut self, until: Timestamp) {
         self.from = until;
         self.clocks = Some(Clocks::now());
         self.sequence += 1;

@@ -1,32 +1,37 @@
 //! What outlives the agent, and how the next one goes on with it.
 //!
 //! Pinned maps go on counting while nobody reads them; the journal says how much of that was reported; a manifest says what their
-//! ids mean. An agent that finds all three, made for what it is configured to count, continues them. Anything else it closes: one
+//! ids mean. An agent that finds all three, made for the interfaces it is configured for, continues them. Anything else it closes: one
 //! last batch under the old names, or, where the names are lost, the totals as `unattributed`.
 
 mod closing;
+mod manifests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
 };
 
-use anyhow::Result;
-use sensor_ebpf::abi::Side;
+use anyhow::{Context as _, Result, ensure};
+use sensor_ebpf::abi::{ABI_VERSION, Control};
 
-use super::{NO_MANIFEST, collector::History};
+use super::collector::History;
 use crate::{
-    bpf::{Identity, InstanceDir, Kernel, Plan},
+    bpf::{Identity, InstanceDir, Layout, NO_MANIFEST, PinnedSet},
     collect::Reading,
     config::{self, Config, Keep, Mode, SensorId},
     epoch::Epoch,
-    state::{Batch, Damage, Journal, Manifest, ManifestInterface, StateDir},
+    prefix::PrefixSet,
+    state::{Batch, Damage, Journal, ManifestInterface, ManifestName, StateDir},
     summary::Summary,
 };
 
 /// The sequence of totals of which nobody knows what was reported before them, and under which sequences: the largest whole number
 /// on which readers of JSON agree.
 const OUT_OF_SEQUENCE: u64 = (1 << 53) - 1;
+/// What the control block of new maps counts their first table as.
+const FIRST_GENERATION: u32 = Control::from_word(0).next_generation().generation();
 
 /// Pins, journal and manifests of one instance, locked.
 pub(super) struct Durable {
@@ -36,8 +41,14 @@ pub(super) struct Durable {
     sensor: String,
     /// The epoch that is counted in.
     current: Option<Epoch>,
-    /// The epoch that this process began.
+    /// The epoch that this start began.
     begun: Option<Epoch>,
+    /// The epoch whose maps are being made.
+    fresh: Option<Epoch>,
+    /// SHA-256 of manifests, so that their files need not be read again.
+    hashes: BTreeMap<ManifestName, [u8; 32]>,
+    /// There may be manifests that name nothing any more.
+    strays: bool,
     /// Sets of maps are closed, and go once their last records were written out.
     closing: bool,
     /// What was written out and could not be noted in the journal yet: the last sequence of each epoch.
@@ -46,12 +57,23 @@ pub(super) struct Durable {
     complained: bool,
 }
 
-/// The maps to count in, and how far their records have come.
-pub(super) struct Current {
-    pub(super) kernel: Kernel,
+/// Maps that an earlier run left, and everything it takes to go on with them.
+pub(super) struct Left {
+    /// Where they are pinned.
+    pub(super) directory: PathBuf,
+    pub(super) layout: Layout,
+    /// What their ids mean.
+    pub(super) set: PrefixSet,
     pub(super) history: History,
-    /// Whether they were there already.
-    pub(super) resumed: bool,
+}
+
+/// A new epoch, for which maps are to be made.
+pub(super) struct Fresh {
+    /// Where to pin them.
+    pub(super) directory: PathBuf,
+    /// SHA-256 of the manifest of their first table.
+    pub(super) manifest: [u8; 32],
+    pub(super) history: History,
 }
 
 impl Durable {
@@ -81,54 +103,86 @@ impl Durable {
                 journal.forget(epoch)?;
             }
         }
-        let (unmarked, closing, complained) = (BTreeMap::new(), false, false);
-        Ok(Self { pins, journal, state, sensor, current: None, begun: None, closing, unmarked, complained })
+        Ok(Self {
+            pins,
+            journal,
+            state,
+            sensor,
+            current: None,
+            begun: None,
+            fresh: None,
+            hashes: BTreeMap::new(),
+            strays: true,
+            closing: false,
+            unmarked: BTreeMap::new(),
+            complained: false,
+        })
     }
 
     /// What was committed and perhaps never written out, under its old keys.
     pub(super) fn undelivered(&self) -> Vec<Summary> {
-        self.journal.undelivered().map(|batch| self.name(batch)).collect()
+        let mut names = Names::default();
+        self.journal.undelivered().map(|batch| self.name(batch, &mut names)).collect()
     }
 
-    /// Loads programs for `plan` that count in the maps that were left for the same purpose, or in new ones.
+    /// The maps that earlier runs left for these interfaces and whose history is known.
     ///
     /// # Errors
-    /// The kernel refuses maps or programs, or the manifest cannot be written.
-    pub(super) fn load(&mut self, config: &Config, plan: &Plan<'_>) -> Result<Current> {
+    /// The pins cannot be read.
+    pub(super) fn left(&self, config: &Config) -> Result<Vec<Left>> {
         let interfaces = interfaces(config);
+        let mut left = Vec::new();
         for set in self.pins.sets()? {
             let Identity::Known { epoch, manifest } = set.identity() else { continue };
-            let wanted = Manifest::new(epoch, &self.sensor, interfaces.clone(), plan.set);
-            let Some(baseline) = self.journal.baseline(epoch) else { continue };
-            if baseline.next_sequence > OUT_OF_SEQUENCE {
-                continue;
+            match self.look_at(&set, epoch, manifest, &interfaces) {
+                Ok(found) => left.extend(found),
+                Err(error) => tracing::warn!("{}: {error:#}; counting on in new maps", set.path().display()),
             }
-            if self.state.manifest(epoch, &manifest).as_ref() != Some(&wanted) {
-                continue;
-            }
-            if let Err(error) = set.check(&plan.layout()?) {
-                tracing::warn!("{}: {error:#}; counting on in new maps", set.path().display());
-                continue;
-            }
-            let history = History {
-                epoch,
-                manifest,
-                reported: baseline.reported.clone(),
-                sequence: baseline.next_sequence,
-                from: baseline.until,
-                clocks: None,
-            };
-            let kernel = Kernel::load_pinned(set.path(), plan)?;
-            self.current = Some(epoch);
-            tracing::info!(%epoch, since = %history.from, "counting on in the maps of an earlier run");
-            return Ok(Current { kernel, history, resumed: true });
         }
-        self.clear()?;
-        self.begin(interfaces, plan)
+        Ok(left)
+    }
+
+    /// Whether a set can be gone on with; an error where it should be one that can.
+    fn look_at(
+        &self,
+        set: &PinnedSet,
+        epoch: Epoch,
+        hash: [u8; 32],
+        interfaces: &[ManifestInterface],
+    ) -> Result<Option<Left>> {
+        let Some(baseline) = self.journal.baseline(epoch) else { return Ok(None) };
+        let Some(manifest) = self.state.manifest(epoch, &hash) else { return Ok(None) };
+        let same = manifest.abi_version == ABI_VERSION && manifest.sensor == self.sensor;
+        if !same || manifest.interfaces != interfaces || baseline.next_sequence > OUT_OF_SEQUENCE {
+            return Ok(None);
+        }
+        let layout = set.layout(interfaces.len() as u32)?;
+        let names = manifest.prefix_set().context("its manifest contradicts itself")?;
+        let zero = zero(&layout);
+        let fits = names.highest_id() < layout.prefix_capacity() && baseline.reported.is_like(&zero);
+        ensure!(fits, "maps, manifest and journal are not of one size");
+        let history = History {
+            epoch,
+            manifest: hash,
+            reported: None,
+            sequence: baseline.next_sequence,
+            from: baseline.until,
+            clocks: None,
+        };
+        Ok(Some(Left { directory: set.path().to_owned(), layout, set: names, history }))
+    }
+
+    /// From here on these maps are counted in.
+    pub(super) fn count_in(&mut self, epoch: Epoch) {
+        self.fresh = self.fresh.filter(|fresh| *fresh != epoch);
+        self.current = Some(epoch);
     }
 
     /// Removes what starts left that did not get far: without it a journal would fill with epochs that never counted.
-    fn clear(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Pins or files cannot be read or removed.
+    pub(super) fn clear(&mut self) -> Result<()> {
         let mut pinned = BTreeSet::new();
         for set in self.pins.sets()? {
             match set.identity() {
@@ -141,30 +195,35 @@ impl Durable {
                 self.journal.forget(epoch)?;
             }
         }
-        pinned.extend(self.journal.undelivered().map(|batch| batch.key.epoch));
-        for epoch in self.state.manifests()? {
-            if !pinned.contains(&epoch) {
-                self.state.remove_manifest(epoch)?;
-            }
-        }
-        Ok(())
+        self.remove_strays()
     }
 
-    fn begin(&mut self, interfaces: Vec<ManifestInterface>, plan: &Plan<'_>) -> Result<Current> {
+    /// Begins an epoch: its manifest, its place in the journal, a folder for maps of this layout.
+    ///
+    /// # Errors
+    /// One of them cannot be written; nothing of it is left then.
+    pub(super) fn begin(&mut self, config: &Config, set: &PrefixSet, layout: &Layout) -> Result<Fresh> {
         let epoch = Epoch::draw()?;
-        self.begun = Some(epoch);
-        let prefixes = plan.layout()?.prefix_capacity() - 1;
-        let zero = Reading::zero(prefixes, interfaces.len() * Side::COUNT as usize);
-        let manifest = Manifest::new(epoch, &self.sensor, interfaces, plan.set);
-        let hash = self.state.store_manifest(&manifest)?;
-        let history = History::begin(epoch, hash, zero.clone());
+        (self.fresh, self.begun) = (Some(epoch), Some(epoch));
+        let fresh = self.make(epoch, config, set, layout);
+        if fresh.is_err() {
+            self.discard_fresh();
+        }
+        fresh
+    }
+
+    fn make(&mut self, epoch: Epoch, config: &Config, set: &PrefixSet, layout: &Layout) -> Result<Fresh> {
+        let zero = zero(layout);
+        let manifest = self.store_manifest(epoch, FIRST_GENERATION, config, set)?;
+        let history = History::begin(epoch, manifest, None);
         self.journal.begin(epoch, &zero, history.from)?;
         let directory = self.pins.make_set(epoch)?;
-        let mut kernel = Kernel::load_pinned(&directory, plan)?;
-        // From here on the maps are worth taking over; before that, nothing was attached.
-        kernel.maps().identify(epoch, hash)?;
-        self.current = Some(epoch);
-        Ok(Current { kernel, history, resumed: false })
+        Ok(Fresh { directory, manifest, history })
+    }
+
+    /// What of the counters of an epoch was committed.
+    pub(super) fn reported(&self, epoch: Epoch) -> Option<&Reading> {
+        self.journal.baseline(epoch).map(|baseline| &baseline.reported)
     }
 
     /// Commits an interval.
@@ -185,14 +244,32 @@ impl Durable {
     }
 
     /// The records of a batch.
-    fn name(&self, batch: &Batch) -> Summary {
-        let named = batch.manifest != NO_MANIFEST;
-        let manifest = named.then(|| self.state.manifest(batch.key.epoch, &batch.manifest)).flatten();
-        match (manifest.map(|manifest| manifest.prefix_set()), batch.delta.dense()) {
-            (Some(Ok(set)), Ok(delta)) => Summary::new(batch.key.clone(), &delta, &set, &batch.labels),
-            (_, delta) => Summary::of_unattributed(batch.key.clone(), &delta.unwrap_or_default().totals()),
+    fn name(&self, batch: &Batch, names: &mut Names) -> Summary {
+        match names.of(&self.state, batch) {
+            Some(set) => Summary::new(batch.key.clone(), &batch.delta, set, &batch.labels),
+            None => Summary::of_unattributed(batch.key.clone(), &batch.delta.totals()),
         }
     }
+}
+
+/// The manifest that was last looked for, if it could be read: batches that follow each other mostly have the same.
+#[derive(Default)]
+struct Names(Option<([u8; 32], Option<PrefixSet>)>);
+
+impl Names {
+    fn of(&mut self, state: &StateDir, batch: &Batch) -> Option<&PrefixSet> {
+        let hash = batch.manifest;
+        if self.0.as_ref().is_none_or(|(known, _)| *known != hash) {
+            let manifest = (hash != NO_MANIFEST).then(|| state.manifest(batch.key.epoch, &hash)).flatten();
+            self.0 = Some((hash, manifest.and_then(|manifest| manifest.prefix_set().ok())));
+        }
+        self.0.as_ref().and_then(|(_, set)| set.as_ref())
+    }
+}
+
+/// A reading of nothing, of maps of that layout.
+fn zero(layout: &Layout) -> Reading {
+    Reading::zero(layout.prefix_capacity() - 1, layout.ledger_slots() as usize)
 }
 
 /// The interfaces as a manifest names them.

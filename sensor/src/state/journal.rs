@@ -21,9 +21,8 @@ use self::{
     frame::Kind,
     history::{Beginning, History},
 };
-use super::SparseReading;
 use crate::{
-    collect::Reading,
+    collect::{Reading, SparseReading},
     epoch::Epoch,
     summary::{Key, LedgerLabel},
 };
@@ -115,7 +114,7 @@ impl Journal {
     /// It cannot be written, or the epoch is known.
     pub fn begin(&mut self, epoch: Epoch, zero: &Reading, at: Timestamp) -> Result<()> {
         let beginning = Beginning { epoch, zero: zero.sparse(), at };
-        self.history.clone().begin(&beginning)?;
+        self.history.check_beginning(&beginning)?;
         let frame = frame::encode(Kind::Begin, &beginning)?;
         let written = if self.rewrite { self.replace(&frame) } else { self.append(&frame, true) };
         written.with_context(|| format!("{}: cannot begin an epoch; free disk space", self.disk.name()))?;

@@ -35,7 +35,7 @@ pub fn frame(bytes: &[u8]) -> Result<()> {
         let before = native.read()?;
         let outcome = native.count(&SliceWindow::captured(frame, wire_len, wire_len));
         let counted = native.read()?.since(&before)?;
-        let seen = counted.ledger.first().context("no ledger")?.seen();
+        let seen = counted.ledger().first().context("no ledger")?.seen();
         ensure!(outcome != Cell::outcome(Outcome::Other), "everything is watched");
         ensure!((seen.packets, seen.frame_bytes) == (1, wire_len.into()), "{seen:?} of one frame of {wire_len} bytes");
         ensure!(seen.bytes <= wire_len.into(), "{seen:?} in a frame of {wire_len} bytes");

@@ -61,7 +61,7 @@ fn what_an_external_interface_received_is_billed_once() {
         (0..PACKETS).for_each(|_| sender.send(&packet()).unwrap());
         stage.arrived(arrived);
         let now = stage.counted();
-        let delta = now.since(&counted).unwrap();
+        let delta = now.since(&counted).unwrap().dense().unwrap();
         counted = now;
         let (bytes, length) = (20 + PAYLOAD as u64, packet().len() as u64);
         let all = Sum { packets: PACKETS, bytes: PACKETS * bytes, frame_bytes: PACKETS * length };
@@ -76,7 +76,7 @@ fn what_an_external_interface_received_is_billed_once() {
 
     // What is made here is no transit, whatever is external.
     let truth = stage.send(53, PACKETS, (MTU, Mix::Everything));
-    let delta = stage.counted().since(&counted).unwrap();
+    let delta = stage.counted().since(&counted).unwrap().dense().unwrap();
     assert_eq!(sum(sent(&delta).seen()), truth.left.seen);
     assert_eq!(sum(sent(&delta).matched()), truth.left.matched());
     assert!(sent(&delta).outcome(Outcome::SeenBefore).is_zero());

@@ -108,7 +108,8 @@ impl Pair {
             }
         }
         let after = (self.kernel.read().unwrap(), self.native.read().unwrap());
-        (after.0.since(&before.0).unwrap(), after.1.since(&before.1).unwrap())
+        let added = |after: Reading, before| after.since(before).and_then(|added| added.dense()).unwrap();
+        (added(after.0, &before.0), added(after.1, &before.1))
     }
 
     fn describe(&mut self, frames: &[Captured], suspects: Range<usize>) -> String {

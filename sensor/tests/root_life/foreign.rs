@@ -105,7 +105,7 @@ fn files_that_are_not_what_they_should_be() {
     }
     let journal = |stage: &Stage| stage.state_dir().join("journal");
     let manifest = |stage: &Stage, set: &Path| {
-        stage.state_dir().join(format!("manifest-{}", set.file_name().unwrap().to_str().unwrap()))
+        stage.state_dir().join(format!("manifest-{}-1", set.file_name().unwrap().to_str().unwrap()))
     };
     thread::scope(|scope| {
         let no_manifest = move |stage: &Stage, set: &Path| fs::remove_file(manifest(stage, set)).unwrap();
@@ -129,7 +129,7 @@ fn files_that_are_not_what_they_should_be() {
 /// Counts the version in the control block up.
 fn another_abi_version(set: &Path) {
     let map = Map::Array(MapData::from_pin(set.join("CONTROL")).unwrap());
-    let mut control = Array::<_, [u64; 8]>::try_from(map).unwrap();
+    let mut control = Array::<_, [u64; 16]>::try_from(map).unwrap();
     let mut block = control.get(&0, 0).unwrap();
     block[1] += 1;
     control.set(0, block, 0).unwrap();

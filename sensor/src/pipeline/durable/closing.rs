@@ -1,18 +1,18 @@
 //! The end of a set of maps: its last batch, and its removal once that was written out.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::PathBuf,
+};
 
 use anyhow::Result;
 use jiff::Timestamp;
 use sensor_ebpf::abi::Side;
 
-use super::{
-    super::{NO_MANIFEST, ports::EGRESS_PIN},
-    Durable, OUT_OF_SEQUENCE,
-};
+use super::{super::ports::EGRESS_PIN, Durable, Names, OUT_OF_SEQUENCE};
 use crate::{
-    bpf::{self, Identity, PinnedSet},
-    collect::{Reading, Totals},
+    bpf::{self, Identity, NO_MANIFEST, PinnedSet},
+    collect::{Reading, SparseReading, Totals},
     epoch::Epoch,
     state::{Baseline, Batch, Manifest},
     summary::{Key, LedgerLabel, Summary},
@@ -20,11 +20,15 @@ use crate::{
 
 impl Durable {
     /// Detaches every link that is not one of these, and closes every set of maps but the one that is counted in: nothing counts
-    /// there any more. Returns the last records of each; it is removed once those were written out.
+    /// there any more. The last records of each go behind the `backlog`; the set is removed once those were written out.
     ///
     /// # Errors
     /// The pins cannot be read or removed, or the journal cannot be written: then the sets stay, and nothing is lost.
-    pub(in super::super) fn close_others(&mut self, links: &BTreeSet<PathBuf>) -> Result<Vec<Summary>> {
+    pub(in super::super) fn close_others(
+        &mut self,
+        links: &BTreeSet<PathBuf>,
+        backlog: &mut VecDeque<Summary>,
+    ) -> Result<()> {
         for link in self.pins.links()? {
             if !links.contains(&link) {
                 tracing::info!("detaching {}", link.display());
@@ -33,20 +37,19 @@ impl Durable {
         }
         self.remove_filters(links)?;
         bpf::wait_for_programs()?;
-        let mut last = Vec::new();
         for set in self.pins.sets()? {
             match set.identity() {
-                Identity::Known { epoch, .. } if Some(epoch) == self.current => {}
+                _ if self.is_used(&set) => {}
                 Identity::Unfinished => self.pins.remove_set(&set)?,
                 Identity::Known { epoch, manifest } => match self.close(&set, epoch, &manifest)? {
-                    Some(summary) => last.push(summary),
-                    None => last.extend(self.give_up(&set)?),
+                    Some(summary) => backlog.push_back(summary),
+                    None => backlog.extend(self.give_up(&set)?),
                 },
-                Identity::Foreign { .. } => last.extend(self.give_up(&set)?),
+                Identity::Foreign { .. } => backlog.extend(self.give_up(&set)?),
             }
         }
         self.closing = true;
-        Ok(last)
+        Ok(())
     }
 
     /// Before TCX (Linux 6.6) what an interface sends is counted by a filter, which no pin holds: manifests say where they are.
@@ -78,8 +81,8 @@ impl Durable {
             }
         };
         let key = self.key(manifest.sensor.clone(), epoch, baseline.until, baseline.next_sequence);
-        let batch = Batch { key, manifest: *hash, delta: delta.sparse(), labels: labels(&manifest) };
-        let summary = self.name(&batch);
+        let batch = Batch { key, manifest: *hash, delta, labels: labels(&manifest) };
+        let summary = self.name(&batch, &mut Names::default());
         self.journal.commit(batch)?;
         tracing::info!(%epoch, "closed the counters");
         Ok(Some(summary))
@@ -95,20 +98,19 @@ impl Durable {
         };
         let now = Timestamp::now();
         let (delta, start, sequence) = match self.journal.baseline(epoch) {
-            None => (unnamed(Reading::default(), totals), now, OUT_OF_SEQUENCE),
+            None => (SparseReading::of_totals(&totals, &Reading::default()), now, OUT_OF_SEQUENCE),
             Some(Baseline { reported, next_sequence, until }) => {
                 let unreported = less(&totals, &reported.totals());
                 let used_up = *next_sequence > OUT_OF_SEQUENCE;
                 if used_up || unreported.iter().all(|counter| counter.is_zero()) {
                     return Ok(None);
                 }
-                let zero = reported.since(reported)?;
-                (unnamed(zero, unreported), *until, *next_sequence)
+                (SparseReading::of_totals(&unreported, reported), *until, *next_sequence)
             }
         };
         let key = self.key(self.sensor.clone(), epoch, start, sequence);
-        let batch = Batch { key, manifest: NO_MANIFEST, delta: delta.sparse(), labels: vec![] };
-        let summary = self.name(&batch);
+        let batch = Batch { key, manifest: NO_MANIFEST, delta, labels: vec![] };
+        let summary = self.name(&batch, &mut Names::default());
         self.journal.commit(batch)?;
         Ok(Some(summary))
     }
@@ -147,27 +149,49 @@ impl Durable {
             self.sweep()?;
             self.closing = false;
         }
-        Ok(())
+        if self.strays { self.remove_strays() } else { Ok(()) }
+    }
+
+    /// Whether a set is counted in, or being made.
+    fn is_used(&self, set: &PinnedSet) -> bool {
+        set.epoch().is_some_and(|epoch| self.is_used_epoch(epoch))
+    }
+
+    fn is_used_epoch(&self, epoch: Epoch) -> bool {
+        [self.current, self.fresh].contains(&Some(epoch))
     }
 
     /// Removes every set but the one that is counted in, and what nobody needs any more of journal and manifests.
     fn sweep(&mut self) -> Result<()> {
         for set in self.pins.sets()? {
-            if self.current.is_none() || set.identity().epoch() != self.current {
+            if !self.is_used(&set) {
                 self.pins.remove_set(&set)?;
             }
         }
         for epoch in self.journal.epochs() {
-            if Some(epoch) != self.current {
+            if !self.is_used_epoch(epoch) {
                 self.journal.forget(epoch)?;
             }
         }
-        for epoch in self.state.manifests()? {
-            if Some(epoch) != self.current {
-                self.state.remove_manifest(epoch)?;
-            }
-        }
+        self.strays = true;
         Ok(())
+    }
+
+    /// Removes what was made of a new epoch in whose maps nothing counted yet.
+    pub(in super::super) fn discard_fresh(&mut self) {
+        let Some(epoch) = self.fresh.take() else { return };
+        self.strays = true;
+        let mut remove = || -> Result<()> {
+            // Before its pins, which may be in the way: without identity nobody takes them for counters.
+            self.journal.forget(epoch)?;
+            for set in self.pins.sets()?.iter().filter(|set| set.epoch() == Some(epoch)) {
+                self.pins.remove_set(set)?;
+            }
+            self.remove_strays()
+        };
+        if let Err(error) = remove() {
+            tracing::warn!("what was made for new counters is still there, and goes with the next start: {error:#}");
+        }
     }
 
     /// Removes what a start that failed has made, unless something may count in it.
@@ -189,22 +213,15 @@ impl Durable {
         }
         if let Some(epoch) = self.begun.take() {
             self.journal.forget(epoch)?;
-            self.state.remove_manifest(epoch)?;
         }
+        (self.current, self.fresh) = (None, None);
+        self.remove_strays()?;
         if kept_any {
             return Ok(());
         }
         self.pins.remove()?;
         self.state.release()
     }
-}
-
-/// A reading of these totals, with no names for them: in the rows that no prefix has.
-fn unnamed(zero: Reading, totals: Totals) -> Reading {
-    let mut prefixes = zero.prefixes;
-    prefixes.resize(prefixes.len().max(totals.len()), Default::default());
-    prefixes[..totals.len()].copy_from_slice(&totals);
-    Reading { prefixes, ledger: zero.ledger }
 }
 
 /// What was counted beyond what was reported; all of it where these cannot be the counters that were reported.

@@ -10,7 +10,10 @@ use super::{
     Baseline, Batch,
     frame::{self, Kind},
 };
-use crate::{collect::Reading, epoch::Epoch, state::SparseReading};
+use crate::{
+    collect::{SparseReading, Zeroless},
+    epoch::Epoch,
+};
 
 /// Most epochs with a baseline. One is in use, and one may be on its way out; each takes as much memory as a reading.
 pub(super) const MAX_EPOCHS: usize = 8;
@@ -30,11 +33,11 @@ struct Pending {
     len: u64,
 }
 
-/// A baseline in a snapshot.
+/// A baseline in a snapshot, with what was reported: [`Zeroless`] when written, a [`SparseReading`] when read.
 #[derive(Serialize, Deserialize)]
-struct Checkpoint {
+struct Checkpoint<R> {
     epoch: Epoch,
-    reported: SparseReading,
+    reported: R,
     next_sequence: u64,
     until: Timestamp,
 }
@@ -50,11 +53,17 @@ pub(super) struct Beginning {
 impl History {
     /// The baseline of a new epoch.
     pub(super) fn begin(&mut self, beginning: &Beginning) -> Result<()> {
+        self.check_beginning(beginning)?;
         let Beginning { epoch, zero, at } = beginning;
-        self.check_new(*epoch)?;
-        ensure!(!self.baselines.contains_key(epoch), "epoch {epoch} has begun already");
         self.baselines.insert(*epoch, Baseline { reported: zero.dense()?, next_sequence: 0, until: *at });
         Ok(())
+    }
+
+    /// Whether an epoch can begin like this.
+    pub(super) fn check_beginning(&self, Beginning { epoch, zero, .. }: &Beginning) -> Result<()> {
+        self.check_new(*epoch)?;
+        ensure!(!self.baselines.contains_key(epoch), "epoch {epoch} has begun already");
+        zero.check()
     }
 
     pub(super) fn baseline(&self, epoch: Epoch) -> Option<&Baseline> {
@@ -141,7 +150,7 @@ impl History {
     /// All of it as the first frame of a file, and how many bytes of that the baselines take.
     pub(super) fn snapshot(&self) -> Result<(Vec<u8>, u64)> {
         const FAILED: &str = "cannot encode the journal's snapshot";
-        let checkpoints: Vec<Checkpoint> = self.baselines.iter().map(Checkpoint::new).collect();
+        let checkpoints: Vec<Checkpoint<Zeroless<'_>>> = self.baselines.iter().map(Checkpoint::new).collect();
         let mut frame = postcard::to_extend(&checkpoints, frame::begin()).context(FAILED)?;
         let baselines_len = frame.len() as u64;
         for batch in self.undelivered() {
@@ -152,7 +161,7 @@ impl History {
 
     /// The history of a snapshot's payload, and how many bytes of that the baselines take.
     pub(super) fn restore(payload: &[u8]) -> Result<(Self, u64)> {
-        let (checkpoints, mut rest): (Vec<Checkpoint>, _) = postcard::take_from_bytes(payload)?;
+        let (checkpoints, mut rest): (Vec<Checkpoint<SparseReading>>, _) = postcard::take_from_bytes(payload)?;
         let baselines_len = (payload.len() - rest.len()) as u64;
         // Before any is made: each may ask for as much memory as the largest table.
         ensure!(checkpoints.len() <= MAX_EPOCHS, "{} epochs are too many", checkpoints.len());
@@ -178,11 +187,10 @@ impl History {
     }
 }
 
-impl Checkpoint {
-    fn new((epoch, baseline): (&Epoch, &Baseline)) -> Self {
+impl<'a> Checkpoint<Zeroless<'a>> {
+    fn new((epoch, baseline): (&Epoch, &'a Baseline)) -> Self {
         let Baseline { reported, next_sequence, until } = baseline;
-        let reported: &Reading = reported;
-        Self { epoch: *epoch, reported: reported.sparse(), next_sequence: *next_sequence, until: *until }
+        Self { epoch: *epoch, reported: Zeroless(reported), next_sequence: *next_sequence, until: *until }
     }
 }
 

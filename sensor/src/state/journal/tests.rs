@@ -28,14 +28,7 @@ fn counter(packets: u64) -> Counter {
 fn reading(cells: &[(usize, u64)]) -> Reading {
     let mut reading = Reading::zero(2, 2);
     for (place, packets) in cells {
-        match reading.prefixes.len() {
-            rows if *place < rows => reading.prefixes[*place] = counter(*packets),
-            rows => {
-                let cell = place - rows;
-                let count = Cell::COUNT as usize;
-                reading.ledger[cell / count].cells_mut()[cell % count] = counter(*packets);
-            }
-        }
+        reading.add(*place, &counter(*packets)).unwrap();
     }
     reading
 }

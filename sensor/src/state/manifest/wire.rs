@@ -1,20 +1,29 @@
-//! A prefix as a manifest holds it: 9 bytes for an IPv4 prefix of a full table, 12 for an IPv6 one.
+//! A prefix as a manifest holds it: 10 bytes for an IPv4 prefix of a full table, 13 for an IPv6 one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sensor_ebpf::abi::NetworkId;
 use serde::{Deserialize, Serialize};
 
 use super::ManifestPrefix;
-use crate::{cidr::Cidr, prefix::Membership};
+use crate::{
+    cidr::Cidr,
+    prefix::{Meaning, Membership},
+};
+
+/// Bits of [`WirePrefix::flags`].
+const ACCOUNTED: u8 = 1;
+const RETIRED: u8 = 1 << 1;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct WirePrefix {
+    /// Ids without a meaning before this one.
+    skipped: u32,
     net: WireNet,
     /// 0: none.
     watched: u32,
-    accounted: bool,
+    flags: u8,
     /// 0: none.
     network: u32,
 }
@@ -62,13 +71,9 @@ impl TryFrom<WireNet> for Cidr {
 impl From<ManifestPrefix> for WirePrefix {
     fn from(prefix: ManifestPrefix) -> Self {
         let number = |network: Option<NetworkId>| network.map_or(0, NetworkId::get);
-        let ManifestPrefix { cidr, membership, network } = prefix;
-        Self {
-            net: cidr.into(),
-            watched: number(membership.watched),
-            accounted: membership.accounted,
-            network: number(network),
-        }
+        let ManifestPrefix { skipped, meaning: Meaning { cidr, membership, network }, retired } = prefix;
+        let flags = (u8::from(membership.accounted) * ACCOUNTED) | (u8::from(retired) * RETIRED);
+        Self { skipped, net: cidr.into(), watched: number(membership.watched), flags, network: number(network) }
     }
 }
 
@@ -80,10 +85,9 @@ impl TryFrom<WirePrefix> for ManifestPrefix {
             0 => Ok(None),
             _ => NetworkId::new(number).map(Some).context("a network number is too large"),
         };
-        Ok(Self {
-            cidr: wire.net.try_into()?,
-            membership: Membership { watched: network(wire.watched)?, accounted: wire.accounted },
-            network: network(wire.network)?,
-        })
+        ensure!(wire.flags & !(ACCOUNTED | RETIRED) == 0, "a prefix has flags that mean nothing");
+        let membership = Membership { watched: network(wire.watched)?, accounted: wire.flags & ACCOUNTED != 0 };
+        let meaning = Meaning { cidr: wire.net.try_into()?, membership, network: network(wire.network)? };
+        Ok(Self { skipped: wire.skipped, meaning, retired: wire.flags & RETIRED != 0 })
     }
 }

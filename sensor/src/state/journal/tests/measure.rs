@@ -20,8 +20,8 @@ fn commits_and_recovery_of_a_full_table() {
         let mut delta = Reading::zero(PREFIXES, 2);
         for number in 0..changed {
             let id = 1 + (first + number * (PREFIXES / changed)) % PREFIXES;
-            delta.prefixes[2 * id as usize] = counter(100 + u64::from(number % 5000));
-            delta.prefixes[2 * id as usize + 1] = counter(50 + u64::from(number % 3000));
+            delta.add(2 * id as usize, &counter(100 + u64::from(number % 5000))).unwrap();
+            delta.add(2 * id as usize + 1, &counter(50 + u64::from(number % 3000))).unwrap();
         }
         let start = Instant::now();
         let sparse = delta.sparse();

@@ -1,0 +1,158 @@
+//! The reload that takes new maps: they are made and filled beside the old ones, each interface's program is swapped, and the last of
+//! what the old maps counted goes out under its old names.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+
+use super::{change::Table, prepare::Figures};
+use crate::{
+    bpf::{InstanceDir, Kernel, Plan},
+    config::Config,
+    control::Reloaded,
+    pipeline::{
+        Running,
+        collector::{Collector, History},
+        devices::Device,
+        look,
+        ports::Ports,
+        start::internal,
+    },
+    prefix::PrefixSet,
+};
+
+/// New maps that are to be made.
+pub(super) struct Making {
+    config: Config,
+    table: Table,
+    directory: PathBuf,
+    manifest: [u8; 32],
+    history: History,
+    pins: Arc<InstanceDir>,
+    why: String,
+    figures: Figures,
+}
+
+/// New maps, filled, and programs that will count in them.
+pub(in crate::pipeline) struct Made {
+    config: Config,
+    set: PrefixSet,
+    history: History,
+    kernel: Kernel,
+    ports: Ports,
+    why: String,
+    figures: Figures,
+}
+
+impl Making {
+    /// Makes the maps and loads the programs: for many interfaces some seconds. Blocks.
+    ///
+    /// # Errors
+    /// The kernel refuses a map or a program.
+    pub(super) fn load(self) -> Result<Box<Made>> {
+        let Self { config, table: Table { set, trie }, directory, manifest, history, pins, why, mut figures } = self;
+        let began = Instant::now();
+        let plan = Plan { set: &set, trie: &trie, internal: &internal(&config), memory: config.memory };
+        let mut kernel = Kernel::load_pinned(&directory, &plan, manifest)?;
+        let ports = Ports::new(&config.interfaces, Some(pins));
+        ports.load(&mut kernel)?;
+        figures.build += began.elapsed();
+        Ok(Box::new(Made { config, set, history, kernel, ports, why, figures }))
+    }
+}
+
+impl Running {
+    /// Begins a new epoch, whose maps are then to be made.
+    ///
+    /// # Errors
+    /// It cannot be written down, or an interface would be lost.
+    pub(super) fn make(&mut self, config: Config, table: Table, why: String, figures: Figures) -> Result<Making> {
+        let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
+        if let Some((name, now)) = self.collector.ports.renamed() {
+            bail!(
+                "interface {name} is called {now} now, and would be lost: rename it back, or configure {now} instead"
+            );
+        }
+        let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config), memory: config.memory }
+            .layout()?;
+        let fresh = tokio::task::block_in_place(|| durable.begin(&config, &table.set, &layout))?;
+        tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
+        let pins = Arc::clone(&durable.pins);
+        let (directory, manifest, history) = (fresh.directory, fresh.manifest, fresh.history);
+        Ok(Making { config, table, directory, manifest, history, pins, why, figures })
+    }
+
+    /// Swaps the programs, and closes the old counters.
+    ///
+    /// # Errors
+    /// The outer one: the counters cannot be read any more, as in a tick. The inner one: everything is as it was.
+    pub(super) async fn hand_over(&mut self, made: Result<Box<Made>>) -> Result<Result<Reloaded>> {
+        let began = Instant::now();
+        let devices = match &made {
+            Ok(_) => self.devices.now().await,
+            Err(_) => Ok(vec![]),
+        };
+        let (made, devices) = match made.and_then(|made| Ok((made, devices?))) {
+            Ok(ready) => ready,
+            Err(error) => {
+                self.discard_new();
+                return Ok(Err(error));
+            }
+        };
+        // Under its old names, and with all that a ledger says: what is left for the last batch is what is counted during the swap.
+        self.tick(Timestamp::now())?;
+        let (why, figures) = (made.why.clone(), made.figures);
+        let swapped = tokio::task::block_in_place(|| self.swap(made, &devices, began));
+        // The devices bear other programs now.
+        look(&mut self.devices, &mut self.collector, Instant::now()).await;
+        Ok(swapped.map(|()| self.reloaded(figures, began.elapsed(), Some(why))))
+    }
+
+    fn swap(&mut self, made: Box<Made>, devices: &[Device], began: Instant) -> Result<()> {
+        let Made { config, set, history, mut kernel, mut ports, .. } = *made;
+        let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
+        let (old, epoch) = (&mut self.collector, history.epoch);
+        let known = ports
+            .foresee_with(&old.ports, devices, &mut kernel)
+            .and_then(|()| old.ports.foresee_with(&ports, devices, &mut old.kernel))
+            // From here on a crash leaves two sets that are worth taking over, and the next start goes on with one of them.
+            .and_then(|()| kernel.maps().identify(epoch));
+        if let Err(error) = known {
+            self.discard_new();
+            return Err(error);
+        }
+        durable.count_in(epoch);
+        match ports.attach_all(&mut kernel, &old.ports.missing()) {
+            Ok(witness) => {
+                if let Err(error) = ports.forward_logs(&mut kernel) {
+                    tracing::warn!("{error:#}");
+                }
+                self.adopt(Collector { sensor: config.sensor_id.to_string(), set, kernel, ports, history, witness });
+                self.configure(config);
+                self.close_others();
+                Ok(())
+            }
+            Err(error) => {
+                old.ports.retake(began, &mut old.kernel);
+                durable.count_in(old.history.epoch);
+                // What was counted in the new maps until then has names, too.
+                self.close_others();
+                Err(error.context("the old programs are back in place"))
+            }
+        }
+    }
+
+    /// From here on this collector counts; the old one's programs end with it.
+    fn adopt(&mut self, mut new: Collector) {
+        new.ports.begin_interval();
+        new.history.begin_now();
+        self.collector = new;
+    }
+
+    fn discard_new(&mut self) {
+        if let Some(durable) = &mut self.durable {
+            durable.discard_fresh();
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The part of a reload that disturbs nobody: reading, checking and building, beside everything else.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use super::change::{self, Change, Table};
+use crate::{
+    bpf::Layout,
+    config::Config,
+    control::{NetworkChanges, PrefixChanges},
+    pipeline::prefix_set,
+    prefix::PrefixSet,
+};
+
+/// What is in force.
+pub(super) struct Base {
+    pub(super) config: Config,
+    pub(super) set: PrefixSet,
+    pub(super) layout: Layout,
+}
+
+/// A configuration that is valid, and all that it takes to count by it.
+pub(in crate::pipeline) struct Prepared {
+    pub(super) config: Config,
+    pub(super) step: Step,
+    pub(super) figures: Figures,
+}
+
+/// How to get there.
+pub(super) enum Step {
+    /// The table stays.
+    Keep,
+    /// Another table in the same maps.
+    InPlace(Box<Table>),
+    /// New maps beside the old ones.
+    NewMaps { table: Box<Table>, why: String },
+}
+
+/// What changes, and how long it took to find out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) prefixes: PrefixChanges,
+    pub(super) networks: NetworkChanges,
+    pub(super) read: Duration,
+    pub(super) build: Duration,
+}
+
+impl Prepared {
+    /// Reads a configuration file and its tables, and builds what it takes to go there from `base`. Blocks.
+    ///
+    /// # Errors
+    /// The file or a table is wrong, or asks for what only a restart can change.
+    pub(super) fn read(file: &Path, base: &Base) -> Result<Box<Self>> {
+        let began = Instant::now();
+        let config = Config::load(file)?;
+        check_lasting(&base.config, &config)?;
+        let wanted = prefix_set(&config)?;
+        let read = began.elapsed();
+        let began = Instant::now();
+        let networks = change::networks(&base.config, &config);
+        let prefixes = change::prefixes(&base.set, &wanted);
+        let step = step(base, &config, wanted)?;
+        let figures = Figures { prefixes, networks, read, build: began.elapsed() };
+        Ok(Box::new(Self { config, step, figures }))
+    }
+}
+
+fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
+    let why = if config.interfaces == base.config.interfaces {
+        match Change::between(&base.set, &base.layout, &wanted, config.memory)? {
+            Change::Unchanged => return Ok(Step::Keep),
+            Change::InPlace(table) => return Ok(Step::InPlace(table)),
+            Change::NewMaps { why } => why,
+        }
+    } else {
+        "other interfaces, or others of their settings".to_owned()
+    };
+    let trie = wanted.trie()?;
+    Ok(Step::NewMaps { table: Box::new(Table { set: wanted, trie }), why })
+}
+
+/// Refuses what is the agent's own for its whole life: its name, and the folders that it has locked.
+fn check_lasting(old: &Config, new: &Config) -> Result<()> {
+    let folders = |config: &Config| config.keep.clone().map(|keep| (keep.state_dir, keep.bpffs)).unwrap_or_default();
+    let shown = |path: &PathBuf| path.display().to_string();
+    let ((old_state, old_bpffs), (new_state, new_bpffs)) = (folders(old), folders(new));
+    let lasting = [
+        ("id", old.sensor_id.to_string(), new.sensor_id.to_string()),
+        ("state_dir", shown(&old_state), shown(&new_state)),
+        ("bpffs", shown(&old_bpffs), shown(&new_bpffs)),
+    ];
+    for (key, old, new) in lasting {
+        if old != new {
+            bail!(
+                "[sensor] {key} is {old:?} as long as the agent runs and cannot become {new:?} by a reload: stop the agent, end its \
+                 counting with `sensor detach`, and start it anew"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(lines: &str) -> Config {
+        let text = format!(
+            "[sensor]\nid = \"edge-1\"\n{lines}\n[[interface]]\nname = \"eth0\"\n[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n"
+        );
+        Config::parse(&text, Path::new("/etc/sensor.toml")).unwrap()
+    }
+
+    #[test]
+    fn what_lasts_cannot_be_reloaded() {
+        let old = config("");
+        check_lasting(&old, &config("interval = \"1s\"")).unwrap();
+        let refused = |new: &Config| check_lasting(&old, new).unwrap_err().to_string();
+        let state = refused(&config("state_dir = \"/other\""));
+        assert!(state.contains("[sensor] state_dir is \"/var/lib/sensor\"") && state.contains("\"/other\""), "{state}");
+        assert!(refused(&config("bpffs = \"/other\"")).contains("[sensor] bpffs"));
+        let renamed = Config { sensor_id: "edge-2".parse().unwrap(), ..old.clone() };
+        assert!(refused(&renamed).contains("[sensor] id is \"edge-1\""));
+    }
+}

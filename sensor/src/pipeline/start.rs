@@ -1,0 +1,142 @@
+//! The beginning of a run: new counters, or those that were left.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use super::{
+    collector::{Collector, History},
+    devices::Devices,
+    durable::{Durable, Left},
+    nic::Witness,
+    ports::Ports,
+    prefix_set,
+    reload::change::Change,
+};
+use crate::{
+    bpf::{Kernel, NO_MANIFEST, Plan},
+    collect::Meter,
+    config::{Config, Memory, Role},
+    epoch::Epoch,
+    prefix::PrefixSet,
+    summary::Summary,
+};
+
+/// Counts in maps of its own, which end with this process.
+pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
+    let set = prefix_set(config)?;
+    let trie = set.trie()?;
+    let mut kernel =
+        Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory })?;
+    let zero = kernel.read()?;
+    let mut ports = Ports::new(&config.interfaces, None);
+    ports.load(&mut kernel)?;
+    // Known before the first program bills: a packet may cross two interfaces while the others are being attached to.
+    ports.foresee(&devices.now().await?, &mut kernel)?;
+    let witness = ports.attach_all(&mut kernel, &BTreeSet::new())?;
+    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
+    ports.forward_logs(&mut kernel)?;
+    ports.begin_interval();
+    let history = History::begin(Epoch::draw()?, NO_MANIFEST, Some(zero));
+    let sensor = config.sensor_id.to_string();
+    Ok(Collector { sensor, set, kernel, ports, history, witness })
+}
+
+/// Goes on with what an earlier run left: its records, its maps, its links. Where the configuration counts other prefixes, that is a
+/// reload once everything that was counted before has its old name.
+pub(super) async fn resume(
+    config: &Config,
+    durable: &mut Durable,
+    devices: &mut Devices,
+    backlog: &mut VecDeque<Summary>,
+) -> Result<Collector> {
+    let undelivered = durable.undelivered();
+    let wanted = prefix_set(config)?;
+    let Some((left, change)) = choose(durable.left(config)?, &wanted, config.memory)? else {
+        let mut collector = begin(config, wanted, durable, devices).await?;
+        collector.history.begin_now();
+        backlog.extend(undelivered);
+        durable.close_others(&collector.ports.link_pins(), backlog)?;
+        return Ok(collector);
+    };
+    let mut collector = go_on(config, left, durable, devices).await?;
+    backlog.extend(undelivered);
+    durable.close_others(&collector.ports.link_pins(), backlog)?;
+    if let Change::InPlace(table) = change {
+        backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
+        collector.put_in_force(*table, config, durable)?;
+        backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
+        let generation = collector.kernel.maps().generation();
+        tracing::info!(generation, "other prefixes or networks than before: counted from here on");
+    }
+    Ok(collector)
+}
+
+/// The maps to go on with, and what there is to change in them: where there are several, those in which the least changes.
+fn choose(left: Vec<Left>, wanted: &PrefixSet, memory: Memory) -> Result<Option<(Left, Change)>> {
+    let mut chosen: Option<(Left, Change)> = None;
+    for left in left {
+        let path = left.directory.clone();
+        match Change::between(&left.set, &left.layout, wanted, memory)? {
+            Change::Unchanged => return Ok(Some((left, Change::Unchanged))),
+            Change::NewMaps { why } => tracing::info!("{}: {why}", path.display()),
+            change @ Change::InPlace(_) => chosen = chosen.or(Some((left, change))),
+        }
+    }
+    Ok(chosen)
+}
+
+async fn go_on(config: &Config, left: Left, durable: &mut Durable, devices: &mut Devices) -> Result<Collector> {
+    let Left { directory, layout, set, history } = left;
+    let mut kernel = Kernel::load_left(&directory, layout, &internal(config))?;
+    durable.count_in(history.epoch);
+    tracing::info!(epoch = %history.epoch, since = %history.from, "counting on in the maps of an earlier run");
+    let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
+    ports.load(&mut kernel)?;
+    let now = devices.now().await?;
+    ports.foresee(&now, &mut kernel)?;
+    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
+    ports.forward_logs(&mut kernel)?;
+    ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());
+    let sensor = config.sensor_id.to_string();
+    Ok(Collector { sensor, set, kernel, ports, history, witness: Witness::default() })
+}
+
+/// New maps, whatever others are there.
+async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: &mut Devices) -> Result<Collector> {
+    durable.clear()?;
+    let trie = set.trie()?;
+    let internal = internal(config);
+    let plan = Plan { set: &set, trie: &trie, internal: &internal, memory: config.memory };
+    let fresh = durable.begin(config, &set, &plan.layout()?)?;
+    let mut kernel = Kernel::load_pinned(&fresh.directory, &plan, fresh.manifest)?;
+    // From here on the maps are worth taking over; before that, nothing was attached.
+    kernel.maps().identify(fresh.history.epoch)?;
+    durable.count_in(fresh.history.epoch);
+    let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
+    ports.load(&mut kernel)?;
+    // Known before the first program is swapped: what one set of maps saw coming in, another must not bill going out.
+    ports.foresee(&devices.now().await?, &mut kernel)?;
+    let witness = match ports.attach_all(&mut kernel, &BTreeSet::new()) {
+        Ok(witness) => witness,
+        Err(error) => {
+            ports.undo();
+            return Err(error);
+        }
+    };
+    ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
+    ports.forward_logs(&mut kernel)?;
+    ports.begin_interval();
+    let sensor = config.sensor_id.to_string();
+    Ok(Collector { sensor, set, kernel, ports, history: fresh.history, witness })
+}
+
+/// For each interface whether it bills nothing.
+pub(super) fn internal(config: &Config) -> Vec<bool> {
+    config.interfaces.iter().map(|interface| interface.role == Role::Internal).collect()
+}
