@@ -1,6 +1,8 @@
 //! Every map, private, behind the functions of [`State`].
 
-use core::{arch::asm, ptr::read_volatile};
+mod counter;
+
+use core::ptr::read_volatile;
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
@@ -69,6 +71,12 @@ macro_rules! setting {
 #[inline(always)]
 pub(super) fn is_replay() -> bool {
     setting!(replay) != 0
+}
+
+/// Whether something else may add to the counters of this CPU's slice at the same time.
+#[inline(always)]
+fn shared() -> bool {
+    setting!(shared) != 0
 }
 
 /// The maps of this object, as one side of the interface uses them.
@@ -163,12 +171,12 @@ impl State for Maps {
 
     #[inline(always)]
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {
-        PREFIXES.get_ptr_mut(row).map(|counter| add(counter, size))
+        PREFIXES.get_ptr_mut(row).map(|counter| counter::add(counter, size, shared()))
     }
 
     #[inline(always)]
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()> {
-        LEDGER.get_ptr_mut(row).map(|counter| add(counter, size))
+        LEDGER.get_ptr_mut(row).map(|counter| counter::add(counter, size, shared()))
     }
 }
 
@@ -176,31 +184,4 @@ impl State for Maps {
 fn word(map: &Array<Words>, index: u32) -> Option<Entry> {
     let Line { element, word } = Line::of(index);
     map.get(element)?.0.get(word).copied()
-}
-
-#[inline(always)]
-fn add(counter: *mut Counter, size: Size) {
-    // SAFETY: the verifier proved the pointer to be a whole, aligned map value that lives as long as the program runs.
-    unsafe {
-        add_word(&raw mut (*counter).packets, size.packets);
-        add_word(&raw mut (*counter).bytes, size.bytes);
-        add_word(&raw mut (*counter).frame_bytes, size.frame_bytes);
-    }
-}
-
-/// # Safety
-/// `word` must be valid for reads and writes and aligned.
-#[inline(always)]
-unsafe fn add_word(word: *mut u64, by: u32) {
-    if setting!(shared) == 0 {
-        // SAFETY: the caller vouches for the pointer; no other CPU adds to this slice, and nothing interrupts the program that would.
-        unsafe { *word += u64::from(by) };
-        return;
-    }
-    // Assembly, because `core` has no `fetch_add` for a target without compare-and-swap, and because the form without a result
-    // loads on Linux 5.10.
-    // SAFETY: the caller vouches for the pointer; the instruction touches nothing else.
-    unsafe {
-        asm!("lock *(u64 *)({word} + 0) += {by}", word = in(reg) word, by = in(reg) u64::from(by), options(nostack, preserves_flags));
-    }
 }
