@@ -3,6 +3,7 @@
 //! A library too, because the agent's build script makes the eBPF object the same way
 //! `cargo xtask build-ebpf` does.
 
+#[cfg(feature = "cli")]
 pub mod bench;
 pub mod check;
 #[cfg(feature = "cli")]

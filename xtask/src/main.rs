@@ -23,9 +23,12 @@ enum Task {
         /// Write the results here, too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Passed on: --rounds N, --only NAME, --no-live
-        #[arg(last = true)]
-        options: Vec<String>,
+        /// Rounds of each part; each has its own default
+        #[arg(long, value_name = "N")]
+        rounds: Option<u32>,
+        /// Only packets in the kernel, and of those only rows whose name contains this
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
     },
     /// Run every test: the plain ones as you, those that need root through sudo
     Test,
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => xtask::ebpf::build_and_describe(),
         Task::Demo { stage: None } => xtask::demo::demo(),
         Task::Demo { stage: Some(programs) } => xtask::demo::stage(&programs),
-        Task::Bench { json, options } => xtask::bench::bench(json.as_deref(), &options),
+        Task::Bench { json, rounds, only } => xtask::bench::bench(json.as_deref(), rounds, only.as_deref()),
         Task::Test => xtask::test::test(),
         Task::Check => xtask::check::check(),
         Task::Tidy => xtask::tidy::tidy().map(drop),

@@ -15,12 +15,11 @@ use super::{
     object::{self, MAX_CPUS},
     report::{Report, median},
     rows::{Addresses, Driver, ELEMENTS_V4, ELEMENTS_V6, ROWS, Row, Table, Target},
-    table::{self, Prefixes, Traffic, element_v4},
+    table::{self, Traffic, element_v4},
 };
 
-/// First octets of what tables hold and of the rest of the Internet.
-const INSIDE: std::ops::Range<u8> = 1..128;
-const OUTSIDE: std::ops::Range<u8> = 128..224;
+/// The first bit of addresses of the table; those of the rest of the Internet have the other.
+const INSIDE: bool = false;
 /// Prefixes of the rest of the Internet.
 const PREFIXES_OUTSIDE: usize = 100_000;
 /// The source of packets whose destination alone is in the table.
@@ -54,12 +53,12 @@ impl Bench {
         let chosen = |row: &&Row| row.name.contains(only) || row.target == Target::Null;
         let (mut streams_v4, mut streams_v6) = (Vec::new(), Vec::new());
         let (mut kernels, mut references, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let outside = Prefixes::v4(PREFIXES_OUTSIDE, OUTSIDE, SEED + 1).0;
+        let outside = table::v4(PREFIXES_OUTSIDE, !INSIDE, SEED + 1);
         let (mut all_v4, mut all_v6) = (BTreeMap::new(), BTreeMap::new());
         for row in ROWS.iter().filter(chosen) {
             let Table { v4, v6 } = row.table;
-            let v4 = all_v4.entry(v4).or_insert_with(|| Prefixes::v4(v4, INSIDE, SEED).0);
-            let v6 = all_v6.entry(v6).or_insert_with(|| Prefixes::v6(v6, SEED).0);
+            let v4 = all_v4.entry(v4).or_insert_with(|| table::v4(v4, INSIDE, SEED));
+            let v6 = all_v6.entry(v6).or_insert_with(|| table::v6(v6, SEED));
             let first = if row.driver.is_v4() { streams_v4.len() } else { streams_v6.len() };
             if row.driver.is_v4() {
                 streams_v4.extend(stream_v4(row, v4, &outside));

@@ -31,15 +31,12 @@ struct Args {
     /// Rounds, of which the first is not counted
     #[arg(long, default_value_t = 10)]
     rounds: usize,
-    /// Only rows whose name contains this, and the empty programs
+    /// Only rows whose name contains this, the empty programs, and no run over a veth pair
     #[arg(long, default_value = "")]
     only: String,
     /// Write the results here, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Without the run over a veth pair
-    #[arg(long)]
-    no_live: bool,
     /// What cargo passes to benchmarks
     #[arg(long, hide = true)]
     bench: bool,
@@ -62,7 +59,7 @@ fn main() -> Result<()> {
     bench.check()?;
     bench.on_two_cpus(args.rounds, &mut report)?;
     drop(bench);
-    if !args.no_live {
+    if args.only.is_empty() {
         live::run(&args.object, args.rounds, &mut report)?;
     }
     report.print();

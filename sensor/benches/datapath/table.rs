@@ -1,106 +1,42 @@
-//! Synthetic tables with the prefix lengths of the global routing table, and the traffic to them.
+//! Tables with the prefix lengths of the global routing table, and the traffic to them.
 
-use std::{
-    collections::HashSet,
-    net::{Ipv4Addr, Ipv6Addr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use sensor::{
     cidr::Cidr,
     prefix::{PrefixSet, SetBuilder},
-    testing::rng::Rng,
+    testing::{bgp, rng::Rng},
 };
 
 /// Hosts that traffic to a prefix is spread over.
 const HOSTS: usize = 8;
-/// Share of prefixes that lie in another one of the table, in percent: what the global table has.
-const NESTED: usize = 60;
-/// IPv6 address space that registries hand out: address and prefix length.
-const REGISTRIES: [(u128, u8); 6] = [
-    (0x2001 << 112, 16),
-    (0x2400 << 112, 12),
-    (0x2600 << 112, 12),
-    (0x2800 << 112, 12),
-    (0x2a00 << 112, 12),
-    (0x2c00 << 112, 12),
-];
-
-/// A list of prefixes in no order.
-pub(crate) struct Prefixes<T>(pub Vec<(T, u8)>);
-
-impl Prefixes<u32> {
-    /// `count` IPv4 prefixes below `first_octets`.
-    pub(crate) fn v4(count: usize, first_octets: std::ops::Range<u8>, seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let mut seen = HashSet::with_capacity(count);
-        let mut list: Vec<(u32, u8)> = Vec::with_capacity(count);
-        while list.len() < count {
-            let len = match rng.below(1000) {
-                0..630 => 24,
-                630..740 => 22,
-                740..840 => 23,
-                840..843 => rng.between(25, 32),
-                843..900 => rng.between(20, 21),
-                900..985 => rng.between(17, 19),
-                _ => rng.between(10, 16),
-            } as u8;
-            let parent = (!list.is_empty() && rng.below(100) < NESTED).then(|| list[rng.below(list.len())]);
-            let random = rng.next_u64() as u32;
-            let address = match parent {
-                Some((address, parent_len)) if parent_len < len => address | random & host_bits_v4(parent_len),
-                Some(_) => continue,
-                None => {
-                    let octet = rng.between(first_octets.start.into(), usize::from(first_octets.end) - 1) as u32;
-                    octet << 24 | random & 0xff_ffff
-                }
-            };
-            let prefix = (address & !host_bits_v4(len), len);
-            if seen.insert(prefix) {
-                list.push(prefix);
-            }
-        }
-        Self(shuffled(list, &mut rng))
-    }
+/// `count` IPv4 prefixes of which each has its first bit as asked, in no order.
+pub(crate) fn v4(count: usize, first_bit: bool, seed: u64) -> Vec<(u32, u8)> {
+    let mut rng = Rng::new(seed);
+    // Half of them have it.
+    let drawn = bgp::v4(&mut rng, count * 5 / 2);
+    let prefixes = drawn.iter().filter_map(|cidr| match cidr.address() {
+        IpAddr::V4(address) => Some((address.to_bits(), cidr.prefix_len())),
+        IpAddr::V6(_) => None,
+    });
+    let mut prefixes = shuffled(prefixes.filter(|(address, _)| (*address >> 31 == 1) == first_bit).collect(), &mut rng);
+    prefixes.truncate(count);
+    prefixes
 }
 
-impl Prefixes<u128> {
-    /// `count` IPv6 prefixes in the space of the registries.
-    pub(crate) fn v6(count: usize, seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let mut seen = HashSet::with_capacity(count);
-        let mut list: Vec<(u128, u8)> = Vec::with_capacity(count);
-        while list.len() < count {
-            let len = match rng.below(100) {
-                0..47 => 48,
-                47..60 => 32,
-                60..70 => 44,
-                70..79 => 40,
-                79..84 => 36,
-                84..88 => 29,
-                88..90 => 64,
-                _ => rng.between(19, 47),
-            } as u8;
-            let parent = (!list.is_empty() && rng.below(100) < NESTED).then(|| list[rng.below(list.len())]);
-            let random = rng.next_u128();
-            let address = match parent {
-                Some((address, parent_len)) if parent_len < len => address | random & host_bits_v6(parent_len),
-                Some(_) => continue,
-                None => {
-                    let (address, len) = rng.pick(&REGISTRIES);
-                    address | random & host_bits_v6(len)
-                }
-            };
-            let prefix = (address & !host_bits_v6(len), len);
-            if seen.insert(prefix) {
-                list.push(prefix);
-            }
-        }
-        Self(shuffled(list, &mut rng))
-    }
+/// `count` IPv6 prefixes, in no order.
+pub(crate) fn v6(count: usize, seed: u64) -> Vec<(u128, u8)> {
+    let mut rng = Rng::new(seed);
+    let drawn = bgp::v6(&mut rng, count);
+    let prefixes = drawn.iter().filter_map(|cidr| match cidr.address() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some((address.to_bits(), cidr.prefix_len())),
+    });
+    shuffled(prefixes.collect(), &mut rng)
 }
 
-/// Aggregates stand before what lies in them; ranks of traffic must not.
+/// Sorted as they come, ranks of traffic would follow addresses.
 fn shuffled<T>(mut list: Vec<T>, rng: &mut Rng) -> Vec<T> {
     for at in (1..list.len()).rev() {
         list.swap(at, rng.below(at + 1));

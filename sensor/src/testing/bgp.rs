@@ -12,8 +12,11 @@ use crate::cidr::Cidr;
 const NESTED: usize = 60;
 /// Tries to nest before a prefix of its own is taken: most prefixes drawn are too long to hold another.
 const ATTEMPTS: usize = 8;
-/// IPv6 global unicast, of which all are: 2000::/3 (RFC 4291).
-const GLOBAL_UNICAST: u128 = 1 << 125;
+/// Where IPv6 prefixes are: blocks of that length, which registries hand out (IANA, IPv6 global unicast address assignments).
+const REGISTRIES: [(u16, u32); 6] =
+    [(0x2001, 16), (0x2400, 12), (0x2600, 12), (0x2800, 12), (0x2a00, 12), (0x2c00, 12)];
+/// Bits drawn that choose one of them.
+const REGISTRY_BITS: u32 = 3;
 
 /// So many different IPv4 prefixes, sorted: 63 % /24, 11 % /22, 10 % /23, 0.3 % longer, the rest /8 to /21.
 pub fn v4(rng: &mut Rng, count: usize) -> Vec<Cidr> {
@@ -22,7 +25,11 @@ pub fn v4(rng: &mut Rng, count: usize) -> Vec<Cidr> {
 
 /// So many different IPv6 prefixes, sorted: /19 to /64, half of them /48.
 pub fn v6(rng: &mut Rng, count: usize) -> Vec<Cidr> {
-    let cidr = |bits: u128, len| Cidr::masked(Ipv6Addr::from_bits(bits >> 3 | GLOBAL_UNICAST).into(), len).ok();
+    let cidr = |bits: u128, len| {
+        let (block, block_len) = REGISTRIES[(bits >> (u128::BITS - REGISTRY_BITS)) as usize % REGISTRIES.len()];
+        let block = u128::from(block) << (u128::BITS - u16::BITS);
+        Cidr::masked(Ipv6Addr::from_bits(block | bits << REGISTRY_BITS >> block_len).into(), len).ok()
+    };
     table(rng, count, v6_len, cidr)
 }
 
