@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use sensor::testing::rng::Rng;
+use sensor::testing::{netns::LINK, rng::Rng};
 
 use crate::{
     agent::eventually,
@@ -16,14 +16,20 @@ use crate::{
 
 /// From the signal to the answer, and some more.
 const RELOAD_MS: usize = 60;
+/// The same where programs are loaded.
+const HAND_OVER_MS: usize = 700;
+/// Intervals that end by themselves, or only with a reload.
+const IN_PLACE: [Rest; 2] = [PLAIN, Rest { sensor: "interval = \"1h\"", ..PLAIN }];
+/// What one counts, the other does not: each takes new maps.
+const NEW_MAPS: [Rest; 2] = [Rest { interfaces: &[(LINK.inside, "egress = false")], ..PLAIN }, PLAIN];
 
-/// Kills so many agents while they reload, under traffic or not.
-fn killed(name: &str, running: bool, kills: usize) {
+/// Kills so many agents while they go from one to the other, under traffic or not, within so long a time; returns the lives of the
+/// counters.
+fn killed(name: &str, running: bool, rest: [Rest; 2], longest_ms: usize) -> usize {
+    let kills = number("SENSOR_KILLS", 20);
     let seed = seed(name);
     let (site, mut rng) = (Site::new(name), Rng::new(seed));
     let mut model = Model::drawn(&mut rng);
-    // Intervals that end only with a reload, or by themselves in between.
-    let rest = [PLAIN, Rest { sensor: "interval = \"1h\"", ..PLAIN }];
     site.write(&model.with_more(500), PLAIN);
     let mut agent = site.started();
     site.write(&model, PLAIN);
@@ -39,7 +45,7 @@ fn killed(name: &str, running: bool, kills: usize) {
         site.write(&model, rest[kill % 2]);
         let asked = sending.sent();
         agent.signal("HUP");
-        thread::sleep(Duration::from_micros(rng.below(RELOAD_MS * 1_000) as u64));
+        thread::sleep(Duration::from_micros(rng.below(longest_ms * 1_000) as u64));
         site.stop(agent, "KILL");
         agent = site.start();
         // Whatever it found, it counts by the file from here on.
@@ -56,20 +62,29 @@ fn killed(name: &str, running: bool, kills: usize) {
     let sent = sending.sent();
     let (ended, records) = site.end(agent);
     assert!(!ended.messages.iter().any(|line| line.contains("ERROR")), "{:#?}", ended.messages);
-    assert_eq!(Site::epochs(&records), 1, "one life of the counters");
     bill.check(sent, &records);
+    Site::epochs(&records)
 }
 
 #[test]
 fn killed_while_reloading() {
     if is_root("killed_while_reloading") {
-        killed("kill-rest", false, number("SENSOR_KILLS", 20));
+        assert_eq!(killed("kill-rest", false, IN_PLACE, RELOAD_MS), 1, "one life of the counters");
     }
 }
 
 #[test]
 fn killed_while_reloading_under_traffic() {
     if is_root("killed_while_reloading_under_traffic") {
-        killed("kill-run", true, number("SENSOR_KILLS", 20));
+        assert_eq!(killed("kill-run", true, IN_PLACE, RELOAD_MS), 1, "one life of the counters");
+    }
+}
+
+#[test]
+fn killed_while_handing_over_to_new_maps() {
+    if is_root("killed_while_handing_over_to_new_maps") {
+        let epochs = killed("kill-new", false, NEW_MAPS, HAND_OVER_MS);
+        assert!(epochs > 1);
+        println!("{epochs} epochs");
     }
 }

@@ -69,11 +69,7 @@ impl Running {
     /// It cannot be written down, or an interface would be lost.
     pub(super) fn make(&mut self, config: Config, table: Table, why: String, figures: Figures) -> Result<Making> {
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
-        if let Some((name, now)) = self.collector.ports.renamed() {
-            bail!(
-                "interface {name} is called {now} now, and would be lost: rename it back, or configure {now} instead"
-            );
-        }
+        check_names(&self.collector.ports)?;
         let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config), memory: config.memory }
             .layout()?;
         let fresh = tokio::task::block_in_place(|| durable.begin(&config, &table.set, &layout))?;
@@ -93,7 +89,14 @@ impl Running {
             Ok(_) => self.devices.now().await,
             Err(_) => Ok(vec![]),
         };
-        let (made, devices) = match made.and_then(|made| Ok((made, devices?))) {
+        let ready = made.and_then(|made| {
+            let devices = devices?;
+            // As they are now: they may have been renamed since.
+            self.collector.follow(&devices, began);
+            check_names(&self.collector.ports)?;
+            Ok((made, devices))
+        });
+        let (made, devices) = match ready {
             Ok(ready) => ready,
             Err(error) => {
                 self.discard_new();
@@ -153,6 +156,16 @@ impl Running {
     fn discard_new(&mut self) {
         if let Some(durable) = &mut self.durable {
             durable.discard_fresh();
+        }
+    }
+}
+
+/// Refuses to swap programs while an interface is not where its name is: the configured one would not be found.
+fn check_names(ports: &Ports) -> Result<()> {
+    match ports.renamed() {
+        None => Ok(()),
+        Some((name, now)) => {
+            bail!("interface {name} is called {now} now, and would be lost: rename it back, or configure {now} instead")
         }
     }
 }
