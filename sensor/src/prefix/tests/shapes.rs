@@ -88,6 +88,13 @@ fn eight_prefixes_side_by_side_are_a_node() {
 }
 
 #[test]
+fn eight_prefixes_of_eight_ranges_are_a_node() {
+    // The first two sites hide the prefix of both, which starts no range.
+    let both = v6(0x2001 << 48, 47);
+    shape("sites and one around two of them", &[&[both][..], &[0, 1, 2, 3, 4, 5, 6].map(site)].concat(), 1, 0);
+}
+
+#[test]
 fn many_hosts_of_two_neighbours_take_a_block_each() {
     let hosts: Vec<Net> = (0..300).map(|number| v4(0x0a00_0000 + number, 32)).collect();
     shape("300 hosts", &hosts, 0, 3);
@@ -96,7 +103,7 @@ fn many_hosts_of_two_neighbours_take_a_block_each() {
     shape("hosts apart", &apart, 0, 3);
 }
 
-/// The halves of an IPv6 address are words of their own.
+/// The halves of an IPv6 address are words of their own; a walk has the second one in its hands from bit 80 on.
 #[test]
 fn prefixes_around_bit_64() {
     // Each alone under its root entry: a node for eight bits each, until what is left is no more than 32.
@@ -105,8 +112,8 @@ fn prefixes_around_bit_64() {
     shape("alone around bit 64", &alone, 8 * 3 + 8 * 4, 0);
     let mut nets = Vec::new();
     for near in [0x0000_ff00_u128, 0x0001_0000, 0x0080_8000, 0xffff_ff00, 0x00ff_0100] {
-        for len in 57..=72 {
-            let bits = 0x2001_0db8_u128 << 96 | near << 48;
+        for len in 57..=104 {
+            let bits = 0x2001_0db8_u128 << 96 | near << 48 | near << 24;
             nets.extend([Net::new(false, bits, len), Net::new(false, bits ^ 1 << (128 - u32::from(len)), len)]);
         }
     }
