@@ -330,3 +330,15 @@ fn explain_rights(error: io::Error) -> anyhow::Error {
         _ => anyhow::Error::new(error).context("cannot make a BPF file system"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_share_counters_where_slices_are_fewer() {
+        let slices = cpus().unwrap().next_power_of_two();
+        assert!(!is_shared(slices).unwrap() || Path::new("/sys/kernel/realtime").exists());
+        assert!(slices == 1 || is_shared(slices / 2).unwrap());
+    }
+}

@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "an engine that fails fails the test")]
 #![expect(clippy::print_stdout, reason = "how much was compared belongs to the test report")]
 
+#[path = "root_engines/cpus.rs"]
+mod cpus;
+#[path = "root_engines/lengths.rs"]
+mod lengths;
 #[path = "support/net.rs"]
 mod net;
 #[path = "root_engines/pair.rs"]

@@ -6,7 +6,7 @@ use sensor_ebpf::{
     },
     account::account,
     lookup::root_len_v4,
-    packet::SliceWindow,
+    packet::{SliceWindow, Window},
     state::{Size, State},
 };
 
@@ -46,7 +46,12 @@ impl Table {
 
     /// Books a frame of which `captured` is at hand.
     pub(crate) fn account(&mut self, captured: &[u8], wire_len: u32, frame_len: u32) -> Outcome {
-        account(&SliceWindow::captured(captured, wire_len, frame_len), self).as_outcome().unwrap()
+        self.book(&SliceWindow::captured(captured, wire_len, frame_len))
+    }
+
+    /// Books a frame behind any window.
+    pub(crate) fn book(&mut self, window: &impl Window) -> Outcome {
+        account(window, self).as_outcome().unwrap()
     }
 
     pub(crate) fn outcome(&self, outcome: Outcome) -> Counter {

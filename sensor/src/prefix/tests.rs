@@ -22,6 +22,7 @@ mod net;
 mod random;
 #[path = "../../tests/support/sets.rs"]
 mod sets;
+mod shapes;
 
 /// Networks that watch.
 const NETWORKS: usize = 5;

@@ -50,7 +50,7 @@ impl Captured {
 pub(crate) struct Pair {
     pub(crate) kernel: Kernel,
     test_run: TestRun,
-    native: Native,
+    pub(crate) native: Native,
     buffers: Buffers,
     replay: bool,
 }
