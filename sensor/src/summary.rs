@@ -1,7 +1,7 @@
 //! What one interval amounted to: the records that go to operators and collectors. Pure.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
     sync::Arc,
 };
@@ -197,8 +197,9 @@ impl Summary {
                 });
             prefixes.push(PrefixRecord { prefix: cidr, direction, network, count: counter.into() });
         }
-        if set.retired().next().is_some() {
-            prefixes = merged(prefixes);
+        let retired: HashSet<Cidr> = set.retired().filter_map(|id| Some(set.get(id)?.cidr)).collect();
+        if !retired.is_empty() {
+            prefixes = merged(prefixes, &retired);
         }
         let record = |network: &Arc<str>, direction: Direction, total: Counter| {
             (!total.is_zero()).then(|| NetworkRecord { network: Arc::clone(network), direction, count: total.into() })
@@ -286,11 +287,16 @@ impl From<Counter> for Count {
     }
 }
 
-/// One record for each key. A prefix that another table counts for another reason, watched or not, has two ids for a while.
-fn merged(records: Vec<PrefixRecord>) -> Vec<PrefixRecord> {
+/// One record for each key. A prefix that another table counts for another reason, watched or not, has two ids for a while: one of them
+/// is among the `retired`.
+fn merged(records: Vec<PrefixRecord>, retired: &HashSet<Cidr>) -> Vec<PrefixRecord> {
     let mut places = HashMap::new();
     let mut merged: Vec<PrefixRecord> = Vec::with_capacity(records.len());
     for record in records {
+        if !retired.contains(&record.prefix) {
+            merged.push(record);
+            continue;
+        }
         let key = (record.prefix, record.direction, record.network.clone());
         match places.get(&key).and_then(|place: &usize| merged.get_mut(*place)) {
             Some(earlier) => earlier.count.add(record.count),
