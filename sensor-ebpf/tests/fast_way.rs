@@ -148,12 +148,15 @@ fn frames() -> impl Strategy<Value = Frame> {
     })
 }
 
-/// All that was booked: by outcome, by trouble, by prefix.
-fn booked(table: &Table) -> (Vec<Counter>, Vec<Counter>, Vec<(u32, Direction, Counter)>) {
+/// By prefix.
+type Prefixes = Vec<(u32, Direction, Counter)>;
+
+/// All that was booked: by outcome and trouble, and by prefix.
+fn booked(table: &Table) -> (Vec<Counter>, Prefixes) {
     let matched = Matched::ALL.map(Outcome::Matched);
     let outcomes = matched.into_iter().chain([Outcome::Other]).chain(Unparsed::ALL.map(Outcome::Unparsed));
     let troubles = Degraded::ALL.map(|reason| table.degraded(reason));
-    (outcomes.map(|outcome| table.outcome(outcome)).collect(), troubles.to_vec(), table.counted())
+    (outcomes.map(|outcome| table.outcome(outcome)).chain(troubles).collect(), table.counted())
 }
 
 #[test]
