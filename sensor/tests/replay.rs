@@ -363,3 +363,15 @@ fn a_capture_cut_at_any_byte_is_counted_up_to_there() {
         assert_eq!(run.stderr.is_empty(), ends.contains(&len), "cut at {len}: {}", run.stderr);
     }
 }
+
+/// A running sensor refuses such a table (`root_reload`); here whoever asked sees at once that nothing of it was counted.
+#[test]
+fn a_table_without_prefix_is_told_of_and_counts_nothing() {
+    let folder = Folder::new();
+    fs::write(folder.path("prefixes"), "# none\n").unwrap();
+    let run = finish(&mut sensor(folder.arguments(&[&folder.capture("a.pcap", &mixed())], &[])));
+    assert!(run.stderr.contains("has no prefix"), "{run:?}");
+    let records = parse(&run.stdout);
+    assert_eq!((run.status, number(of_kind(&records, "ledger")[0], "seen_packets")), (Some(0), 8));
+    assert!(of_kind(&records, "prefix").iter().all(|record| record["network"] == "watch"), "{run:?}");
+}
