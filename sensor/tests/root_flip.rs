@@ -246,7 +246,8 @@ fn putting_a_table_in_force_waits_for_the_programs_that_run() {
     if wait < HURRIED {
         return println!("SKIP: this kernel waits too short a time (rcu_expedited) to tell it from writing a table");
     }
-    assert!(flip > write + wait / 2, "{flip:?} is no longer than {write:?} by {wait:?}");
+    // Grace periods differ by a factor of two; without one the difference is the noise of writing.
+    assert!(flip > write + wait / 4, "{flip:?} is no longer than {write:?} by {wait:?}");
 }
 
 /// The old table goes on counting after `refused` was not taken.

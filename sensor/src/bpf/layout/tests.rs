@@ -6,12 +6,12 @@ use crate::{cidr::Cidr, prefix::SetBuilder};
 const MIB: u64 = 1 << 20;
 const UNBOUNDED: u64 = u64::MAX;
 
-/// The table of /28 prefixes side by side, under a root of 16 bits: a node with 16 run values for each 16 of them.
+/// The table of /28 prefixes side by side, under a root of 16 bits: a block for each 16 of them, and no nodes.
 fn trie(prefixes: u32) -> Trie {
     table(prefixes, 4)
 }
 
-/// The same with each in a /24 of its own: a node for each, and no run values outside.
+/// The same with each in a /24 of its own: a node for each, and a block for each 256.
 fn scattered(prefixes: u32) -> Trie {
     table(prefixes, 8)
 }
@@ -62,8 +62,8 @@ fn a_reload_has_room() {
     assert!(!layout.holds(&scattered(20_000), 20_000), "more nodes than there are");
     let other = Layout::new(&scattered(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
     assert!(other.holds(&scattered(25_000), 25_000));
-    // With gaps between them, each prefix takes two run values.
-    assert!(!other.holds(&table(25_000, 5), 25_000), "more run values than there are");
+    // Eight of them in a /24 with gaps between them are too many ranges for a node.
+    assert!(!other.holds(&table(25_000, 5), 25_000), "more blocks than there are");
     assert!(!layout.holds(&trie(20_000), 27_000), "more ids than there are");
     let capacity = layout.prefix_capacity();
     assert!(layout.holds(&trie(20_000), capacity - 1) && !layout.holds(&trie(20_000), capacity));
@@ -71,7 +71,10 @@ fn a_reload_has_room() {
     assert!(small.holds(&trie(500), 1000));
     let exact = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
     assert!(exact.holds(&trie(20_000), 20_000) && !exact.holds(&trie(20_000), 20_001));
-    assert_eq!((exact.prefix_capacity(), exact.nodes() as usize), (20_001, trie(20_000).nodes.len()));
+    let used = scattered(20_000);
+    let exact = Layout::new(&used, 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
+    assert_eq!((exact.prefix_capacity(), exact.nodes() as usize), (20_001, used.nodes.len().max(1)));
+    assert_eq!(exact.blocks() as usize, (used.blocks.len() / BLOCK_LEN as usize).max(1));
     let mut other = trie(20_000);
     other.root_bits = RootBits { v4: 24, v6: 16 };
     assert!(!layout.holds(&other, 20_000), "roots of another size");
