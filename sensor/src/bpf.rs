@@ -15,7 +15,7 @@ mod test_run;
 use std::{fs, io, num::NonZero, path::Path, thread};
 
 use anyhow::{Context, Result, bail};
-use aya::{Ebpf, EbpfLoader, util::nr_cpus};
+use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
 use tokio::{
@@ -291,22 +291,31 @@ pub fn wait_for_programs() -> Result<()> {
     GracePeriod::new().and_then(|grace| grace.wait()).context("cannot wait for an RCU grace period")
 }
 
-/// CPUs that may ever count, which is more than are online where more can be plugged in.
+/// CPUs that may ever count, by the highest of their numbers: more than are online where more can be plugged in.
 ///
 /// # Errors
 /// The kernel does not say.
 pub fn cpus() -> Result<u32> {
-    let cpus = nr_cpus().map_err(|(_, error)| error).context("cannot count the CPUs")?;
-    Ok(cpus as u32)
+    // Their numbers may have gaps, and it is by number that they count.
+    let possible = fs::read_to_string(POSSIBLE_CPUS).with_context(|| format!("cannot read {POSSIBLE_CPUS}"))?;
+    let highest = possible.trim().rsplit([',', '-']).next().and_then(|number| number.parse::<u32>().ok());
+    highest.map(|highest| highest + 1).with_context(|| format!("{POSSIBLE_CPUS}: {possible:?} is no list of CPUs"))
 }
 
 /// Whether counters in so many slices must be added to atomically. Programs run with softirqs off, so nothing else counts on their CPU
 /// meanwhile; but with PREEMPT_RT a program may be interrupted by another one.
 fn is_shared(slices: u32) -> Result<bool> {
-    const REALTIME: &str = "/sys/kernel/realtime";
-    let realtime = fs::read_to_string(REALTIME).is_ok_and(|flag| flag.trim() != "0");
-    Ok(realtime || cpus()? > slices)
+    Ok(is_realtime() || cpus()? > slices)
 }
+
+/// Whether the kernel is PREEMPT_RT, or does not say.
+fn is_realtime() -> bool {
+    const VERSION: &str = "/proc/sys/kernel/version";
+    fs::read_to_string(VERSION).map_or(true, |version| version.contains("PREEMPT_RT"))
+}
+
+/// The CPUs that may ever be there (kernel, Documentation/admin-guide/cputopology.rst).
+const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
 
 /// Threads that load programs.
 fn loaders() -> usize {
@@ -338,7 +347,7 @@ mod tests {
     #[test]
     fn cpus_share_counters_where_slices_are_fewer() {
         let slices = cpus().unwrap().next_power_of_two();
-        assert!(!is_shared(slices).unwrap() || Path::new("/sys/kernel/realtime").exists());
+        assert_eq!(is_shared(slices).unwrap(), is_realtime());
         assert!(slices == 1 || is_shared(slices / 2).unwrap());
     }
 }

@@ -71,7 +71,7 @@ impl Control {
         ((self.0 & Self::BANK) >> 1) as u32
     }
 
-    /// How many tables were put in force before this one; wraps.
+    /// Number of the table in force, the first one's being 1; wraps.
     pub const fn generation(self) -> u32 {
         (self.0 >> Self::GENERATION_SHIFT) as u32
     }

@@ -9,7 +9,7 @@ pub struct Settings {
     pub ledger_slot: u32,
     /// CPU slices of the counters, less one; the number of slices is a power of two.
     pub slice_mask: u32,
-    /// Rows of one slice of the prefix counters: highest [`PrefixId`](super::PrefixId) plus one.
+    /// Ids of one slice of the prefix counters: each [`PrefixId`](super::PrefixId) is below this.
     pub prefix_capacity: u32,
     /// Leading bits that index the IPv4 root: 16 or 24.
     pub root_bits_v4: u32,

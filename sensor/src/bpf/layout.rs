@@ -43,7 +43,7 @@ pub struct Layout {
     nodes: u32,
     /// Blocks of one table half.
     blocks: u32,
-    /// Counter rows of one slice, by direction: highest prefix id plus one.
+    /// Counter rows of one slice, by direction: ids below this, of which reloads may use more.
     prefix_capacity: u32,
     slices: u32,
     ledger_slots: u32,

@@ -51,6 +51,8 @@ pub(super) struct Durable {
     strays: bool,
     /// Sets of maps are closed, and go once their last records were written out.
     closing: bool,
+    /// Sets of which the last batch was committed, by epoch.
+    closed: BTreeSet<Epoch>,
     /// What was written out and could not be noted in the journal yet: the last sequence of each epoch.
     unmarked: BTreeMap<Epoch, u64>,
     /// That it could not was said.
@@ -114,6 +116,7 @@ impl Durable {
             hashes: BTreeMap::new(),
             strays: true,
             closing: false,
+            closed: BTreeSet::new(),
             unmarked: BTreeMap::new(),
             complained: false,
         })

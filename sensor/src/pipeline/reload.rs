@@ -229,7 +229,10 @@ impl Running {
                 return Ok(());
             }
             Step::InPlace(table) => {
-                let Some(durable) = &mut self.durable else { return Ok(()) };
+                let Some(durable) = &mut self.durable else {
+                    reloads.end(Err(anyhow!("the counters of this agent end with it: stop it and start it again")));
+                    return Ok(());
+                };
                 if let Err(error) = self.collector.put_in_force(*table, &config, durable) {
                     reloads.end(Err(error));
                     return Ok(());

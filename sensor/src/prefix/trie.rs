@@ -1,6 +1,6 @@
 //! Builds the compressed multibit trie that `sensor_ebpf::lookup` walks.
 //!
-//! Node and run indices are relative to the start of the table; whoever puts it into a half of the maps adds that half's offset.
+//! Node and block indices are relative to the start of the table; whoever puts it into a half of the maps adds that half's offset.
 
 mod sweep;
 

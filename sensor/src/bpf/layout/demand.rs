@@ -10,7 +10,7 @@ use crate::prefix::RootBits;
 
 /// Room for reloads beside what is used, as a divisor of that: the first that fits is taken.
 const HEADROOM: [Option<u32>; 4] = [Some(4), Some(8), Some(16), Some(32)];
-/// Room for reloads of small tables: ids, nodes, blocks. Half a megabyte in all.
+/// Room for reloads of small tables: ids, nodes, blocks. Under half a megabyte, and 64 KiB for each slice.
 const MORE_IDS: u32 = 1024;
 const MORE_NODES: u32 = 2048;
 const MORE_BLOCKS: u32 = 64;

@@ -29,6 +29,8 @@ impl Durable {
         links: &BTreeSet<PathBuf>,
         backlog: &mut VecDeque<Summary>,
     ) -> Result<()> {
+        // Until each set was closed, none is swept.
+        self.closing = false;
         for link in self.pins.links()? {
             if !links.contains(&link) {
                 tracing::info!("detaching {}", link.display());
@@ -39,7 +41,7 @@ impl Durable {
         bpf::wait_for_programs()?;
         for set in self.pins.sets()? {
             match set.identity() {
-                _ if self.is_used(&set) => {}
+                _ if self.is_used(&set) || set.epoch().is_some_and(|epoch| self.closed.contains(&epoch)) => continue,
                 Identity::Unfinished => self.pins.remove_set(&set)?,
                 Identity::Known { epoch, manifest } => match self.close(&set, epoch, &manifest)? {
                     Some(summary) => backlog.push_back(summary),
@@ -47,6 +49,7 @@ impl Durable {
                 },
                 Identity::Foreign { .. } => backlog.extend(self.give_up(&set)?),
             }
+            self.closed.extend(set.epoch());
         }
         self.closing = true;
         Ok(())
@@ -173,6 +176,7 @@ impl Durable {
                 self.journal.forget(epoch)?;
             }
         }
+        self.closed.clear();
         self.strays = true;
         Ok(())
     }
