@@ -80,10 +80,17 @@ impl Site {
         self.stage.folder().join("table.txt")
     }
 
+    /// As an editor does it: the agent never sees a half.
+    fn replace(&self, path: PathBuf, text: String) {
+        let new = self.stage.folder().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
     /// Writes the file and its table.
     pub(crate) fn write(&self, model: &Model, rest: Rest) {
         let (networks, table) = model.written();
-        fs::write(self.table(), table).unwrap();
+        self.replace(self.table(), table);
         let (state_dir, bpffs) = (self.stage.state_dir(), self.stage.bpffs());
         let mut text = format!(
             "[sensor]\nid = \"edge.1\"\nstate_dir = {state_dir:?}\nbpffs = {bpffs:?}\n{}\n[accounting]\ntables = [\"table.txt\"]\n{networks}",
@@ -92,10 +99,7 @@ impl Site {
         for (name, lines) in rest.interfaces {
             text += &format!("[[interface]]\nname = {name:?}\n{lines}\n");
         }
-        // As an editor does it: the agent never sees a half.
-        let new = self.stage.folder().join("sensor.new");
-        fs::write(&new, text).unwrap();
-        fs::rename(new, self.config()).unwrap();
+        self.replace(self.config(), text);
     }
 
     /// Starts `sensor run` with the file.
