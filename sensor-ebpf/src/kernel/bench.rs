@@ -5,8 +5,7 @@
 //! a benchmark that only ever runs on frames of its own.
 
 mod frame;
-mod no_table;
-mod reference;
+mod other_table;
 
 use core::ptr::read_volatile;
 
@@ -21,8 +20,7 @@ use sensor_ebpf::account::account;
 
 use self::{
     frame::{write_mix, write_v4, write_v6},
-    no_table::NoTable,
-    reference::Reference,
+    other_table::{KernelLpm, NoTable, Over},
 };
 use super::{maps::Maps, window::FrameWindow};
 
@@ -95,25 +93,25 @@ fn null_drop(_ctx: XdpContext) -> u32 {
 
 #[xdp(frags)]
 fn parse_frags(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut NoTable(Maps::rx()));
+    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(NoTable, Maps::rx()));
     XDP_PASS
 }
 
 #[xdp(frags)]
 fn parse_drop(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut NoTable(Maps::rx()));
+    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(NoTable, Maps::rx()));
     XDP_DROP
 }
 
 #[xdp(frags)]
 fn kernel_lpm_frags(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut Reference(Maps::rx()));
+    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(KernelLpm, Maps::rx()));
     XDP_PASS
 }
 
 #[xdp(frags)]
 fn kernel_lpm_drop(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut Reference(Maps::rx()));
+    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(KernelLpm, Maps::rx()));
     XDP_DROP
 }
 
