@@ -3,7 +3,6 @@
 //! `cargo bench -p sensor --bench agent -- --json FILE`, as root. Nothing is attached: the program is run on frames that this makes.
 //! Medians are of processor time, kernel included: a tick waits for a grace period and for the disk, and so does this.
 #![expect(clippy::print_stdout, reason = "the figures are what a benchmark prints")]
-#![expect(clippy::unwrap_used, reason = "a kernel that fails ends the benchmark")]
 
 use std::{
     fs,
@@ -14,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context as _, Result};
 use clap::Parser;
 use jiff::Timestamp;
 use sensor::{
@@ -66,14 +66,14 @@ struct Agent {
 }
 
 /// What a tick cost.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Cost {
     parts: [Step; PARTS.len()],
     /// Bytes that the journal grew by; 0 where it was rewritten.
     journal: u64,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Step {
     processor: Duration,
     wall: Duration,
@@ -81,40 +81,41 @@ struct Step {
 
 const PARTS: [&str; 4] = ["snapshot", "summary", "commit", "format"];
 
-fn main() {
+fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if !bpf::may_load() {
         println!("SKIP the tick: needs root");
-        return;
+        return Ok(());
     }
-    let agent = &mut Agent::new(arguments.prefixes);
+    let agent = &mut Agent::new(arguments.prefixes)?;
     let mut random = Rng::new(20261);
     println!(
         "{} prefixes, processor time and time on the wall, medians of {} intervals",
         arguments.prefixes, arguments.rounds
     );
     let mut rows = Vec::new();
-    agent.tick();
+    agent.tick()?;
     for (name, active) in [("idle", 0), ("50k", arguments.active), ("all", arguments.prefixes)] {
         let interval = |_| {
-            agent.touch(active, &mut random);
+            agent.touch(active, &mut random)?;
             agent.tick()
         };
-        let costs: Vec<Cost> = (0..arguments.rounds).map(interval).collect();
+        let costs = (0..arguments.rounds).map(interval).collect::<Result<Vec<Cost>>>()?;
         report(name, &costs, &mut rows);
     }
-    let before = Memory::now().unwrap();
+    let before = Memory::now()?;
     for _ in 0..STEADY {
-        agent.touch(arguments.active, &mut random);
-        agent.tick();
+        agent.touch(arguments.active, &mut random)?;
+        agent.tick()?;
     }
-    let after = Memory::now().unwrap();
+    let after = Memory::now()?;
     println!("memory: {before:?}, and {STEADY} intervals later {after:?}");
     if let Some(file) = arguments.json {
         let memory = [("rss_1m", after.resident()), ("rss_1m_own", after.anonymous)];
         let memory = memory.map(|(name, bytes)| json!({ "name": name, "bytes": bytes }));
-        fs::write(file, json!({ "rows": rows, "memory": memory }).to_string()).unwrap();
+        fs::write(file, json!({ "rows": rows, "memory": memory }).to_string())?;
     }
+    Ok(())
 }
 
 /// Prints what the parts of these ticks cost, and notes the medians.
@@ -143,34 +144,36 @@ fn milliseconds(time: Duration) -> String {
 }
 
 impl Agent {
-    fn new(prefixes: u32) -> Self {
+    fn new(prefixes: u32) -> Result<Self> {
         let mut builder = SetBuilder::default();
-        builder.watch("customer", (0..prefixes).step_by(20).map(cidr)).unwrap();
-        (0..prefixes).for_each(|number| builder.account(cidr(number)));
-        let set = builder.build().unwrap();
-        let mut kernel = Kernel::load(&set, &set.trie().unwrap(), 1).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let mut journal = state.journal().unwrap();
-        let epoch = Epoch::draw().unwrap();
-        let reported = kernel.read().unwrap();
-        journal.begin(epoch, &reported, Timestamp::now()).unwrap();
-        let out = BufWriter::new(File::options().write(true).open("/dev/null").unwrap());
-        Self { kernel, set, journal, epoch, sequence: 0, out, state: (state, folder) }
+        let all = (0..prefixes).map(cidr).collect::<Result<Vec<Cidr>>>()?;
+        builder.watch("customer", all.iter().copied().step_by(20))?;
+        builder.account_all(all);
+        let set = builder.build()?;
+        let mut kernel = Kernel::load(&set, &set.trie()?, 1)?;
+        let folder = tempfile::tempdir()?;
+        let state = StateDir::open(folder.path())?;
+        let mut journal = state.journal()?;
+        let epoch = Epoch::draw()?;
+        let reported = kernel.read()?;
+        journal.begin(epoch, &reported, Timestamp::now())?;
+        let out = BufWriter::new(File::options().write(true).open("/dev/null")?);
+        Ok(Self { kernel, set, journal, epoch, sequence: 0, out, state: (state, folder) })
     }
 
     /// Traffic of `active` prefixes, as source and as destination.
-    fn touch(&mut self, active: u32, random: &mut Rng) {
+    fn touch(&mut self, active: u32, random: &mut Rng) -> Result<()> {
         if active == 0 {
-            return;
+            return Ok(());
         }
-        let instance = self.kernel.instance(0).unwrap();
-        let run = TestRun::prepare(instance, Hook::Inline, Buffers::Several).unwrap();
+        let instance = self.kernel.instance(0)?;
+        let run = TestRun::prepare(instance, Hook::Inline, Buffers::Several)?;
         let stride = self.set.len() / active;
         let first = random.below(stride as usize) as u32;
         for number in (first..self.set.len()).step_by(stride as usize) {
-            run.run(instance, &frame(number)).unwrap();
+            run.run(instance, &frame(number))?;
         }
+        Ok(())
     }
 
     fn journal_len(&self) -> u64 {
@@ -178,58 +181,38 @@ impl Agent {
     }
 
     /// As the collector does it.
-    fn tick(&mut self) -> Cost {
+    fn tick(&mut self) -> Result<Cost> {
         let before = self.journal_len();
-        let mut cost = Cost::default();
-        let mut parts = cost.parts.iter_mut();
-        let mut part = || Watch::start(parts.next().unwrap());
-        let watch = part();
-        let reported = &self.journal.baseline(self.epoch).unwrap().reported;
-        let delta = self.kernel.since(reported).unwrap();
-        drop(watch);
-        let watch = part();
+        let Self { kernel, set, journal, epoch, sequence, out, .. } = self;
+        let baseline = journal.baseline(*epoch).context("the journal has no baseline")?;
+        let (snapshot, delta) = timed(|| kernel.since(&baseline.reported))?;
         let at = Timestamp::now();
-        let key = Key { sensor: "edge-1".to_owned(), epoch: self.epoch, start: at, end: at, sequence: self.sequence };
+        let key = Key { sensor: "edge-1".to_owned(), epoch: *epoch, start: at, end: at, sequence: *sequence };
         let labels = [0, 1].map(|slot| LedgerLabel { slot, interface: "eth0".to_owned(), ..LedgerLabel::default() });
-        let summary = Summary::new(key.clone(), &delta, &self.set, &labels);
-        drop(watch);
-        let watch = part();
-        self.journal.commit(Batch { key, manifest: [7; 32], delta, labels: labels.to_vec() }).unwrap();
-        drop(watch);
-        let watch = part();
-        Format::Jsonl.write(&summary, &mut self.out).unwrap();
-        self.out.flush().unwrap();
-        drop(watch);
-        let len = self.journal_len();
-        cost.journal = len.saturating_sub(before);
-        self.journal.delivered(self.epoch, self.sequence).unwrap();
-        self.sequence += 1;
-        cost
+        let (name, summary) = timed(|| Ok(Summary::new(key.clone(), &delta, set, &labels)))?;
+        let batch = Batch { key, manifest: [7; 32], delta, labels: labels.to_vec() };
+        let (commit, ()) = timed(|| journal.commit(batch))?;
+        let (format, ()) = timed(|| {
+            Format::Jsonl.write(&summary, out)?;
+            Ok(out.flush()?)
+        })?;
+        journal.delivered(*epoch, *sequence)?;
+        *sequence += 1;
+        let journal = self.journal_len().saturating_sub(before);
+        Ok(Cost { parts: [snapshot, name, commit, format], journal })
     }
 }
 
-/// Measures until it is dropped.
-struct Watch<'a> {
-    step: &'a mut Step,
-    processor: Duration,
-    wall: Instant,
-}
-
-impl<'a> Watch<'a> {
-    fn start(step: &'a mut Step) -> Self {
-        Self { step, processor: clock::thread_time().unwrap(), wall: Instant::now() }
-    }
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        *self.step = Step { processor: clock::thread_time().unwrap() - self.processor, wall: self.wall.elapsed() };
-    }
+/// Does some work; what it cost, and what came of it.
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Step, T)> {
+    let (processor, wall) = (clock::thread_time()?, Instant::now());
+    let result = work()?;
+    Ok((Step { processor: clock::thread_time()? - processor, wall: wall.elapsed() }, result))
 }
 
 /// Prefix `number` of a table: /24s all over the address space.
-fn cidr(number: u32) -> Cidr {
-    Cidr::new(network(number).into(), 24).unwrap()
+fn cidr(number: u32) -> Result<Cidr> {
+    Ok(Cidr::new(network(number).into(), 24)?)
 }
 
 fn network(number: u32) -> Ipv4Addr {

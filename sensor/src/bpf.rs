@@ -1,6 +1,6 @@
 //! The kernel engine: loads program instances that share one set of maps, attaches them, runs frames through them.
 
-mod array;
+pub(crate) mod array;
 mod attach;
 mod counters;
 mod egress;

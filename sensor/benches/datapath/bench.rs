@@ -7,7 +7,7 @@ use aya::{Ebpf, maps::ProgramArray};
 use sensor::{
     bpf::{Buffers, Hook, Kernel},
     collect::Meter as _,
-    testing::run,
+    testing::{run, socket},
 };
 
 use super::{
@@ -144,7 +144,7 @@ impl Bench {
         let program = object::xdp(&mut self.driver, driver.program())?.as_fd();
         let barrier = Barrier::new(cpus.len());
         let rate = |cpu: usize| -> Result<f64> {
-            run::pin_to_cpu(cpu)?;
+            socket::pin_to_cpu(cpu)?;
             barrier.wait();
             let begin = Instant::now();
             run::repeat(program, &frame(driver), repeat)?;

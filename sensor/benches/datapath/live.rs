@@ -10,7 +10,7 @@ use sensor::{
     collect::Meter as _,
     testing::{
         netns::{self, LINK, Wire},
-        run,
+        run, socket,
     },
 };
 
@@ -101,7 +101,7 @@ fn send(wire: &Wire, driver: &mut aya::Ebpf) -> Result<f64> {
     frame[12..24].copy_from_slice(&[0x08, 0x00, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17]);
     let program = object::xdp(driver, "send_v4")?.as_fd();
     netns::within(&wire.peer, || {
-        run::pin_to_cpu(CPUS[0])?;
+        socket::pin_to_cpu(CPUS[0])?;
         let begin = Instant::now();
         run::live(program, &frame, PACKETS, BATCH)?;
         Ok(f64::from(PACKETS) / begin.elapsed().as_secs_f64() / 1e6)

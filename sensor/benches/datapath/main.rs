@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use sensor::testing::run;
+use sensor::testing::socket;
 
 use self::{bench::Bench, report::Report};
 
@@ -45,7 +45,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     ensure!(args.rounds > 1, "--rounds: at least 2, the first of them warms up");
-    run::pin_to_cpu(CPUS[0])?;
+    socket::pin_to_cpu(CPUS[0])?;
     let mut report = Report::default();
     let mut bench = Bench::load(&args.object, &args.only)?;
     for round in 0..args.rounds {

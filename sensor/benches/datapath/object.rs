@@ -16,7 +16,7 @@ use sensor::{
     prefix::{Meaning, PrefixSet},
     testing::run,
 };
-use sensor_ebpf::abi::{Cell, Counter, Direction, Entry, Matched, Outcome, Settings};
+use sensor_ebpf::abi::{Cell, Counter, Direction, Entry, Matched, Outcome, Settings, map_name};
 
 /// Entries of `CURSORS`.
 pub(crate) const MAX_CPUS: usize = 64;
@@ -27,7 +27,7 @@ const LEDGER_ROWS: u32 = 4 * Cell::COUNT;
 pub(crate) fn load(path: &Path, sizes: &[(&'static str, usize)], interface: u32) -> Result<Ebpf> {
     let object = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut loader = EbpfLoader::new();
-    loader.map_max_entries("LEDGER", LEDGER_ROWS);
+    loader.map_max_entries(map_name::LEDGER, LEDGER_ROWS);
     for (map, entries) in sizes {
         loader.map_max_entries(map, u32::try_from((*entries).max(1))?);
     }
@@ -51,11 +51,11 @@ pub(crate) fn reference(path: &Path, set: &PrefixSet) -> Result<Ebpf> {
     };
     let object = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut ebpf = EbpfLoader::new()
-        .map_max_entries("LEDGER", LEDGER_ROWS)
+        .map_max_entries(map_name::LEDGER, LEDGER_ROWS)
         .map_max_entries("LPM_V4", u32::try_from(prefixes)?)
         .map_max_entries("LPM_V6", u32::try_from(prefixes)?)
         .map_max_entries("LPM_COUNTERS", (set.len() + 1) * Direction::COUNT)
-        .override_global("SETTINGS", bytemuck::bytes_of(&settings), true)
+        .override_global(map_name::SETTINGS, bytemuck::bytes_of(&settings), true)
         .load(&object)
         .context("cannot make the maps of the reference")?;
     fill(&mut ebpf, "LPM_V4", set, |address| match address {
@@ -89,7 +89,7 @@ where
 
 /// Packets with both addresses in the table, as the ledger of the reference has them.
 pub(crate) fn matched(ebpf: &mut Ebpf) -> Result<u64> {
-    let ledger: Array<_, [u64; 4]> = ebpf.map("LEDGER").context("no such map")?.try_into()?;
+    let ledger: Array<_, [u64; 4]> = ebpf.map(map_name::LEDGER).context("no such map")?.try_into()?;
     let row = Cell::outcome(Outcome::Matched(Matched::Both)).index();
     const _: () = assert!(size_of::<Counter>() == size_of::<[u64; 4]>());
     Ok(ledger.get(&row, 0)?[0])

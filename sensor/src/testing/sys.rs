@@ -258,29 +258,3 @@ pub(super) fn test_run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, batch
     check(result as libc::c_int)?;
     Ok(run.verdict)
 }
-
-/// Processor time of this thread so far.
-pub(super) fn thread_cpu_time() -> io::Result<std::time::Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes into a live value.
-    check(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) })?;
-    Ok(std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
-}
-
-/// Writes `bytes` at `offset` into a map that can be mapped into memory and is `len` bytes long.
-pub(super) fn write_map(map: BorrowedFd<'_>, len: usize, offset: usize, bytes: &[u8]) -> io::Result<()> {
-    if offset.checked_add(bytes.len()).is_none_or(|end| end > len) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-    let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
-    if start == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: source and target are live for that many bytes, as just checked, and apart: the mapping is new.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>().add(offset), bytes.len()) };
-    // SAFETY: the mapping was made above, and nothing refers to it.
-    unsafe { libc::munmap(start, len) };
-    Ok(())
-}

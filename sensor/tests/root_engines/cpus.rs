@@ -6,7 +6,7 @@ use sensor::{
     bpf::{Buffers, Hook, Kernel, Layout, Plan, Room, cpus},
     collect::Meter as _,
     config::{DEFAULT_MEMORY, Memory},
-    testing::run,
+    testing::{run, socket},
 };
 use sensor_ebpf::abi::{Direction, PrefixId};
 
@@ -43,7 +43,7 @@ fn every_packet_is_found(test: &str, nets: &[Net], memory: Memory, expected_slic
         for cpu in &online {
             let (frames, barrier, program) = (&frames, &barrier, &program);
             scope.spawn(move || {
-                run::pin_to_cpu(*cpu).unwrap();
+                socket::pin_to_cpu(*cpu).unwrap();
                 for frame in frames {
                     barrier.wait();
                     let (verdict, _) = run::repeat(program.as_fd(), frame, PACKETS).unwrap();
@@ -76,7 +76,7 @@ fn every_packet_is_found(test: &str, nets: &[Net], memory: Memory, expected_slic
 
 /// CPUs that this process may run on.
 fn online() -> Vec<usize> {
-    let may = |cpu: &usize| thread::scope(|scope| scope.spawn(|| run::pin_to_cpu(*cpu).is_ok()).join().unwrap());
+    let may = |cpu: &usize| thread::scope(|scope| scope.spawn(|| socket::pin_to_cpu(*cpu).is_ok()).join().unwrap());
     (0..cpus().unwrap() as usize).filter(may).collect()
 }
 
