@@ -7,21 +7,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     cidr::Cidr,
-    prefix::{EXPORTS_BEFORE_REUSE, SetBuilder},
+    prefix::{EXPORTS_BEFORE_REUSE, SetBuilder, set_of as set},
     state::StateDir,
 };
 
 fn epoch(byte: u8) -> Epoch {
     Epoch::from_bytes([byte; 16]).unwrap()
-}
-
-fn set(watched: &[(&str, &[&str])], accounted: &[&str]) -> PrefixSet {
-    let mut builder = SetBuilder::default();
-    for (name, prefixes) in watched {
-        builder.watch(name, prefixes.iter().map(|prefix| prefix.parse().unwrap())).unwrap();
-    }
-    accounted.iter().for_each(|prefix| builder.account(prefix.parse().unwrap()));
-    builder.build().unwrap()
 }
 
 fn manifest(number: u8) -> Manifest {
