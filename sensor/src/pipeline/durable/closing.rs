@@ -142,6 +142,8 @@ impl Durable {
     /// The journal or a pin cannot be written.
     pub(in super::super) fn try_delivered(&mut self, written: &[(Epoch, u64)]) -> Result<()> {
         self.unmarked.extend(written.iter().copied());
+        // What was written out may have been the last that an older manifest names.
+        self.strays |= !written.is_empty() && self.hashes.len() > 1;
         while let Some((epoch, sequence)) = self.unmarked.first_key_value() {
             self.journal.delivered(*epoch, *sequence)?;
             self.unmarked.pop_first();

@@ -47,16 +47,13 @@ impl Durable {
         }
         let names = self.state.manifests()?;
         self.hashes.retain(|name, _| names.contains(name));
-        let mut kept = 0;
         for name in names {
-            if Some(name.epoch) == self.fresh || needed.contains(&self.hash(name)?) {
-                kept += 1;
-            } else {
+            if Some(name.epoch) != self.fresh && !needed.contains(&self.hash(name)?) {
                 self.state.remove_manifest(name)?;
+                self.hashes.remove(&name);
             }
         }
-        // The one in force stays whatever is written out.
-        self.strays = kept > 1;
+        self.strays = false;
         Ok(())
     }
 

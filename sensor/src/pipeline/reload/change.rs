@@ -106,16 +106,7 @@ pub(super) fn networks(old: &Config, new: &Config) -> NetworkChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bpf::Room, config::DEFAULT_MEMORY, prefix::SetBuilder};
-
-    fn set(watched: &[(&str, &[&str])], accounted: &[&str]) -> PrefixSet {
-        let mut builder = SetBuilder::default();
-        for (name, prefixes) in watched {
-            builder.watch(name, prefixes.iter().map(|prefix| prefix.parse().unwrap())).unwrap();
-        }
-        accounted.iter().for_each(|prefix| builder.account(prefix.parse().unwrap()));
-        builder.build().unwrap()
-    }
+    use crate::{bpf::Room, config::DEFAULT_MEMORY, prefix::set_of as set};
 
     #[test]
     fn prefixes_are_added_removed_moved_and_kept() {
