@@ -12,8 +12,8 @@ use crate::{
 const MIB: u64 = 1 << 20;
 /// What the agent takes before it knows a prefix.
 const AGENT_BYTES: u64 = 24 * MIB;
-/// What it takes for each: its meaning, its last reading and the next one of both directions.
-const AGENT_BYTES_PER_PREFIX: u64 = 28 + 2 * 2 * 32;
+/// What it takes for each: its meaning in this configuration and, during a reload, the next; what was reported of both directions.
+const AGENT_BYTES_PER_PREFIX: u64 = 2 * 28 + 2 * 24;
 
 /// Prefixes that the registries of RFC 6890 keep for special purposes, as of 2025, less those that are globally reachable.
 const SPECIAL_PURPOSE: [&str; 25] = [
