@@ -6,6 +6,7 @@ mod control;
 mod counter;
 mod direction;
 mod ledger;
+mod pending;
 mod settings;
 mod trie;
 
@@ -13,13 +14,14 @@ pub use control::{Control, ControlBlock};
 pub use counter::{Counter, prefix_row};
 pub use direction::{Direction, Side};
 pub use ledger::{Cell, Degraded, Matched, Outcome, Unparsed, ledger_row};
+pub use pending::Pending;
 pub use settings::Settings;
 pub use trie::{
     BLOCK_LEN, Child, Entry, Line, MAX_NETWORKS, MAX_NODES, MAX_PREFIXES, MAX_RANGES, NetworkId, Node, PrefixId, Words,
 };
 
 /// Number of this layout. A pinned map of another number is never reused.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Interfaces that map `EXTERNAL` has room for: every attached one, and every device stacked on one.
 pub const MAX_EXTERNAL: u32 = 4096;
@@ -36,12 +38,14 @@ pub mod map_name {
     pub const BLOCKS: &str = "BLOCKS";
     /// One [`Counter`](super::Counter) per slice, prefix and direction.
     pub const PREFIXES: &str = "PREFIXES";
+    /// One [`Pending`](super::Pending) per slice.
+    pub const PENDING: &str = "PENDING";
     /// One [`Counter`](super::Counter) per interface side, bank, slice and [`Cell`](super::Cell).
     pub const LEDGER: &str = "LEDGER";
     /// Interfaces that bill what they receive, by index; those stacked on them too.
     pub const EXTERNAL: &str = "EXTERNAL";
     /// All maps that instances of one sensor share.
-    pub const SHARED: [&str; 7] = [CONTROL, ROOTS, NODES, BLOCKS, PREFIXES, LEDGER, EXTERNAL];
+    pub const SHARED: [&str; 8] = [CONTROL, ROOTS, NODES, BLOCKS, PREFIXES, PENDING, LEDGER, EXTERNAL];
     /// The read-only [`Settings`](super::Settings) of one program instance.
     pub const SETTINGS: &str = "SETTINGS";
 }

@@ -1,7 +1,7 @@
 //! The body of every program: what a frame is, whose it is, and where it is booked.
 
 use crate::{
-    abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, Unparsed, ledger_row, prefix_row},
+    abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, PrefixId, Unparsed, ledger_row, prefix_row},
     lookup,
     packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Plain, Window, network, plain},
     state::{Size, State},
@@ -116,12 +116,9 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
     let mut fault = packet.fault;
     if state.bills() {
         let slice = state.slice() * state.prefix_capacity() * Direction::COUNT;
-        if let Some(id) = source {
-            fault |= state.add_prefix(slice + prefix_row(0, 0, id, Direction::Out), size).is_none();
-        }
-        if let Some(id) = destination {
-            fault |= state.add_prefix(slice + prefix_row(0, 0, id, Direction::In), size).is_none();
-        }
+        let row = |id: Option<PrefixId>, direction| id.map_or(0, |id| slice + prefix_row(0, 0, id, direction));
+        let rows = [row(source, Direction::Out), row(destination, Direction::In)];
+        fault |= state.add_prefixes(rows, size).is_none();
     }
     let length = match packet.length_check {
         LengthCheck::Plausible => None,

@@ -61,6 +61,18 @@ pub trait State {
 
     /// Adds to a row of the prefix counters; `None` where there is no such row.
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()>;
+    /// Adds to two rows of the prefix counters, each unless it is 0, now or when the next packet comes; `None` where there is no such
+    /// row.
+    #[inline(always)]
+    fn add_prefixes(&mut self, rows: [u32; 2], size: Size) -> Option<()> {
+        let mut found = Some(());
+        for row in rows {
+            if row != 0 && self.add_prefix(row, size).is_none() {
+                found = None;
+            }
+        }
+        found
+    }
     /// Adds to a row of the ledger; `None` where there is no such row.
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()>;
 }

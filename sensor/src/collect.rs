@@ -4,15 +4,14 @@ mod rows;
 mod sparse;
 #[cfg(test)]
 mod tests;
-
-use std::sync::atomic::AtomicU64;
+mod words;
 
 use anyhow::{Result, bail};
 use sensor_ebpf::abi::{Cell, Counter, Degraded, Direction, Matched, Outcome, PrefixId, Unparsed, prefix_row};
 
 pub use self::sparse::SparseReading;
-pub(crate) use self::sparse::Zeroless;
 use self::{rows::Rows, sparse::SparseBuilder};
+pub(crate) use self::{sparse::Zeroless, words::MapWords};
 
 /// Something that has counted: the maps of the kernel, the vectors of the native engine.
 pub trait Meter {
@@ -58,9 +57,9 @@ impl Reading {
         Self { prefixes: Rows::zero(rows as usize), ledger: vec![LedgerRow::default(); ledgers] }
     }
 
-    /// What maps hold: the words of their prefix counters, slice by slice, and their ledgers.
-    pub(crate) fn of_maps(slices: &[&[AtomicU64]], ledger: Vec<LedgerRow>) -> Self {
-        Self { prefixes: Rows::sum(slices), ledger }
+    /// What maps hold, and their ledgers.
+    pub(crate) fn of_maps(prefixes: &MapWords<'_>, ledger: Vec<LedgerRow>) -> Self {
+        Self { prefixes: Rows::sum(prefixes), ledger }
     }
 
     /// The reading of these counters of prefixes, by row, and ledgers.
@@ -88,9 +87,9 @@ impl Reading {
     ///
     /// # Errors
     /// It is a reading of different counters.
-    pub(crate) fn growth_in(&self, slices: &[&[AtomicU64]], ledger: &[LedgerRow]) -> Result<SparseReading> {
-        let mut delta = self.delta(rows::counters(slices), ledger)?;
-        self.prefixes.growth_in(slices, |row, counter| delta.push(row, &counter));
+    pub(crate) fn growth_in(&self, maps: &MapWords<'_>, ledger: &[LedgerRow]) -> Result<SparseReading> {
+        let mut delta = self.delta(maps.len(), ledger)?;
+        self.prefixes.growth_in(maps, |row, counter| delta.push(row, &counter));
         self.ledger_growth(ledger, &mut delta);
         Ok(delta.finish())
     }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub internal: u32,
     /// Non-zero where counters must be added to atomically: CPUs share a slice, or a program may be interrupted by itself (PREEMPT_RT).
     pub shared: u32,
+    /// Non-zero where additions to prefix counters wait for the next packet, see [`Pending`](super::Pending); not where they are shared.
+    pub deferred: u32,
 }
 
 impl Settings {
@@ -32,4 +34,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(core::mem::size_of::<Settings>() == 36);
+const _: () = assert!(core::mem::size_of::<Settings>() == 40);

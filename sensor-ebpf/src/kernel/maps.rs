@@ -1,6 +1,8 @@
 //! Every map, private, behind the functions of [`State`].
 
 mod counter;
+mod pending;
+mod settings;
 
 use core::ptr::read_volatile;
 
@@ -11,9 +13,12 @@ use aya_ebpf::{
     maps::{Array, HashMap},
 };
 use sensor_ebpf::{
-    abi::{Control, ControlBlock, Counter, Entry, Line, MAX_EXTERNAL, Node, Settings, Side, Words},
+    abi::{Control, ControlBlock, Counter, Entry, Line, MAX_EXTERNAL, Node, Pending, Side, Words},
     state::{Size, State},
 };
+
+pub(super) use self::settings::is_replay;
+use self::settings::{setting, shared};
 
 /// Entries of maps that the loader sizes: their real number is known only then.
 const SIZED_BY_LOADER: u32 = 1;
@@ -38,6 +43,10 @@ static BLOCKS: Array<Words> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMA
 #[map]
 static PREFIXES: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
 
+/// Key: slice. Value: what its CPU has still to add.
+#[map]
+static PENDING: Array<Pending> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
 /// Key: interface side, bank, slice, cell. Value: packets and bytes.
 #[map]
 static LEDGER: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
@@ -45,39 +54,6 @@ static LEDGER: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_M
 /// Key: index of an interface whose received packets are billed. Value: nothing of interest.
 #[map]
 static EXTERNAL: HashMap<u32, u32> = HashMap::with_max_entries(MAX_EXTERNAL, 0);
-
-/// Set by the loader before the program is verified; volatile, or the compiler would take these zeros for the truth.
-#[unsafe(no_mangle)]
-static SETTINGS: Settings = Settings {
-    ledger_slot: 0,
-    slice_mask: 0,
-    prefix_capacity: 0,
-    root_bits_v4: 0,
-    root_bits_v6: 0,
-    roots: 0,
-    replay: 0,
-    internal: 0,
-    shared: 1,
-};
-
-macro_rules! setting {
-    ($field:ident) => {{
-        // SAFETY: a static is always readable; the kernel froze it before the first run.
-        unsafe { read_volatile(&raw const SETTINGS.$field) }
-    }};
-}
-
-/// Whether lengths come from the metadata before the frame.
-#[inline(always)]
-pub(super) fn is_replay() -> bool {
-    setting!(replay) != 0
-}
-
-/// Whether something else may add to the counters of this CPU's slice at the same time.
-#[inline(always)]
-fn shared() -> bool {
-    setting!(shared) != 0
-}
 
 /// The maps of this object, as one side of the interface uses them.
 pub(super) struct Maps {
@@ -172,6 +148,18 @@ impl State for Maps {
     #[inline(always)]
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {
         PREFIXES.get_ptr_mut(row).map(|counter| counter::add(counter, size, shared()))
+    }
+
+    #[inline(always)]
+    fn add_prefixes(&mut self, rows: [u32; 2], size: Size) -> Option<()> {
+        if setting!(deferred) == 0 {
+            let [first, second] = rows.map(|row| if row == 0 { Some(()) } else { self.add_prefix(row, size) });
+            return first.and(second);
+        }
+        let pending = PENDING.get_ptr_mut(self.slice())?;
+        pending::exchange(pending, rows, size, |row, size| {
+            PREFIXES.get_ptr_mut(row).map(|counter| counter::add(counter, size, false))
+        })
     }
 
     #[inline(always)]

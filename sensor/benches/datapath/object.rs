@@ -48,6 +48,7 @@ pub(crate) fn reference(path: &Path, set: &PrefixSet) -> Result<Ebpf> {
         replay: 0,
         internal: 0,
         shared: 0,
+        deferred: 0,
     };
     let object = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut ebpf = EbpfLoader::new()

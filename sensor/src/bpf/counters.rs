@@ -1,27 +1,29 @@
 //! The counters of one set of maps, mapped into this process and summed over their CPU slices.
 
-use std::{path::Path, sync::atomic::AtomicU64};
+use std::path::Path;
 
 use anyhow::Result;
-use sensor_ebpf::abi::{Cell, Control, Counter, Direction, ledger_row, map_name};
+use sensor_ebpf::abi::{Cell, Control, Counter, Direction, Pending, ledger_row, map_name};
 
 use super::{array::MappedArray, layout::Layout, pinned::open_array};
-use crate::collect::{LedgerRow, Reading, SparseReading};
+use crate::collect::{LedgerRow, MapWords, Reading, SparseReading};
 
 /// Prefix counters and ledgers.
 #[derive(Debug)]
 pub(crate) struct Counters {
     layout: Layout,
     prefixes: MappedArray<Counter>,
+    pending: MappedArray<Pending>,
     ledger: MappedArray<Counter>,
 }
 
 impl Counters {
-    /// Maps both maps pinned in `directory`, which must be of this layout.
+    /// Maps the maps pinned in `directory`, which must be of this layout.
     pub(crate) fn open(directory: &Path, layout: Layout) -> Result<Self> {
         let prefixes = open_array(directory, &layout, map_name::PREFIXES)?;
+        let pending = open_array(directory, &layout, map_name::PENDING)?;
         let ledger = open_array(directory, &layout, map_name::LEDGER)?;
-        Ok(Self { layout, prefixes, ledger })
+        Ok(Self { layout, prefixes, pending, ledger })
     }
 
     /// Everything counted in maps that no program counts in any more.
@@ -47,7 +49,7 @@ impl Counters {
 
     /// What the prefix counters and these ledgers hold.
     pub(crate) fn read(&self, ledger: Vec<LedgerRow>) -> Reading {
-        Reading::of_maps(&self.slices(), ledger)
+        Reading::of_maps(&self.words(), ledger)
     }
 
     /// What they hold beyond `reported`.
@@ -55,12 +57,11 @@ impl Counters {
     /// # Errors
     /// That is a reading of different counters.
     pub(crate) fn since(&self, reported: &Reading, ledger: &[LedgerRow]) -> Result<SparseReading> {
-        reported.growth_in(&self.slices(), ledger)
+        reported.growth_in(&self.words(), ledger)
     }
 
-    /// The words of the prefix counters, slice by slice.
-    fn slices(&self) -> Vec<&[AtomicU64]> {
+    fn words(&self) -> MapWords<'_> {
         let rows = (self.layout.prefix_capacity() * Direction::COUNT) as usize;
-        self.prefixes.words().chunks_exact(rows * (size_of::<Counter>() / size_of::<u64>())).collect()
+        MapWords::new(self.prefixes.words(), rows, self.pending.words())
     }
 }

@@ -5,8 +5,8 @@ mod demand;
 use aya::maps::MapType;
 use sensor_ebpf::{
     abi::{
-        BLOCK_LEN, Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Settings, Side, Words,
-        map_name,
+        BLOCK_LEN, Cell, Control, ControlBlock, Counter, Direction, Line, MAX_EXTERNAL, Node, Pending, Settings, Side,
+        Words, map_name,
     },
     lookup::{ROOT_BITS_V4, ROOT_BITS_V6, root_len_v4, root_len_v6},
 };
@@ -20,6 +20,9 @@ const BPF_F_MMAPABLE: u32 = 1 << 10;
 
 /// Lines of a block.
 const BLOCK_LINES: u32 = BLOCK_LEN / Line::WORDS;
+
+/// Whether each processor sees the stores of another in the order in which they were made: what reading [`Pending`] needs.
+const STORES_IN_ORDER: bool = cfg!(target_arch = "x86_64");
 
 /// Any: the counters do not depend on it.
 const SMALL_ROOT_BITS: u32 = 16;
@@ -143,6 +146,7 @@ impl Layout {
     /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
     /// `shared`: see [`Settings::shared`].
     pub(crate) fn settings(&self, interface: u32, internal: bool, replay: bool, shared: bool) -> Settings {
+        let deferred = !shared && STORES_IN_ORDER;
         Settings {
             ledger_slot: interface * Side::COUNT,
             slice_mask: self.slices - 1,
@@ -153,6 +157,7 @@ impl Layout {
             replay: replay.into(),
             internal: internal.into(),
             shared: shared.into(),
+            deferred: deferred.into(),
         }
     }
 
@@ -175,6 +180,7 @@ impl Layout {
             map_name::BLOCKS => product(&[self.blocks, BLOCK_LINES, Control::SLOTS]),
             map_name::PREFIXES => product(&[self.slices, self.prefix_capacity, Direction::COUNT]),
             map_name::LEDGER => product(&[self.ledger_slots, Control::BANKS, self.slices, Cell::COUNT]),
+            map_name::PENDING => self.slices.into(),
             map_name::EXTERNAL => MAX_EXTERNAL.into(),
             _ => 1,
         }
@@ -188,7 +194,7 @@ impl Layout {
         };
         Footprint {
             tables: bytes(&[map_name::ROOTS, map_name::NODES, map_name::BLOCKS]),
-            counters: bytes(&[map_name::PREFIXES]),
+            counters: bytes(&[map_name::PREFIXES, map_name::PENDING]),
             ledgers: bytes(&[map_name::LEDGER]),
             rest: bytes(&[map_name::CONTROL, map_name::EXTERNAL]),
         }
@@ -240,6 +246,7 @@ impl MapShape {
         let value_size = match name {
             map_name::CONTROL => size_of::<ControlBlock>(),
             map_name::NODES => size_of::<Node>(),
+            map_name::PENDING => size_of::<Pending>(),
             map_name::ROOTS | map_name::BLOCKS => size_of::<Words>(),
             map_name::EXTERNAL => size_of::<u32>(),
             _ => size_of::<Counter>(),

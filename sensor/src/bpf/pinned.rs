@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::{MapData, MapType};
 use bytemuck::Pod;
-use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, map_name};
+use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, Pending, map_name};
 
 use super::{
     array::MappedArray,
@@ -135,7 +135,20 @@ impl PinnedSet {
             return Ok(None);
         }
         let rows = MappedArray::<Counter>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
-        Ok(Some(totals((0..rows.len()).filter_map(|row| Some((row, rows.load(row)?))))))
+        let counted = (0..rows.len()).filter_map(|row| Some((row, rows.load(row)?)));
+        Ok(Some(totals(counted.chain(self.left_to_add()?))))
+    }
+
+    /// What was still to be added when programs ended, by row of all slices: nothing in a set of a version that left nothing.
+    fn left_to_add(&self) -> Result<Vec<(usize, Counter)>> {
+        if is_missing(&self.path, map_name::PENDING)? {
+            return Ok(Vec::new());
+        }
+        let (map, shape) = pinned_map(&self.path, map_name::PENDING)?;
+        differs(&shape, &MapShape::of(map_name::PENDING, shape.entries))?;
+        let lines = MappedArray::<Pending>::new(map.fd().as_fd(), shape.entries as usize).context("cannot map it")?;
+        let lines = (0..lines.len()).filter_map(|line| lines.load(line));
+        Ok(lines.flat_map(|line| line.left()).collect())
     }
 }
 

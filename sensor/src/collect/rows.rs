@@ -1,16 +1,14 @@
 //! Prefix counters in little memory, and the pass over all of them that every interval begins with.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use sensor_ebpf::abi::Counter;
 
-/// Words of a counter in memory: packets, bytes, frame bytes, and one that is not used.
-const MAP_WORDS: usize = size_of::<Counter>() / size_of::<u64>();
+use super::words::MapWords;
+
 /// Counters that are summed and compared at a time: a page of a map, and little enough to stay in the fastest cache.
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 
 /// The words of a counter that are used, in their order in memory.
-type Row = [u64; 3];
+pub(super) type Row = [u64; 3];
 
 /// Many counters: 24 bytes each, and none where whole pages of them are zero, because the kernel hands out memory when it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,10 +21,10 @@ impl Rows {
         Self(vec![[0; 3]; len])
     }
 
-    /// What the counters of a map, or several maps that count the same, add up to: its words, and theirs.
-    pub(super) fn sum(slices: &[&[AtomicU64]]) -> Self {
-        let mut rows = Self::zero(counters(slices));
-        sums(slices, |first, sums| {
+    /// What the counters of maps add up to.
+    pub(super) fn sum(maps: &MapWords<'_>) -> Self {
+        let mut rows = Self::zero(maps.len());
+        maps.sums(|first, sums| {
             for (row, sum) in rows.0[first..].iter_mut().zip(sums) {
                 if *sum != Row::default() {
                     *row = *sum;
@@ -61,7 +59,8 @@ impl Rows {
         Some(())
     }
 
-    /// Tells of each counter that is another one `now`, in their order, by how much it grew.
+    /// Tells of each counter that is another one `now`, in their order, by how much it grew; by nothing where it is less, which is
+    /// about to become what it was.
     pub(super) fn growth(&self, now: &Self, mut grown: impl FnMut(usize, Counter)) {
         for (block, now) in now.0.chunks(BLOCK).enumerate() {
             self.block_growth(block * BLOCK, now, &mut grown);
@@ -69,8 +68,8 @@ impl Rows {
     }
 
     /// The same of counters in maps, summed as [`Rows::sum`] does.
-    pub(super) fn growth_in(&self, slices: &[&[AtomicU64]], mut grown: impl FnMut(usize, Counter)) {
-        sums(slices, |first, now| self.block_growth(first, now, &mut grown));
+    pub(super) fn growth_in(&self, maps: &MapWords<'_>, mut grown: impl FnMut(usize, Counter)) {
+        maps.sums(|first, now| self.block_growth(first, now, &mut grown));
     }
 
     fn block_growth(&self, first: usize, now: &[Row], grown: &mut impl FnMut(usize, Counter)) {
@@ -81,36 +80,16 @@ impl Rows {
         }
         for (row, (now, then)) in (first..).zip(now.iter().zip(then)) {
             if now != then {
-                grown(row, counter(now).since(&counter(then)));
+                grown(row, counter(&std::array::from_fn(|word| growth(then[word], now[word]))));
             }
         }
     }
 }
 
-/// How many counters there are in maps that count the same.
-pub(super) fn counters(slices: &[&[AtomicU64]]) -> usize {
-    slices.iter().map(|slice| slice.len() / MAP_WORDS).min().unwrap_or_default()
-}
-
-/// Adds up maps that count the same, block by block: where it begins, and the sums.
-///
-/// Each word is read whole, once; words may be of different moments.
-fn sums(slices: &[&[AtomicU64]], mut each: impl FnMut(usize, &[Row])) {
-    let end = counters(slices);
-    let mut block = [Row::default(); BLOCK];
-    for first in (0..end).step_by(BLOCK) {
-        let block = &mut block[..BLOCK.min(end - first)];
-        block.fill(Row::default());
-        for slice in slices {
-            let words = &slice[first * MAP_WORDS..(first + block.len()) * MAP_WORDS];
-            for (sum, words) in block.iter_mut().zip(words.chunks_exact(MAP_WORDS)) {
-                for (sum, word) in sum.iter_mut().zip(words) {
-                    *sum = sum.wrapping_add(word.load(Ordering::Relaxed));
-                }
-            }
-        }
-        each(first, block);
-    }
+/// How much a counter grew that was `then`; it wraps like the kernel's.
+fn growth(then: u64, now: u64) -> u64 {
+    let grown = now.wrapping_sub(then);
+    if grown.cast_signed() < 0 { 0 } else { grown }
 }
 
 fn counter(row: &Row) -> Counter {
@@ -118,6 +97,6 @@ fn counter(row: &Row) -> Counter {
     Counter { packets, bytes, frame_bytes, reserved: 0 }
 }
 
-fn words(counter: &Counter) -> Row {
+pub(super) fn words(counter: &Counter) -> Row {
     [counter.packets, counter.bytes, counter.frame_bytes]
 }
