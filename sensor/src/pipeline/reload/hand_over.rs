@@ -148,7 +148,7 @@ impl Running {
 
     /// From here on this collector counts; the old one's programs end with it.
     fn adopt(&mut self, mut new: Collector) {
-        new.ports.begin_interval();
+        new.ports.begin_interval(Instant::now());
         new.history.begin_now();
         self.collector = new;
     }
