@@ -19,7 +19,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     io,
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -139,10 +139,10 @@ impl Running {
                         writer.send(summary).await?;
                     }
                 }
-                since = self.devices.changed() => look(&mut self.devices, &mut self.collector, since).await,
+                () = self.devices.changed() => look(&mut self.devices, &mut self.collector).await,
                 until = wall_clock(self.due, self.config.interval.duration()), if is_read => {
                     self.due = self.interval_holding(until).end;
-                    look(&mut self.devices, &mut self.collector, Instant::now()).await;
+                    look(&mut self.devices, &mut self.collector).await;
                     self.tick(until)?;
                     if self.unclosed {
                         self.close_others();
@@ -202,7 +202,8 @@ impl Running {
 }
 
 /// Looks at the devices, and follows them. Where they cannot be seen, what is attached goes on counting, and the next look may tell.
-async fn look(devices: &mut Devices, collector: &mut Collector, since: Instant) {
+async fn look(devices: &mut Devices, collector: &mut Collector) {
+    let since = devices.since();
     match devices.now().await {
         Ok(now) => collector.follow(&now, since),
         Err(error) => tracing::error!("{error:#}; interfaces that come and go are not followed until that works again"),

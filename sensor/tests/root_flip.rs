@@ -3,6 +3,8 @@
 
 #[path = "support/net.rs"]
 mod net;
+#[path = "support/over.rs"]
+mod over;
 #[path = "support/plain.rs"]
 mod plain;
 #[path = "support/root.rs"]
@@ -32,6 +34,7 @@ use sensor_ebpf::abi::{Direction, PrefixId};
 
 use self::{
     net::{Address, Net, sorted},
+    over::Over,
     plain::plain,
     root::is_root,
 };
@@ -112,15 +115,6 @@ fn ids(table: usize) -> Vec<(Address, PrefixId)> {
     targets().iter().map(|target| (target.first(), PrefixId::new(place(target) + 1).unwrap())).collect()
 }
 
-/// Ends the thread that watches it, also where the test fails before its time.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
 /// Packets toward the prefix of an id.
 fn packets(reading: &Reading, id: PrefixId) -> u64 {
     reading.prefix(id, Direction::In).packets
@@ -143,7 +137,7 @@ fn every_packet_is_counted_once_under_the_old_table_or_the_new() {
     let (rounds, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let mut frozen: Vec<(Reading, HashSet<PrefixId>)> = Vec::new();
     thread::scope(|scope| {
-        let _stop = Stop(&stop);
+        let _over = Over(&stop);
         let runner = scope.spawn(|| {
             while !stop.load(Ordering::Acquire) {
                 for (frame, _) in &frames {

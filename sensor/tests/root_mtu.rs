@@ -6,6 +6,8 @@
 #[path = "root_veth/agent.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
+#[path = "support/over.rs"]
+mod over;
 #[path = "support/root.rs"]
 mod root;
 #[path = "root_veth/totals.rs"]
@@ -31,6 +33,7 @@ use serde_json::Value;
 
 use self::{
     agent::{Agent, eventually},
+    over::Over,
     root::is_root,
     totals::{ETHERNET_HEADER, Totals},
 };
@@ -65,21 +68,12 @@ fn send(wire: &Wire, table: &Table, seed: u64, mtu: usize, sent: &AtomicUsize, g
     tally
 }
 
-/// Ends the traffic when dropped: also where a check fails, which would wait for it for ever.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Sends small frames all the while `work` does something.
 fn under_traffic(wire: &Wire, table: &Table, seed: u64, work: impl FnOnce()) -> Tally {
     let (sent, done) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         let traffic = scope.spawn(|| send(wire, table, seed, MTU, &sent, |_| !done.load(Ordering::Relaxed)));
-        let stop = Stop(&done);
+        let over = Over(&done);
         let flows = || {
             let now = sent.load(Ordering::Relaxed);
             assert!(eventually(|| sent.load(Ordering::Relaxed) > now + BEFORE || traffic.is_finished()));
@@ -87,7 +81,7 @@ fn under_traffic(wire: &Wire, table: &Table, seed: u64, work: impl FnOnce()) -> 
         flows();
         work();
         flows();
-        drop(stop);
+        drop(over);
         traffic.join().unwrap()
     })
 }

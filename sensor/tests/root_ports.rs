@@ -16,6 +16,8 @@ mod books;
 mod many;
 #[path = "root_ports/names.rs"]
 mod names;
+#[path = "support/over.rs"]
+mod over;
 #[path = "support/pinned.rs"]
 mod pinned;
 #[path = "root_ports/recreated.rs"]

@@ -15,6 +15,8 @@ mod books;
 mod bridge;
 #[path = "root_router/forwarded.rs"]
 mod forwarded;
+#[path = "support/over.rs"]
+mod over;
 #[path = "root_router/packets.rs"]
 mod packets;
 #[expect(dead_code, reason = "what tests of other things ask for")]

@@ -25,14 +25,15 @@ impl Blind {
         }
     }
 
-    /// How long it has been, up to now.
-    pub(super) fn total(&self) -> Duration {
-        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    /// How long it has been, up to that moment.
+    pub(super) fn total(&self, until: Instant) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
 
-    pub(super) fn restart(&mut self) {
+    /// Begins anew where [`Blind::total`] ended: what lies between both calls belongs to the next interval.
+    pub(super) fn restart(&mut self, from: Instant) {
         self.before = Duration::ZERO;
-        self.since = self.since.map(|_| Instant::now());
+        self.since = self.since.map(|since| since.max(from));
     }
 }
 
@@ -81,13 +82,16 @@ mod tests {
 
     #[test]
     fn blind_time_adds_up_and_goes_on_over_intervals() {
-        let mut blind = Blind { since: None, before: Duration::from_secs(2) };
-        assert_eq!(blind.total(), Duration::from_secs(2));
+        let (mut blind, now) = (Blind { since: None, before: Duration::from_secs(2) }, Instant::now());
+        assert_eq!(blind.total(now), Duration::from_secs(2));
         blind.begin();
         blind.end();
-        assert!(blind.since.is_none() && blind.total() >= Duration::from_secs(2));
-        blind.begin();
-        blind.restart();
-        assert!(blind.since.is_some() && blind.before.is_zero());
+        assert!(blind.since.is_none() && blind.total(now) >= Duration::from_secs(2));
+        let after = |seconds| now + Duration::from_secs(seconds);
+        blind = Blind { since: Some(now), before: Duration::ZERO };
+        assert_eq!(blind.total(after(3)), Duration::from_secs(3));
+        // However long it takes to write the interval down.
+        blind.restart(after(3));
+        assert_eq!(blind.total(after(7)), Duration::from_secs(4));
     }
 }

@@ -95,7 +95,7 @@ impl Collector {
         self.ports.detach_all(|device| witness.read(device))?;
         let reported = self.history.reported(None)?;
         let (delta, ()) = tokio::task::block_in_place(|| self.kernel.maps().since(reported, || ()))?;
-        let labels = self.ports.labels(&witness, &self.witness);
+        let labels = self.ports.labels(Instant::now(), &witness, &self.witness);
         let key = self.history.key(&self.sensor, Timestamp::now());
         Ok(Summary::new(key, &delta, &self.set, &labels))
     }
@@ -107,7 +107,8 @@ impl Collector {
         witness: Witness,
         durable: Option<&mut Durable>,
     ) -> Result<Option<Summary>> {
-        let labels = self.ports.labels(&witness, &self.witness);
+        let end = Instant::now();
+        let labels = self.ports.labels(end, &witness, &self.witness);
         let key = self.history.key(&self.sensor, until);
         let summary = Summary::new(key.clone(), &delta, &self.set, &labels);
         match durable {
@@ -122,7 +123,7 @@ impl Collector {
         }
         // Reading waits until no program looks into a table that was replaced before.
         self.set.exported();
-        self.ports.begin_interval();
+        self.ports.begin_interval(end);
         self.history.advance(until);
         self.witness = witness;
         Ok(Some(summary))

@@ -45,6 +45,8 @@ pub(super) struct Device {
 pub(super) struct Devices {
     handle: Handle,
     news: Pin<Box<dyn Stream<Item = ()> + Send>>,
+    /// When the first of the news came that no look has answered yet.
+    first: Option<Instant>,
 }
 
 impl Devices {
@@ -53,24 +55,27 @@ impl Devices {
         let (connection, handle, news) = new_multicast_connection(&[MulticastGroup::Link])
             .context("cannot subscribe to news of network devices (rtnetlink)")?;
         tokio::spawn(connection);
-        Ok(Self { handle, news: Box::pin(news.map(drop)) })
+        Ok(Self { handle, news: Box::pin(news.map(drop)), first: None })
     }
 
-    /// Waits for news, or until it is time to look again without any; returns when the first of the news came.
-    pub(super) async fn changed(&mut self) -> Instant {
-        match timeout(LOOK_AGAIN, self.news.next()).await {
-            Ok(Some(())) => {
-                let first = Instant::now();
-                while first.elapsed() < LONGEST_BURST && matches!(timeout(BURST, self.news.next()).await, Ok(Some(())))
-                {
-                }
-                return first;
+    /// Waits for news, or until it is time to look again without any. May be given up: news that came meanwhile are not forgotten.
+    pub(super) async fn changed(&mut self) {
+        if self.first.is_none() {
+            match timeout(LOOK_AGAIN, self.news.next()).await {
+                Ok(Some(())) => self.first = Some(Instant::now()),
+                // Without a connection there are no news any more: then looking again is all there is.
+                Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(_) => {}
             }
-            // Without a connection there are no news any more: then looking again is all there is.
-            Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
-            Err(_) => {}
         }
-        Instant::now()
+        while self.first.is_some_and(|first| first.elapsed() < LONGEST_BURST)
+            && matches!(timeout(BURST, self.news.next()).await, Ok(Some(())))
+        {}
+    }
+
+    /// When the first of the news came that the next look answers; now, without any.
+    pub(super) fn since(&mut self) -> Instant {
+        self.first.take().unwrap_or_else(Instant::now)
     }
 
     /// All devices there are now. A connection that fails is made anew once.
@@ -155,5 +160,30 @@ fn program(xdp: &LinkXdp) -> Option<u32> {
     match xdp {
         LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) => Some(*id),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, thread};
+
+    use futures_util::stream::{once, pending};
+
+    use super::*;
+
+    #[test]
+    fn news_are_not_forgotten_where_the_wait_for_more_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut devices = Devices::new().unwrap();
+            devices.news = Box::pin(once(ready(())).chain(pending()));
+            // As a tick does it, in the middle of a burst.
+            let _ = timeout(Duration::ZERO, devices.changed()).await;
+            let given_up = Instant::now();
+            thread::sleep(BURST);
+            assert!(devices.since() <= given_up);
+            // Answered: what follows is from then on.
+            assert!(devices.since() > given_up);
+        });
     }
 }

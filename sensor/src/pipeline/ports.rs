@@ -13,7 +13,7 @@ use anyhow::Result;
 use sensor_ebpf::abi::Side;
 
 use self::port::{Port, hook};
-use super::{blind::Blind, devices::Device, nic::Witness, plan::with_stacked};
+use super::{devices::Device, nic::Witness, plan::with_stacked};
 use crate::{
     bpf::{Attachment, EgressAttachment, InstanceDir, Kernel, interface_index},
     config::{self, Role},
@@ -145,11 +145,12 @@ impl Ports {
     /// The first interval began when no agent was there, `away` ago: interfaces whose programs were not found at work may have been
     /// blind all that time.
     pub(super) fn begin_after(&mut self, away: Duration) {
+        let now = Instant::now();
         for port in &mut self.ports {
             let rx = port.attachment.as_ref().is_some_and(|attachment| attachment.taken_over);
             let tx = port.egress.as_ref().is_some_and(|egress| egress.taken_over);
             for (blind, found_at_work) in port.blind.iter_mut().zip([rx, tx]) {
-                blind.restart();
+                blind.restart(now);
                 blind.before = if found_at_work { Duration::ZERO } else { away };
             }
             // Nobody wrote down what the interface's own counters were then.
@@ -157,13 +158,13 @@ impl Ports {
         }
     }
 
-    /// The ledgers of the interval that ends now, and what the interfaces' own counters did in it.
-    pub(super) fn labels(&self, now: &Witness, then: &Witness) -> Vec<LedgerLabel> {
+    /// The ledgers of the interval that ends at `until`, and what the interfaces' own counters did in it.
+    pub(super) fn labels(&self, until: Instant, now: &Witness, then: &Witness) -> Vec<LedgerLabel> {
         let mut labels = Vec::new();
         for (first, port) in (0..).step_by(Side::COUNT as usize).zip(&self.ports) {
             let device = port.device();
             for side in port.sides() {
-                let blind = port.blind[side as usize].total().as_nanos().div_ceil(NANOS_PER_MILLI);
+                let blind = port.blind[side as usize].total(until).as_nanos().div_ceil(NANOS_PER_MILLI);
                 labels.push(LedgerLabel {
                     slot: first + side as u32,
                     interface: port.interface.name.to_string(),
@@ -178,10 +179,10 @@ impl Ports {
         labels
     }
 
-    /// The next interval begins.
-    pub(super) fn begin_interval(&mut self) {
+    /// The next interval begins, where the one before ended.
+    pub(super) fn begin_interval(&mut self, from: Instant) {
         for port in &mut self.ports {
-            port.blind.iter_mut().for_each(Blind::restart);
+            port.blind.iter_mut().for_each(|blind| blind.restart(from));
             port.recounted = port.attachment.is_none();
         }
     }

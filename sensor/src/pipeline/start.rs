@@ -41,7 +41,7 @@ pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Coll
     let witness = ports.attach_all(&mut kernel, &BTreeSet::new())?;
     ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
     ports.forward_logs(&mut kernel)?;
-    ports.begin_interval();
+    ports.begin_interval(Instant::now());
     let history = History::begin(Epoch::draw()?, NO_MANIFEST, Some(zero));
     let sensor = config.sensor_id.to_string();
     Ok(Collector { sensor, set, kernel, ports, history, witness })
@@ -131,7 +131,7 @@ async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: 
     };
     ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
     ports.forward_logs(&mut kernel)?;
-    ports.begin_interval();
+    ports.begin_interval(Instant::now());
     let sensor = config.sensor_id.to_string();
     Ok(Collector { sensor, set, kernel, ports, history: fresh.history, witness })
 }

@@ -12,7 +12,7 @@ use super::{rng::Rng, sys, truth::Sum};
 use crate::bpf::interface_index;
 
 /// How long the kernel may hold a frame.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// `struct virtio_net_hdr`: needs a checksum, and the kinds of segmentation.
 const NEEDS_CHECKSUM: u8 = 1;
 const CUT_TCP_V4: u8 = 1;

@@ -13,7 +13,7 @@ use super::sys;
 use crate::bpf::interface_index;
 
 /// How long the other side may leave no room before sending is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Pacing looks at the clock after so many frames; below the 256 that a veth queues.
 const BURST: u64 = 64;
 

@@ -13,7 +13,7 @@ use sensor::{
 
 use crate::{
     root::is_root,
-    stage::{MTU, Stage, sent, sum},
+    stage::{MTU, Stage, eventually, sent, sum},
 };
 
 const FEW: u64 = 2_000;
@@ -102,7 +102,8 @@ fn a_link_detaches_when_dropped_and_is_updated_in_place() {
     stage.check_other(&mut next, &second.left);
     assert_eq!(sum(sent(&stage.counted()).seen()), first.left.seen, "the old program is no longer called");
     drop(link);
-    assert_eq!(programs(&stage), 0);
+    // A program that another test starts holds a copy of the descriptor until it is itself.
+    assert!(eventually(|| programs(&stage) == 0), "it stays attached");
     stage.send(47, FEW, (MTU, Mix::Everything));
     stage.check_other(&mut next, &second.left);
 }

@@ -8,7 +8,7 @@ use std::{
 use sensor::testing::netns::{LINK, Link};
 
 use crate::{
-    agent::{Agent, eventually},
+    agent::{Agent, eventually, within},
     books::Books,
     root::is_root,
     site::{Life, Site, ip, said, stop},
@@ -16,10 +16,10 @@ use crate::{
 
 const INTERFACES: usize = 30;
 const FRAMES: u64 = 50;
-/// On a machine that has nothing else to do both are far shorter; `docs/testing.md` has figures.
-const START: Duration = Duration::from_secs(50);
+/// On a machine that has nothing else to do both are far shorter; `docs/testing.md` has figures. What they cost is known by the
+/// processor time of loading and attaching all of them, whoever else wants the processors.
+const START: Duration = Duration::from_secs(150);
 const ALL_ATTACHED: Duration = Duration::from_secs(10);
-/// Processor time of loading and attaching all of them.
 const PROCESSOR: Duration = Duration::from_secs(25);
 
 fn pairs(site: &Site, names: &[String]) {
@@ -53,7 +53,7 @@ fn many_at_once() {
 
         let begin = Instant::now();
         let agent = site.start(life);
-        assert!(eventually(all), "{:#?}", agent.stop("KILL").messages);
+        assert!(within(START, all), "{:#?}", agent.stop("KILL").messages);
         let (start, processor) = (begin.elapsed(), processor_time(&agent));
         // The first interval has begun once there is a record.
         assert!(eventually(|| !agent.records().is_empty()));
@@ -82,6 +82,6 @@ fn many_at_once() {
             assert!(books.blind_ms(name) > 0, "{name}");
         }
         assert_eq!(said(&ended, "attached, for"), 2 * INTERFACES, "{:#?}", ended.messages);
-        assert!(start < START && processor < PROCESSOR && attached - made < ALL_ATTACHED);
+        assert!(processor < PROCESSOR && attached - made < ALL_ATTACHED);
     }
 }

@@ -37,6 +37,12 @@ pub(crate) enum Life {
     Pinned,
 }
 
+/// What was sent, and when each frame of it was about to be.
+pub(crate) struct Sent {
+    pub(crate) tally: Tally,
+    pub(crate) moments: Vec<Instant>,
+}
+
 /// Two namespaces, and where an agent keeps what outlives it.
 pub(crate) struct Site {
     pub(crate) wire: Wire,
@@ -134,20 +140,22 @@ impl Site {
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
         (stop, seed, per_second): (&'env AtomicBool, u64, u64),
-    ) -> ScopedJoinHandle<'scope, Tally> {
+    ) -> ScopedJoinHandle<'scope, Sent> {
         let mut sender = within(&self.wire.peer, || Sender::open(LINK.outside)).unwrap();
         scope.spawn(move || {
             let mut generator = Generator::new(seed, self.table.prefixes(), MTU, Mix::Everything);
-            let (mut tally, mut pace) = (Tally::default(), Pace::new(per_second));
+            let (mut tally, mut moments, mut pace) = (Tally::default(), Vec::new(), Pace::new(per_second));
             while !stop.load(Ordering::Relaxed) {
                 let frame = generator.frame();
+                let now = Instant::now();
                 if sender.send(&frame.bytes).is_err() {
                     break;
                 }
                 tally.count(&self.table, &frame);
+                moments.push(now);
                 pace.wait();
             }
-            tally
+            Sent { tally, moments }
         })
     }
 

@@ -38,7 +38,7 @@ fn the_command_says_what_changed() {
         refused("no agent", &command(site), &parts);
     };
     nobody(&site);
-    let agent = site.started();
+    let mut agent = site.started();
     site.write(&model.with_more(5), PLAIN);
     let run = command(&site);
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{run:?}");
@@ -46,6 +46,7 @@ fn the_command_says_what_changed() {
     assert_eq!(lines[..2], ["prefixes: 0 added, 15 removed, 0 moved, 9 kept", "networks: 0 added, 0 removed, 1 kept"]);
     assert_eq!(lines[2], "table: generation 2, in place");
     assert!(lines.len() == 4 && lines[3].starts_with("time: read ") && lines[3].contains(" flip "), "{lines:?}");
+    agent.wait_for_message("reloaded");
     assert_eq!(said(&agent, "reloaded"), 1);
     assert!(agent.messages().iter().any(|line| line.contains("generation=2") && line.contains("removed=15")));
     // Once more: nothing changes, and no table is put in force for it.

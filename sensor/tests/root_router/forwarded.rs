@@ -16,6 +16,7 @@ use sensor::testing::{
 use crate::{
     agent::eventually,
     books::Books,
+    over::Over,
     packets::packet,
     root::is_root,
     stage::{FAR, INSIDE, NEIGHBOUR, ROUTER, Router, UP_A, UP_B},
@@ -225,13 +226,14 @@ fn transit_while_an_agent_attaches_is_billed_once() {
         let over = AtomicBool::new(false);
         let records = thread::scope(|scope| {
             scope.spawn(|| transit(&router, &over));
+            let end = Over(&over);
             // The last one takes a while in which both of the others are at work.
             let agent = if ad_hoc {
                 router.start_ad_hoc([UP_A, UP_B, INSIDE])
             } else {
                 router.start(&[(UP_A, "external"), (UP_B, "external"), (INSIDE, "internal")])
             };
-            over.store(true, Ordering::Relaxed);
+            drop(end);
             router.stop(agent)
         });
         check_transit(&Books::of(&records));
@@ -264,10 +266,11 @@ fn transit_by_an_interface_that_comes_anew_is_billed_once() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| transit(&router, &over));
+        let end = Over(&over);
         router.ip("r", &format!("link set nameless name {UP_A}"));
         let again = |record: &serde_json::Value| record["seen_before_packets"].as_u64() > Some(0);
         let seen = eventually(|| agent.records().iter().any(again));
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         assert!(seen, "no transit is recognised");
     });
     let books = Books::of(&agent.stop("TERM").records);

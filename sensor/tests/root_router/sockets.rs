@@ -89,8 +89,19 @@ fn calls(router: &Router, interface: &str) -> u64 {
     within(router.sensor(), query).unwrap()
 }
 
-/// Waits until the router's counters stand still.
+/// Connections of a neighbour that may still send something: all but those in TIME_WAIT, whose other end has closed too.
+fn unfinished(router: &Router, place: &str) -> usize {
+    let read = |name| {
+        let path = format!("/proc/thread-self/net/{name}");
+        within(router.namespace(place), || Ok(std::fs::read_to_string(path)?)).unwrap()
+    };
+    let of = |text: String| text.lines().skip(1).filter(|line| line.split_whitespace().nth(3) != Some("06")).count();
+    of(read("tcp")) + of(read("tcp6"))
+}
+
+/// Waits until nobody has anything to send, be it again, and the router's counters stand still.
 fn settle(router: &Router) {
+    assert!(eventually(|| PLACES.iter().all(|place| unfinished(router, place) == 0)), "connections that do not end");
     let look = || [UP_A, UP_B, INSIDE].map(|name| router.packets("r", name));
     assert!(eventually(|| {
         let before = look();

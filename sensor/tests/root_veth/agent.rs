@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    mem,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread::{self, JoinHandle},
@@ -12,7 +13,7 @@ use sensor::testing::netns::Wire;
 use serde_json::Value;
 
 /// Loading, a tick, and a machine that has other things to do.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// Between two looks at something that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -115,12 +116,11 @@ impl Agent {
         assert!(ended, "the agent does not end: {:#?}", self.messages.taken());
         self.records.join();
         self.messages.join();
-        let (status, mut lines) = (status.unwrap(), self.records.taken());
-        // Whoever is killed may be in the middle of a line.
-        if status.code().is_none() && lines.last().is_some_and(|line| !line.ends_with('}')) {
-            lines.pop();
-        }
-        Ended { status, records: parse(&lines), messages: self.messages.taken() }
+        let status = status.unwrap();
+        // Whoever is killed may be in the middle of a line, be it behind a brace.
+        let cut = self.records.cut();
+        assert!(cut.is_none() || status.code().is_none(), "{status} within a line: {cut:?}");
+        Ended { status, records: self.records(), messages: self.messages.taken() }
     }
 }
 
@@ -137,8 +137,13 @@ fn parse(lines: &[String]) -> Vec<Value> {
 }
 
 /// Whether a condition becomes true before the deadline.
-pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) fn eventually(condition: impl FnMut() -> bool) -> bool {
+    within(DEADLINE, condition)
+}
+
+/// Whether a condition becomes true within so long a time.
+pub(crate) fn within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
     loop {
         if condition() {
             return true;
@@ -166,7 +171,8 @@ struct Shared {
 enum Pipe {
     #[default]
     Open,
-    Closed,
+    /// What followed the last line end.
+    Closed(String),
 }
 
 impl Lines {
@@ -174,11 +180,14 @@ impl Lines {
         let shared = Arc::<Shared>::default();
         let writer = Arc::clone(&shared);
         let reader = thread::spawn(move || {
-            for line in BufReader::new(pipe).lines() {
-                writer.lines.lock().unwrap().0.push(line.unwrap());
+            let mut pipe = BufReader::new(pipe);
+            let mut line = String::new();
+            while pipe.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
+                line.pop();
+                writer.lines.lock().unwrap().0.push(mem::take(&mut line));
                 writer.changed.notify_all();
             }
-            writer.lines.lock().unwrap().1 = Pipe::Closed;
+            writer.lines.lock().unwrap().1 = Pipe::Closed(line);
             writer.changed.notify_all();
         });
         Self { shared, reader: Some(reader) }
@@ -186,6 +195,14 @@ impl Lines {
 
     fn taken(&self) -> Vec<String> {
         self.shared.lines.lock().unwrap().0.clone()
+    }
+
+    /// A line without an end, where the pipe was closed behind one.
+    fn cut(&self) -> Option<String> {
+        match &self.shared.lines.lock().unwrap().1 {
+            Pipe::Closed(rest) if !rest.is_empty() => Some(rest.clone()),
+            Pipe::Open | Pipe::Closed(_) => None,
+        }
     }
 
     /// Whether the lines come to fulfil a condition before the deadline, or before there are no more.

@@ -24,6 +24,8 @@ pub(crate) struct Ledger {
     pub(crate) nic: Option<u64>,
     /// Intervals without them.
     pub(crate) without_nic: u64,
+    /// Intervals in which nothing was counted for a time.
+    pub(crate) blind: u64,
 }
 
 impl Books {
@@ -104,6 +106,7 @@ impl Ledger {
             Some(packets) => *self.nic.get_or_insert(0) += packets,
             None => self.without_nic += 1,
         }
+        self.blind += u64::from(record["blind_ms"].as_u64() > Some(0));
     }
 
     /// A cell by its name in the records; `unparsed` of all reasons together.

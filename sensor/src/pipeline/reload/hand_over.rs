@@ -92,7 +92,7 @@ impl Running {
         let ready = made.and_then(|made| {
             let devices = devices?;
             // As they are now: they may have been renamed since.
-            self.collector.follow(&devices, began);
+            self.collector.follow(&devices, self.devices.since());
             check_names(&self.collector.ports)?;
             Ok((made, devices))
         });
@@ -108,7 +108,7 @@ impl Running {
         let (why, figures) = (made.why.clone(), made.figures);
         let swapped = tokio::task::block_in_place(|| self.swap(made, &devices, began));
         // The devices bear other programs now.
-        look(&mut self.devices, &mut self.collector, Instant::now()).await;
+        look(&mut self.devices, &mut self.collector).await;
         Ok(swapped.map(|()| self.reloaded(figures, began.elapsed(), Some(why))))
     }
 
@@ -148,7 +148,7 @@ impl Running {
 
     /// From here on this collector counts; the old one's programs end with it.
     fn adopt(&mut self, mut new: Collector) {
-        new.ports.begin_interval();
+        new.ports.begin_interval(Instant::now());
         new.history.begin_now();
         self.collector = new;
     }
