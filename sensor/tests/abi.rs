@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, mem::size_of};
 
 use aya_obj::{Object, ProgramSection, generated::bpf_map_type};
-use sensor_ebpf::abi::{ControlBlock, Counter, MAX_EXTERNAL, Node, Settings, Words, map_name};
+use sensor_ebpf::abi::{ControlBlock, Counter, MAX_EXTERNAL, Node, Pending, Settings, Words, map_name};
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -23,6 +23,7 @@ fn every_other_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
         (map_name::NODES, size_of::<Node>()),
         (map_name::BLOCKS, size_of::<Words>()),
         (map_name::PREFIXES, size_of::<Counter>()),
+        (map_name::PENDING, size_of::<Pending>()),
         (map_name::LEDGER, size_of::<Counter>()),
     ]);
     for name in map_name::SHARED.into_iter().filter(|name| *name != map_name::EXTERNAL) {
