@@ -113,9 +113,27 @@ fn interfaces_come_and_go() {
     let first = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
     let second = [None, Some(1), Some(0), Some(0), Some(1), None, Some(1), None, None, None];
     assert_eq!(blind(&records, LINK.inside, "rx"), first.map(Some));
+    check_joints(&records);
     assert_eq!(blind(&records, LINK.inside, "tx"), [Some(0); 10]);
     assert_eq!(blind(&records, SECOND.inside, "rx"), second);
     bill.check(sent, &records);
+}
+
+/// Each epoch begins within the last interval of the one before: with the swap, which is behind the last tick in the old maps.
+fn check_joints(records: &[Value]) {
+    let ledgers: Vec<&Value> = records.iter().filter(|record| record["record"] == "ledger").collect();
+    let mut intervals: Vec<[&Value; 2]> = Vec::new();
+    for record in ledgers {
+        match intervals.last_mut() {
+            Some([_, last]) if last["epoch"] == record["epoch"] => *last = record,
+            _ => intervals.push([record, record]),
+        }
+    }
+    for (old, new) in intervals.iter().zip(&intervals[1..]) {
+        let (last, first) = (old[1], new[0]);
+        assert!(time(last, "start") <= time(first, "start"), "{last}\n{first}");
+        assert!(time(first, "start") <= time(last, "end"), "{last}\n{first}");
+    }
 }
 
 /// For each epoch whether something is missing at that side of an interface in its first interval, and never more than there was.

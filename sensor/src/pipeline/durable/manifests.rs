@@ -125,10 +125,9 @@ impl Durable {
         }
         // Where somebody removed the pins of what is counted in, its maps are still there and do not say which manifest is theirs.
         let nameless = self.current.filter(|_| !named.contains(&self.current));
-        let skipped = [self.fresh, nameless];
         let mut names = self.state.manifests()?;
         self.hashes.retain(|name, _| names.contains(name));
-        names.retain(|name| !skipped.contains(&Some(name.epoch)) && Some(*name) != self.writing);
+        names.retain(|name| !is_underway(*name, [self.fresh, nameless], self.writing));
         let files: Vec<_> = names.into_iter().map(|name| (name, self.hash(name).ok())).collect();
         let fates = fates(&needed, &files);
         Ok(files.into_iter().map(|(name, _)| name).zip(fates).collect())
@@ -142,6 +141,11 @@ impl Durable {
         self.hashes.insert(name, hash);
         Ok(hash)
     }
+}
+
+/// Whether a manifest is one of these epochs, or the one that is being written: nobody says yet that it is needed. Pure.
+fn is_underway(name: ManifestName, epochs: [Option<Epoch>; 2], writing: Option<ManifestName>) -> bool {
+    epochs.contains(&Some(name.epoch)) || writing == Some(name)
 }
 
 /// By the epochs and hashes that are needed, and the SHA-256 of each file that can be read. Pure.
@@ -164,6 +168,17 @@ mod tests {
 
     fn epoch(byte: u8) -> Epoch {
         Epoch::from_bytes([byte; 16]).unwrap()
+    }
+
+    #[test]
+    fn what_is_being_written_is_no_stray() {
+        let name = |number, generation| ManifestName { epoch: epoch(number), generation };
+        let next = Some(name(1, 4));
+        let of = |name| is_underway(name, [None, Some(epoch(7))], next);
+        assert!(of(name(1, 4)), "it is on disk, and its table not in force yet");
+        assert!(of(name(7, 1)) && of(name(7, 2)));
+        assert!(!of(name(1, 3)) && !of(name(2, 4)));
+        assert!(!is_underway(name(1, 4), [None, None], None));
     }
 
     #[test]
