@@ -80,7 +80,8 @@ fn a_manifest_that_is_needed_is_waited_for() {
     fs::rename(&manifest, &aside).unwrap();
     fs::create_dir(&manifest).unwrap();
     let config = stage.configure(&settings);
-    for what in ["run", "detach"] {
+    // First the one that ends by itself where it is not refused.
+    for what in ["detach", "run"] {
         let run = stage.finish(&[what, "--config", &config, "--format", "jsonl"]);
         refused(what, &run, &[manifest.to_str().unwrap(), "make that file readable, or remove it", "Is a directory"]);
     }
