@@ -185,3 +185,20 @@ impl History {
         until.checked_sub(real).unwrap_or(self.from).min(until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::NO_MANIFEST;
+
+    /// A tick that was due just before the interval began, as behind a hand-over, ends nothing of negative length.
+    #[test]
+    fn no_interval_ends_before_it_began() {
+        let mut history = History::begin(Epoch::from_bytes([1; 16]).unwrap(), NO_MANIFEST, None);
+        let [before, after] = [-3, 3].map(|millis| history.from + SignedDuration::from_millis(millis));
+        assert_eq!(history.start(before), before);
+        assert_eq!(history.start(after), history.from);
+        history.clocks = None;
+        assert_eq!((history.start(before), history.start(after)), (before, history.from));
+    }
+}
