@@ -58,6 +58,8 @@ impl Cli {
     /// The command failed; the message says where and what to do.
     pub fn execute(self) -> Result<()> {
         let result = match self.command {
+            // A service that nobody reads has failed: whoever looks after it is to know.
+            Command::Run(args) if args.is_service() => return args.execute(),
             Command::Run(args) => args.execute(),
             Command::Replay(args) => args.execute(),
             // Its records are the last, and not to be lost without a word.

@@ -76,9 +76,9 @@ pub struct Reloaded {
     pub new_maps: Option<String>,
     /// Reading the configuration and its tables, in milliseconds.
     pub read_ms: f64,
-    /// Numbering the prefixes and building the table; with new maps also loading the programs.
+    /// Numbering the prefixes, building the table and writing its manifest; with new maps also loading the programs.
     pub build_ms: f64,
-    /// From the manifest to the end of the grace period; with new maps until no old program runs any more.
+    /// From writing the table to the end of the grace period; with new maps until no old program runs any more.
     pub flip_ms: f64,
 }
 

@@ -134,15 +134,16 @@ impl Running {
                 () = stop.requested() => return Ok(()),
                 event = reloads.next() => self.reload(event, reloads).await?,
                 ready = writer.ready(), if !is_read => {
-                    ready?;
+                    explain(ready, self.durable.as_ref())?;
                     if let Some(summary) = self.backlog.pop_front() {
-                        writer.send(summary).await?;
+                        let sent = writer.send(summary).await;
+                        explain(sent, self.durable.as_ref())?;
                     }
                 }
-                () = self.devices.changed() => look(&mut self.devices, &mut self.collector).await,
+                () = self.devices.changed() => self.look().await,
                 until = wall_clock(self.due, self.config.interval.duration()), if is_read => {
                     self.due = self.interval_holding(until).end;
-                    look(&mut self.devices, &mut self.collector).await;
+                    self.look().await;
                     self.tick(until)?;
                     if self.unclosed {
                         self.close_others();
@@ -152,9 +153,32 @@ impl Running {
         }
     }
 
+    /// Looks at the devices, and follows them; looks after the pins. Where devices cannot be seen, what is attached goes on counting, and
+    /// the next look may tell.
+    async fn look(&mut self) {
+        let since = self.devices.since();
+        match self.devices.now().await {
+            Ok(now) => self.collector.follow(&now, since),
+            Err(error) => {
+                tracing::error!("{error:#}; interfaces that come and go are not followed until that works again");
+            }
+        }
+        if let Some(durable) = &mut self.durable {
+            durable.look_after_pins(&self.collector.ports.pins());
+        }
+    }
+
     /// Closes the interval that ends at `until`; its records are due to be written then.
     fn tick(&mut self, until: Timestamp) -> Result<()> {
         self.backlog.extend(self.collector.tick(until, self.durable.as_mut())?);
+        Ok(())
+    }
+
+    /// The same before it is due. What was due up to now is over with it: the next interval ends where it would have anyway, or later.
+    fn tick_now(&mut self) -> Result<()> {
+        let now = Timestamp::now();
+        self.tick(now)?;
+        self.due = self.interval_holding(now).end;
         Ok(())
     }
 
@@ -197,16 +221,18 @@ impl Running {
         if let Some(durable) = &mut self.durable {
             durable.delivered(&written);
         }
-        result
+        explain(result, self.durable.as_ref())
     }
 }
 
-/// Looks at the devices, and follows them. Where they cannot be seen, what is attached goes on counting, and the next look may tell.
-async fn look(devices: &mut Devices, collector: &mut Collector) {
-    let since = devices.since();
-    match devices.now().await {
-        Ok(now) => collector.follow(&now, since),
-        Err(error) => tracing::error!("{error:#}; interfaces that come and go are not followed until that works again"),
+/// Says what becomes of records that cannot be written, and what to do.
+fn explain(written: Result<()>, durable: Option<&Durable>) -> Result<()> {
+    match durable {
+        Some(_) => written.context(
+            "the agent ends, its programs go on counting, and no record is lost: see to whoever reads standard output, and start it \
+             again",
+        ),
+        None => written,
     }
 }
 

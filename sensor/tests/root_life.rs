@@ -8,6 +8,9 @@
 #[path = "root_veth/agent.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
+#[path = "support/clogged.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
+mod clogged;
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod command;
@@ -23,6 +26,8 @@ mod handover;
 mod kill;
 #[path = "root_life/mount.rs"]
 mod mount;
+#[path = "root_life/pins.rs"]
+mod pins;
 #[path = "support/refusal.rs"]
 mod refusal;
 #[path = "root_life/refused.rs"]
@@ -31,6 +36,8 @@ mod refused;
 mod root;
 #[path = "root_life/stage.rs"]
 mod stage;
+#[path = "root_life/strays.rs"]
+mod strays;
 #[path = "root_veth/totals.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod totals;

@@ -10,11 +10,17 @@ mod agent;
 mod answers;
 #[path = "root_reload/bill.rs"]
 mod bill;
+#[path = "support/clogged.rs"]
+mod clogged;
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod command;
 #[path = "root_reload/killed.rs"]
 mod killed;
+#[path = "root_reload/lost.rs"]
+mod lost;
+#[path = "root_reload/manifest.rs"]
+mod manifest;
 #[path = "root_reload/maps.rs"]
 mod maps;
 #[path = "root_life/mount.rs"]
@@ -45,5 +51,7 @@ mod totals;
 mod traffic;
 #[path = "root_reload/under_traffic.rs"]
 mod under_traffic;
+#[path = "root_reload/unread.rs"]
+mod unread;
 #[path = "root_reload/wire.rs"]
 mod wire;

@@ -80,6 +80,11 @@ impl Attachment {
         Ok(())
     }
 
+    /// Where the link is pinned, if it is.
+    pub fn pin(&self) -> Option<&Path> {
+        self.pin.as_deref()
+    }
+
     fn pinned(self, path: &Path) -> Result<Self> {
         let Some(link) = self.link else { return Ok(self) };
         let link = link.pin(path).with_context(|| format!("cannot pin the link as {}", path.display()))?;

@@ -77,6 +77,11 @@ pub struct EgressAttachment {
 }
 
 impl EgressAttachment {
+    /// Where the link is pinned, if it is; of a filter there is none.
+    pub fn pin(&self) -> Option<&Path> {
+        self.pin.as_deref().filter(|_| matches!(self.link, Some(EgressLink::Tcx(_))))
+    }
+
     /// Takes the classifier off its interface, the pin too.
     ///
     /// # Errors

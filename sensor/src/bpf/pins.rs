@@ -70,6 +70,12 @@ impl InstanceDir {
         paths.filter(|path| path.is_dir()).map(PinnedSet::look).collect()
     }
 
+    /// Where the shared maps of `epoch` are pinned.
+    pub fn maps(&self, epoch: Epoch) -> impl Iterator<Item = PathBuf> + use<> {
+        let set = self.path.join(epoch.to_string());
+        map_name::SHARED.into_iter().map(move |name| set.join(name))
+    }
+
     /// Makes the folder for the maps of `epoch`.
     ///
     /// # Errors

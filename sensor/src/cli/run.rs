@@ -43,6 +43,11 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Whether its counting outlives it.
+    pub(super) fn is_service(&self) -> bool {
+        self.config.is_some()
+    }
+
     pub(super) fn execute(self) -> Result<()> {
         let format = self.format.unwrap_or_else(Format::of_stdout);
         let selected = !self.selection.watch.is_empty() || !self.selection.prefixes.is_empty();

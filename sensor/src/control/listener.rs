@@ -6,10 +6,12 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use tokio::{
+    io::Interest,
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
@@ -22,6 +24,8 @@ use super::{Answer, MAX_ANSWER_LEN, MAX_PEERS, MAX_REQUEST_LEN, PEER_DEADLINE, R
 const SOCKET_MODE: u32 = 0o600;
 /// The user that may do everything.
 const ROOT: u32 = 0;
+/// Between two looks at a peer that has nothing more to say and waits: the end of its waiting is no news of its own.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The socket. It goes with this value.
 #[derive(Debug)]
@@ -152,13 +156,18 @@ async fn serve(stream: &UnixStream, ask: &mpsc::Sender<Asked>) {
     let _ = timeout(PEER_DEADLINE, tell(stream, &answer)).await;
 }
 
-/// Waits until the peer hangs up, or says more than it should.
+/// Waits until the peer hangs up, or says more than it should. One that has only closed its own side still takes the answer.
 async fn gone(stream: &UnixStream) {
     loop {
         match stream.readable().await.and_then(|()| stream.try_read(&mut [0])) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) => break,
             Ok(_) | Err(_) => return,
         }
+    }
+    // Ready to be written to at once, and closed only where nobody reads any more.
+    while stream.ready(Interest::WRITABLE).await.is_ok_and(|ready| !ready.is_write_closed()) {
+        sleep(LOOK_AGAIN).await;
     }
 }
 

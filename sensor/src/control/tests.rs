@@ -134,6 +134,38 @@ fn whoever_gives_up_makes_room() {
     }
 }
 
+/// As `socat` and `nc -N` do: the request, and the end of what they have to say.
+#[test]
+fn a_peer_that_closes_its_own_side_is_answered() {
+    let (runtime, folder) = (runtime(), TempDir::new().unwrap());
+    let mut listener = runtime.block_on(async { Listener::open(folder.path()) }).unwrap();
+    let request = [&serde_json::to_vec(&reload("/x")).unwrap()[..], b"\n"].concat();
+    let mut stream = UnixStream::connect(folder.path().join(SOCKET)).unwrap();
+    stream.write_all(&request).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let asked = runtime.block_on(listener.next());
+    // Longer than it takes to see that it says nothing more: a reload takes its time.
+    thread::sleep(PEER_DEADLINE / 5);
+    assert!(!asked.is_given_up());
+    asked.answer(Answer::Refused { reason: "later".to_owned() });
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("later"), "{answer:?}");
+
+    // The same, and gone before the answer.
+    let mut stream = UnixStream::connect(folder.path().join(SOCKET)).unwrap();
+    stream.write_all(&request).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let asked = runtime.block_on(listener.next());
+    thread::sleep(PEER_DEADLINE / 5);
+    drop(stream);
+    let deadline = std::time::Instant::now() + PEER_DEADLINE;
+    while !asked.is_given_up() {
+        assert!(std::time::Instant::now() < deadline, "its place is not free");
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn an_agent_that_ends_meanwhile_is_said() {
     let (runtime, folder) = (runtime(), TempDir::new().unwrap());

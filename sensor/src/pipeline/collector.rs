@@ -5,11 +5,17 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CLOCK_STEP, devices::Device, durable::Durable, nic::Witness, ports::Ports, reload::change::Table};
+use super::{
+    CLOCK_STEP,
+    devices::Device,
+    durable::{Durable, Scribe},
+    nic::Witness,
+    ports::Ports,
+    reload::change::Table,
+};
 use crate::{
     bpf::Kernel,
     collect::{Reading, SparseReading},
-    config::Config,
     epoch::Epoch,
     prefix::PrefixSet,
     state::Batch,
@@ -71,21 +77,24 @@ impl Collector {
         })
     }
 
-    /// Counts by another set from here on, in the same maps: its manifest goes to disk, its table in force, and when this returns no
-    /// program looks into the old one any more. What was counted in the interval up to here is named by the new manifest too, in which
+    /// Counts by another set from here on, in the same maps, whose manifest is on disk and has this hash: its table goes in force, and
+    /// when this returns no program looks into the old one any more. What was counted in the interval up to here is named by the new manifest too, in which
     /// every id means what it meant.
     ///
     /// # Errors
     /// Everything is as it was.
-    pub(super) fn put_in_force(&mut self, table: Table, config: &Config, durable: &mut Durable) -> Result<()> {
+    pub(super) fn put_in_force(&mut self, table: Table, manifest: [u8; 32]) -> Result<()> {
         let Table { set, trie } = table;
         tokio::task::block_in_place(|| {
-            let maps = self.kernel.maps();
-            let manifest = durable.store_manifest(self.history.epoch, maps.next_generation(), config, &set)?;
-            maps.publish(&trie, manifest)?;
+            self.kernel.maps().publish(&trie, manifest)?;
             (self.set, self.history.manifest) = (set, manifest);
             Ok(())
         })
+    }
+
+    /// Before the manifest of the next table in these maps is written: who writes it.
+    pub(super) fn scribe(&mut self, durable: &mut Durable) -> Scribe {
+        durable.writing(self.history.epoch, self.kernel.maps().next_generation())
     }
 
     /// Detaches, and closes the last interval.
@@ -171,9 +180,26 @@ impl History {
         let real = now.steady - then.steady;
         let step = now.wall.duration_since(then.wall) - SignedDuration::try_from(real).unwrap_or(SignedDuration::MAX);
         if step.unsigned_abs() < CLOCK_STEP {
-            return self.from;
+            return self.from.min(until);
         }
         tracing::warn!(step = format!("{step:#}"), "the clock was set; the interval is told by its real length");
         until.checked_sub(real).unwrap_or(self.from).min(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::NO_MANIFEST;
+
+    /// A tick that was due just before the interval began, as behind a hand-over, ends nothing of negative length.
+    #[test]
+    fn no_interval_ends_before_it_began() {
+        let mut history = History::begin(Epoch::from_bytes([1; 16]).unwrap(), NO_MANIFEST, None);
+        let [before, after] = [-3, 3].map(|millis| history.from + SignedDuration::from_millis(millis));
+        assert_eq!(history.start(before), before);
+        assert_eq!(history.start(after), history.from);
+        history.clocks = None;
+        assert_eq!((history.start(before), history.start(after)), (before, history.from));
     }
 }

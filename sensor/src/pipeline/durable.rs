@@ -6,6 +6,7 @@
 
 mod closing;
 mod manifests;
+mod pins;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use sensor_ebpf::abi::{ABI_VERSION, Control};
 
+pub(super) use self::manifests::Scribe;
 use super::collector::History;
 use crate::{
     bpf::{Identity, InstanceDir, Layout, NO_MANIFEST, PinnedSet},
@@ -37,7 +39,7 @@ const FIRST_GENERATION: u32 = Control::from_word(0).next_generation().generation
 pub(super) struct Durable {
     pub(super) pins: Arc<InstanceDir>,
     journal: Journal,
-    state: StateDir,
+    state: Arc<StateDir>,
     sensor: String,
     /// The epoch that is counted in.
     current: Option<Epoch>,
@@ -47,8 +49,16 @@ pub(super) struct Durable {
     fresh: Option<Epoch>,
     /// SHA-256 of manifests, so that their files need not be read again.
     hashes: BTreeMap<ManifestName, [u8; 32]>,
+    /// The manifest that is being written.
+    writing: Option<ManifestName>,
     /// There may be manifests that name nothing any more.
     strays: bool,
+    /// Manifests of which it was said that they cannot be read or removed.
+    told: BTreeSet<ManifestName>,
+    /// That one of an older version cannot was said.
+    told_old: bool,
+    /// Pins of which it was said that somebody removed them.
+    unpinned: BTreeSet<PathBuf>,
     /// Sets of maps are closed, and go once their last records were written out.
     closing: bool,
     /// Sets of which the last batch was committed, by epoch.
@@ -73,8 +83,9 @@ pub(super) struct Left {
 pub(super) struct Fresh {
     /// Where to pin them.
     pub(super) directory: PathBuf,
-    /// SHA-256 of the manifest of their first table.
-    pub(super) manifest: [u8; 32],
+    /// Writes the manifest of their first table, before that is in them.
+    pub(super) scribe: Scribe,
+    /// Without the hash of that manifest.
     pub(super) history: History,
 }
 
@@ -82,7 +93,7 @@ impl Durable {
     /// Opens and locks both.
     ///
     /// # Errors
-    /// Another agent has one of them, or they cannot be had.
+    /// Another agent has one of them, or they cannot be had; or what names the counts that are there cannot be read.
     pub(super) fn open(sensor: &SensorId, keep: &Keep) -> Result<Self> {
         let sensor = sensor.to_string();
         let pins = Arc::new(InstanceDir::open(&keep.bpffs, &sensor)?);
@@ -105,21 +116,27 @@ impl Durable {
                 journal.forget(epoch)?;
             }
         }
-        Ok(Self {
+        let mut durable = Self {
             pins,
             journal,
-            state,
+            state: Arc::new(state),
             sensor,
             current: None,
             begun: None,
             fresh: None,
             hashes: BTreeMap::new(),
+            writing: None,
             strays: true,
+            told: BTreeSet::new(),
+            told_old: false,
+            unpinned: BTreeSet::new(),
             closing: false,
             closed: BTreeSet::new(),
             unmarked: BTreeMap::new(),
             complained: false,
-        })
+        };
+        durable.check_manifests()?;
+        Ok(durable)
     }
 
     /// What was committed and perhaps never written out, under its old keys.
@@ -201,27 +218,26 @@ impl Durable {
         self.remove_strays()
     }
 
-    /// Begins an epoch: its manifest, its place in the journal, a folder for maps of this layout.
+    /// Begins an epoch: its place in the journal, a folder for maps of this layout. Its manifest is then to be written.
     ///
     /// # Errors
-    /// One of them cannot be written; nothing of it is left then.
-    pub(super) fn begin(&mut self, config: &Config, set: &PrefixSet, layout: &Layout) -> Result<Fresh> {
+    /// One of them cannot be written; nothing of it is left then. Or too many others are not over.
+    pub(super) fn begin(&mut self, layout: &Layout) -> Result<Fresh> {
+        self.check_room()?;
         let epoch = Epoch::draw()?;
         (self.fresh, self.begun) = (Some(epoch), Some(epoch));
-        let fresh = self.make(epoch, config, set, layout);
+        let fresh = self.make(epoch, layout);
         if fresh.is_err() {
             self.discard_fresh();
         }
         fresh
     }
 
-    fn make(&mut self, epoch: Epoch, config: &Config, set: &PrefixSet, layout: &Layout) -> Result<Fresh> {
-        let zero = zero(layout);
-        let manifest = self.store_manifest(epoch, FIRST_GENERATION, config, set)?;
-        let history = History::begin(epoch, manifest, None);
-        self.journal.begin(epoch, &zero, history.from)?;
+    fn make(&mut self, epoch: Epoch, layout: &Layout) -> Result<Fresh> {
+        let history = History::begin(epoch, NO_MANIFEST, None);
+        self.journal.begin(epoch, &zero(layout), history.from)?;
         let directory = self.pins.make_set(epoch)?;
-        Ok(Fresh { directory, manifest, history })
+        Ok(Fresh { directory, scribe: self.writing(epoch, FIRST_GENERATION), history })
     }
 
     /// What of the counters of an epoch was committed.

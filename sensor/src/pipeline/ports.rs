@@ -4,7 +4,7 @@ mod port;
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -75,11 +75,15 @@ impl Ports {
         }
     }
 
-    /// Puts the programs of `kernel` back where others were swapped in since; what cannot be is said, and tried again with the next look.
-    pub(super) fn retake(&mut self, since: Instant, kernel: &mut Kernel) {
+    /// Puts the programs of `kernel` back where others were swapped in since. Where they cannot be is said, tried again with the next
+    /// look, and returned: interfaces, each with its side.
+    pub(super) fn retake(&mut self, since: Instant, kernel: &mut Kernel) -> Vec<String> {
+        let mut lost = Vec::new();
         for (number, port) in self.ports.iter_mut().enumerate() {
-            port.retake(since, kernel, number, self.pins.as_deref());
+            let sides = port.retake(since, kernel, number, self.pins.as_deref());
+            lost.extend(sides.map(|side| format!("{} ({})", port.interface.name, side.name())));
         }
+        lost
     }
 
     /// Names of the interfaces that are not there, or not attached to for another reason.
@@ -147,14 +151,27 @@ impl Ports {
     pub(super) fn begin_after(&mut self, away: Duration) {
         let now = Instant::now();
         for port in &mut self.ports {
-            let rx = port.attachment.as_ref().is_some_and(|attachment| attachment.taken_over);
-            let tx = port.egress.as_ref().is_some_and(|egress| egress.taken_over);
-            for (blind, found_at_work) in port.blind.iter_mut().zip([rx, tx]) {
+            let found_at_work = port.found_at_work();
+            for (blind, found_at_work) in port.blind.iter_mut().zip(found_at_work) {
                 blind.restart(now);
                 blind.before = if found_at_work { Duration::ZERO } else { away };
             }
             // Nobody wrote down what the interface's own counters were then.
             port.recounted = true;
+        }
+    }
+
+    /// The first interval began with a swap, just before any program was attached: those that were found at work missed nothing of it.
+    pub(super) fn began_by_swap(&mut self) {
+        let now = Instant::now();
+        for port in &mut self.ports {
+            let found_at_work = port.found_at_work();
+            for (blind, found_at_work) in port.blind.iter_mut().zip(found_at_work) {
+                if found_at_work {
+                    blind.restart(now);
+                }
+            }
+            port.recounted = port.attachment.is_none();
         }
     }
 
@@ -195,6 +212,16 @@ impl Ports {
             port.egress.as_mut().map_or(Ok(()), EgressAttachment::detach)?;
         }
         Ok(())
+    }
+
+    /// The pins of what is attached; a filter (Linux before 6.6) has none.
+    pub(super) fn pins(&self) -> BTreeSet<PathBuf> {
+        let pins_of = |port: &Port| {
+            let link = port.attachment.as_ref().and_then(Attachment::pin);
+            let egress = port.egress.as_ref().and_then(EgressAttachment::pin);
+            link.into_iter().chain(egress).map(Path::to_owned).collect::<Vec<_>>()
+        };
+        self.ports.iter().flat_map(pins_of).collect()
     }
 
     /// Where the links are pinned whose programs count in the maps of this process. Whatever else is pinned counts elsewhere.

@@ -18,7 +18,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use jiff::Timestamp;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{JoinError, JoinHandle, spawn_blocking},
@@ -144,7 +143,7 @@ impl Reloads {
                 Answer::Reloaded(reloaded)
             }
             Err(error) => {
-                tracing::error!("not reloaded, everything goes on as before: {error:#}");
+                tracing::error!("not reloaded, the old configuration goes on: {error:#}");
                 Answer::Refused { reason: format!("{error:#}") }
             }
         };
@@ -200,7 +199,10 @@ impl Running {
     pub(super) async fn reload(&mut self, event: Event, reloads: &mut Reloads) -> Result<()> {
         match event {
             Event::Wanted => {}
-            Event::Read(Err(error)) => reloads.end(Err(error)),
+            Event::Read(Err(error)) => {
+                self.written(None);
+                reloads.end(Err(error));
+            }
             Event::Read(Ok(prepared)) => self.go_to(prepared, reloads)?,
             Event::Loaded(made) => {
                 let result = self.hand_over(made).await?;
@@ -213,27 +215,37 @@ impl Running {
 
     fn base(&mut self) -> Base {
         let layout = *self.collector.kernel.maps().layout();
-        tokio::task::block_in_place(|| Base { config: self.config.clone(), set: self.collector.set.clone(), layout })
+        let scribe = self.durable.as_mut().map(|durable| self.collector.scribe(durable));
+        let (config, set) = (&self.config, &self.collector.set);
+        tokio::task::block_in_place(|| Base { config: config.clone(), set: set.clone(), layout, scribe })
+    }
+
+    /// What became of the manifest of the table to come.
+    fn written(&mut self, hash: Option<[u8; 32]>) {
+        if let Some(durable) = &mut self.durable {
+            durable.written(hash);
+        }
     }
 
     fn go_to(&mut self, prepared: Box<Prepared>, reloads: &mut Reloads) -> Result<()> {
         let Prepared { config, step, figures } = *prepared;
         let began = Instant::now();
         let flipped = match step {
-            Step::Keep => false,
+            Step::Keep => {
+                self.written(None);
+                false
+            }
             Step::NewMaps { table, why } => {
+                self.written(None);
                 match self.make(config, *table, why, figures) {
                     Ok(making) => reloads.stage = Stage::Loading(spawn_blocking(move || making.load())),
                     Err(error) => reloads.end(Err(error)),
                 }
                 return Ok(());
             }
-            Step::InPlace(table) => {
-                let Some(durable) = &mut self.durable else {
-                    reloads.end(Err(anyhow!("the counters of this agent end with it: stop it and start it again")));
-                    return Ok(());
-                };
-                if let Err(error) = self.collector.put_in_force(*table, &config, durable) {
+            Step::InPlace { table, manifest } => {
+                self.written(Some(manifest));
+                if let Err(error) = self.collector.put_in_force(*table, manifest) {
                     reloads.end(Err(error));
                     return Ok(());
                 }
@@ -245,7 +257,7 @@ impl Running {
         // New names begin with an interval. Where nobody reads the last records, the interval goes on growing instead of the queue:
         // each id has one meaning in it.
         if flipped && self.backlog.is_empty() {
-            self.tick(Timestamp::now())?;
+            self.tick_now()?;
         }
         reloads.end(Ok(self.reloaded(figures, flip, None)));
         Ok(())

@@ -69,7 +69,9 @@ pub(super) async fn resume(
     durable.close_others(&collector.ports.link_pins(), backlog)?;
     if let Change::InPlace(table) = change {
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
-        collector.put_in_force(*table, config, durable)?;
+        let manifest = collector.scribe(durable).write(config, &table.set)?;
+        durable.written(Some(manifest));
+        collector.put_in_force(*table, manifest)?;
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
         let generation = collector.kernel.maps().generation();
         tracing::info!(generation, "other prefixes or networks than before: counted from here on");
@@ -113,8 +115,11 @@ async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: 
     let trie = set.trie()?;
     let internal = internal(config);
     let plan = Plan { set: &set, trie: &trie, internal: &internal, memory: config.memory };
-    let fresh = durable.begin(config, &set, &plan.layout()?)?;
-    let mut kernel = Kernel::load_pinned(&fresh.directory, &plan, fresh.manifest)?;
+    let mut fresh = durable.begin(&plan.layout()?)?;
+    let manifest = fresh.scribe.write(config, &set).inspect_err(|_| durable.discard_fresh())?;
+    durable.written(Some(manifest));
+    fresh.history.manifest = manifest;
+    let mut kernel = Kernel::load_pinned(&fresh.directory, &plan, manifest)?;
     // From here on the maps are worth taking over; before that, nothing was attached.
     kernel.maps().identify(fresh.history.epoch)?;
     durable.count_in(fresh.history.epoch);

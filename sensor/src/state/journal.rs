@@ -97,6 +97,11 @@ impl Journal {
         self.history.epochs()
     }
 
+    /// Whether another epoch can begin.
+    pub fn has_room(&self) -> bool {
+        self.history.has_room()
+    }
+
     /// Committed batches that were not marked as delivered, oldest first: to be written again, identical, under their old keys.
     pub fn undelivered(&self) -> impl ExactSizeIterator<Item = &Batch> {
         self.history.undelivered()

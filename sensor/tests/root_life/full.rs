@@ -1,17 +1,17 @@
 //! Nowhere to write: a full disk, a reader that does not read, a reader that is gone.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use sensor::testing::netns::LINK;
 
 use crate::{
     agent::eventually,
+    clogged::Clogged,
     mount::Mount,
     root::is_root,
     stage::{Settings, Stage},
@@ -68,18 +68,6 @@ fn a_start_on_a_full_disk_says_so() {
     stage.detach(&settings);
 }
 
-/// A FIFO that is full and that nobody reads, with its reader.
-fn full_pipe(folder: &Path) -> (File, File) {
-    let path = folder.join("pipe");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let open = |flags| OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path).unwrap();
-    let mut end = open(libc::O_NONBLOCK);
-    for piece in [1 << 12, 1] {
-        while end.write(&vec![b'\n'; piece]).is_ok_and(|written| written > 0) {}
-    }
-    (end, open(0))
-}
-
 /// Kills or stops an agent whose records nobody takes; the next one writes them.
 fn nobody_reads(name: &str, signal: &str, gone: bool) {
     if !is_root(name) {
@@ -90,14 +78,19 @@ fn nobody_reads(name: &str, signal: &str, gone: bool) {
     let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
     let journal = || fs::metadata(stage.state_dir().join("journal")).unwrap().len();
     let before = journal();
-    let (end, stdout) = full_pipe(stage.folder());
+    let (end, stdout) = Clogged::new(stage.folder());
     let config = stage.configure(&settings);
     let mut command = stage.command(&["run", "--config", &config, "--format", "jsonl"]);
-    let stdout = if gone { closed_pipe() } else { Stdio::from(stdout) };
-    let mut child = command.stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+    command.stdout(if gone { closed_pipe() } else { stdout });
     if gone {
-        assert!(child.wait().unwrap().success(), "whoever read has seen enough");
+        let run = command.stderr(Stdio::piped()).spawn().and_then(Child::wait_with_output).unwrap();
+        let message = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(run.status.code(), Some(1), "whoever looks after it is to know: {message}");
+        for part in ["no record is lost", "standard output", "cannot write the records: Broken pipe"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
     } else {
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         // Some intervals are committed, and none is written.
         assert!(eventually(|| journal() > before + 1500), "{}", journal());
         let kill = format!("kill -{signal} {}", child.id());
@@ -135,4 +128,16 @@ fn stopped_while_nobody_reads() {
 #[test]
 fn the_reader_is_gone() {
     nobody_reads("closed", "TERM", true);
+}
+
+/// Without a file it is a measurement: `sensor run -i eth0 | head` is no failure, and leaves nothing.
+#[test]
+fn whoever_measures_has_seen_enough() {
+    if !is_root("whoever_measures_has_seen_enough") {
+        return;
+    }
+    let (stage, settings) = (Stage::new("enough"), Settings::default());
+    let mut command = stage.command(&["run", "-i", LINK.inside, "--watch", "192.0.2.0/24", "--interval", "1s"]);
+    assert!(command.stdout(closed_pipe()).stderr(Stdio::null()).status().unwrap().success());
+    stage.assert_gone(&settings);
 }

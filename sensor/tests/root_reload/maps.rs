@@ -10,11 +10,13 @@ use sensor::{
     },
 };
 
+use serde_json::Value;
+
 use crate::{
     agent::eventually,
     bill::Bill,
     root::is_root,
-    site::{PLAIN, Rest, Site},
+    site::{PLAIN, Rest, Site, time},
     stage::{names, number, seed},
     table::Model,
     wire::{Sending, packets},
@@ -106,7 +108,49 @@ fn interfaces_come_and_go() {
     let (ended, records) = site.end(agent);
     assert!(!ended.messages.iter().any(|line| line.contains("ERROR")), "{:#?}", ended.messages);
     assert_eq!(Site::epochs(&records), 10);
+    // Where a program was not swapped but attached, a part of the first interval is missing: always where an interface is new, and
+    // where its mode is another one.
+    let first = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
+    let second = [None, Some(1), Some(0), Some(0), Some(1), None, Some(1), None, None, None];
+    assert_eq!(blind(&records, LINK.inside, "rx"), first.map(Some));
+    check_joints(&records);
+    assert_eq!(blind(&records, LINK.inside, "tx"), [Some(0); 10]);
+    assert_eq!(blind(&records, SECOND.inside, "rx"), second);
     bill.check(sent, &records);
+}
+
+/// Each epoch begins within the last interval of the one before: with the swap, which is behind the last tick in the old maps.
+fn check_joints(records: &[Value]) {
+    let ledgers: Vec<&Value> = records.iter().filter(|record| record["record"] == "ledger").collect();
+    let mut intervals: Vec<[&Value; 2]> = Vec::new();
+    for record in ledgers {
+        match intervals.last_mut() {
+            Some([_, last]) if last["epoch"] == record["epoch"] => *last = record,
+            _ => intervals.push([record, record]),
+        }
+    }
+    for (old, new) in intervals.iter().zip(&intervals[1..]) {
+        let (last, first) = (old[1], new[0]);
+        assert!(time(last, "start") <= time(first, "start"), "{last}\n{first}");
+        assert!(time(first, "start") <= time(last, "end"), "{last}\n{first}");
+    }
+}
+
+/// For each epoch whether something is missing at that side of an interface in its first interval, and never more than there was.
+fn blind(records: &[Value], interface: &str, side: &str) -> Vec<Option<u64>> {
+    let mut epochs: Vec<&Value> = records.iter().map(|record| &record["epoch"]).collect();
+    epochs.dedup();
+    let first = |epoch: &&Value| {
+        let ours =
+            |record: &&Value| record["record"] == "ledger" && record["sequence"] == 0 && record["epoch"] == **epoch;
+        let of = |record: &&Value| record["interface"] == interface && record["direction"] == side;
+        let record = records.iter().find(|record| ours(record) && of(record))?;
+        let length = time(record, "end").duration_since(time(record, "start")).as_millis();
+        let blind = record["blind_ms"].as_u64().unwrap();
+        assert!(i128::from(blind) <= length + 1, "{record}");
+        Some(u64::from(blind > 0))
+    };
+    epochs.iter().map(first).collect()
 }
 
 /// The first interface is swapped already when the second turns out to be taken: it is swapped back, and nothing is lost.

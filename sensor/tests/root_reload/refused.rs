@@ -84,7 +84,7 @@ fn what_is_refused_changes_nothing() {
         for part in parts {
             assert!(reason.contains(part), "{what}: {part:?} is missing: {reason}");
         }
-        agent.wait_for_message("not reloaded, everything goes on as before");
+        agent.wait_for_message("not reloaded, the old configuration goes on");
         if site.table().is_dir() {
             fs::remove_dir(site.table()).unwrap();
         }

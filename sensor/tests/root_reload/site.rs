@@ -7,6 +7,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+use jiff::Timestamp;
 use sensor::{
     control::{self, Answer, Reloaded, Request},
     testing::netns::{LINK, Link},
@@ -25,6 +26,11 @@ pub(crate) struct Site {
     pub(crate) stage: Stage,
     /// Of all agents that were there.
     records: RefCell<Vec<Value>>,
+}
+
+/// A moment that a record tells.
+pub(crate) fn time(record: &Value, key: &str) -> Timestamp {
+    record[key].as_str().unwrap().parse().unwrap()
 }
 
 /// What the file says besides the table.
@@ -117,9 +123,14 @@ impl Site {
 
     /// Starts one whose records nobody reads yet, and waits until it can be asked.
     pub(crate) fn unread(&self) -> Unread {
+        self.unread_to(Stdio::piped())
+    }
+
+    /// The same, with this standard output.
+    pub(crate) fn unread_to(&self, stdout: Stdio) -> Unread {
         let config = self.config();
         let mut command = self.stage.command(&["run", "--config", config.to_str().unwrap(), "--format", "jsonl"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
         let unread = Unread { stdout: child.stdout.take(), child };
         assert!(eventually(|| self.try_reload().is_ok()));
         unread
@@ -185,6 +196,9 @@ impl Site {
         self.stage.assert_gone(&Settings::default());
         assert_eq!(names(&self.stage.state_dir()), ["journal", "lock"]);
         let records = self.records.take();
+        for record in &records {
+            assert!(time(record, "start") <= time(record, "end"), "{record}");
+        }
         assert!(Totals::of(&records).unattributed.is_empty());
         (ended, records)
     }

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use sensor_ebpf::abi::Side;
 
@@ -52,6 +52,23 @@ impl Durable {
             self.closed.extend(set.epoch());
         }
         self.closing = true;
+        Ok(())
+    }
+
+    /// Refuses to begin another epoch where there are as many as may be because nobody takes the last records of earlier ones.
+    ///
+    /// # Errors
+    /// So it is; with what to do.
+    pub(super) fn check_room(&self) -> Result<()> {
+        let mut waiting: BTreeSet<Epoch> = self.journal.undelivered().map(|batch| batch.key.epoch).collect();
+        waiting.retain(|epoch| !self.is_used_epoch(*epoch) && self.journal.baseline(*epoch).is_some());
+        ensure!(
+            self.journal.has_room() || waiting.is_empty(),
+            "{} earlier sets of maps wait until their last records are written out, and there is no room for another: standard \
+             output is not being read; see to whoever should read it and try again, or stop the agent and take the records from \
+             `sensor detach`",
+            waiting.len()
+        );
         Ok(())
     }
 
@@ -185,6 +202,7 @@ impl Durable {
 
     /// Removes what was made of a new epoch in whose maps nothing counted yet.
     pub(in super::super) fn discard_fresh(&mut self) {
+        self.written(None);
         let Some(epoch) = self.fresh.take() else { return };
         self.strays = true;
         let mut remove = || -> Result<()> {

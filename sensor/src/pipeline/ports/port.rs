@@ -98,8 +98,14 @@ impl Port {
         Ok(())
     }
 
-    /// Attaches again what was attached, in the place of what was swapped in since that moment.
-    pub(super) fn retake(&mut self, since: Instant, kernel: &mut Kernel, number: usize, pins: Option<&InstanceDir>) {
+    /// Attaches again what was attached, in the place of what was swapped in since that moment; returns the sides where it cannot be.
+    pub(super) fn retake(
+        &mut self,
+        since: Instant,
+        kernel: &mut Kernel,
+        number: usize,
+        pins: Option<&InstanceDir>,
+    ) -> impl Iterator<Item = Side> + use<> {
         let had = Side::ALL.map(|side| self.is_attached(side));
         let recounted = self.recounted;
         // The pins hold the links.
@@ -123,6 +129,8 @@ impl Port {
                 None | Some(_) => {}
             }
         }
+        let has = Side::ALL.map(|side| self.is_attached(side));
+        Side::ALL.into_iter().filter(move |side| had[*side as usize] && !has[*side as usize])
     }
 
     pub(super) fn follow(
@@ -191,6 +199,13 @@ impl Port {
             self.blind[Side::Tx as usize].since = Some(self.looked);
         }
         self.looked = Instant::now();
+    }
+
+    /// By [`Side`], whether a program was at work before it was attached here.
+    pub(super) fn found_at_work(&self) -> [bool; Side::COUNT as usize] {
+        let rx = self.attachment.as_ref().is_some_and(|attachment| attachment.taken_over);
+        let tx = self.egress.as_ref().is_some_and(|egress| egress.taken_over);
+        [rx, tx]
     }
 
     /// Whether packets of that side are counted.

@@ -1,10 +1,9 @@
 //! The reload that takes new maps: they are made and filled beside the old ones, each interface's program is swapped, and the last of
 //! what the old maps counted goes out under its old names.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Result, bail};
-use jiff::Timestamp;
 
 use super::{change::Table, prepare::Figures};
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
         Running,
         collector::{Collector, History},
         devices::Device,
-        look,
+        durable::Fresh,
         ports::Ports,
         start::internal,
     },
@@ -26,9 +25,7 @@ use crate::{
 pub(super) struct Making {
     config: Config,
     table: Table,
-    directory: PathBuf,
-    manifest: [u8; 32],
-    history: History,
+    fresh: Fresh,
     pins: Arc<InstanceDir>,
     why: String,
     figures: Figures,
@@ -46,13 +43,16 @@ pub(in crate::pipeline) struct Made {
 }
 
 impl Making {
-    /// Makes the maps and loads the programs: for many interfaces some seconds. Blocks.
+    /// Writes the manifest, makes the maps and loads the programs: for many interfaces some seconds. Blocks.
     ///
     /// # Errors
-    /// The kernel refuses a map or a program.
+    /// There is no room on the disk, or the kernel refuses a map or a program.
     pub(super) fn load(self) -> Result<Box<Made>> {
-        let Self { config, table: Table { set, trie }, directory, manifest, history, pins, why, mut figures } = self;
+        let Self { config, table: Table { set, trie }, fresh, pins, why, mut figures } = self;
+        let Fresh { directory, scribe, mut history } = fresh;
         let began = Instant::now();
+        let manifest = scribe.write(&config, &set)?;
+        history.manifest = manifest;
         let plan = Plan { set: &set, trie: &trie, internal: &internal(&config), memory: config.memory };
         let mut kernel = Kernel::load_pinned(&directory, &plan, manifest)?;
         let ports = Ports::new(&config.interfaces, Some(pins));
@@ -72,11 +72,10 @@ impl Running {
         check_names(&self.collector.ports)?;
         let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config), memory: config.memory }
             .layout()?;
-        let fresh = tokio::task::block_in_place(|| durable.begin(&config, &table.set, &layout))?;
+        let fresh = tokio::task::block_in_place(|| durable.begin(&layout))?;
         tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
         let pins = Arc::clone(&durable.pins);
-        let (directory, manifest, history) = (fresh.directory, fresh.manifest, fresh.history);
-        Ok(Making { config, table, directory, manifest, history, pins, why, figures })
+        Ok(Making { config, table, fresh, pins, why, figures })
     }
 
     /// Swaps the programs, and closes the old counters.
@@ -85,6 +84,9 @@ impl Running {
     /// The outer one: the counters cannot be read any more, as in a tick. The inner one: everything is as it was.
     pub(super) async fn hand_over(&mut self, made: Result<Box<Made>>) -> Result<Result<Reloaded>> {
         let began = Instant::now();
+        if let (Ok(made), Some(durable)) = (&made, &mut self.durable) {
+            durable.written(Some(made.history.manifest));
+        }
         let devices = match &made {
             Ok(_) => self.devices.now().await,
             Err(_) => Ok(vec![]),
@@ -104,16 +106,16 @@ impl Running {
             }
         };
         // Under its old names, and with all that a ledger says: what is left for the last batch is what is counted during the swap.
-        self.tick(Timestamp::now())?;
+        self.tick_now()?;
         let (why, figures) = (made.why.clone(), made.figures);
         let swapped = tokio::task::block_in_place(|| self.swap(made, &devices, began));
         // The devices bear other programs now.
-        look(&mut self.devices, &mut self.collector).await;
+        self.look().await;
         Ok(swapped.map(|()| self.reloaded(figures, began.elapsed(), Some(why))))
     }
 
     fn swap(&mut self, made: Box<Made>, devices: &[Device], began: Instant) -> Result<()> {
-        let Made { config, set, history, mut kernel, mut ports, .. } = *made;
+        let Made { config, set, mut history, mut kernel, mut ports, .. } = *made;
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         let (old, epoch) = (&mut self.collector, history.epoch);
         let known = ports
@@ -126,31 +128,32 @@ impl Running {
             return Err(error);
         }
         durable.count_in(epoch);
+        // The first interval begins here: programs that are swapped count from now on, and those attached anew are blind until then.
+        history.begin_now();
+        ports.begin_interval(Instant::now());
         match ports.attach_all(&mut kernel, &old.ports.missing()) {
             Ok(witness) => {
                 if let Err(error) = ports.forward_logs(&mut kernel) {
                     tracing::warn!("{error:#}");
                 }
-                self.adopt(Collector { sensor: config.sensor_id.to_string(), set, kernel, ports, history, witness });
+                ports.began_by_swap();
+                // The old one's programs end with it.
+                self.collector =
+                    Collector { sensor: config.sensor_id.to_string(), set, kernel, ports, history, witness };
                 self.configure(config);
+                // It may have been due while programs were being swapped.
+                self.due = self.interval_holding(self.collector.history.from).end;
                 self.close_others();
                 Ok(())
             }
             Err(error) => {
-                old.ports.retake(began, &mut old.kernel);
+                let lost = old.ports.retake(began, &mut old.kernel);
                 durable.count_in(old.history.epoch);
                 // What was counted in the new maps until then has names, too.
                 self.close_others();
-                Err(error.context("the old programs are back in place"))
+                Err(error.context(taken_back(&lost)))
             }
         }
-    }
-
-    /// From here on this collector counts; the old one's programs end with it.
-    fn adopt(&mut self, mut new: Collector) {
-        new.ports.begin_interval(Instant::now());
-        new.history.begin_now();
-        self.collector = new;
     }
 
     fn discard_new(&mut self) {
@@ -158,6 +161,17 @@ impl Running {
             durable.discard_fresh();
         }
     }
+}
+
+/// What a swap that failed has left behind, where the old programs could not be put back at these sides of interfaces.
+fn taken_back(lost: &[String]) -> String {
+    if lost.is_empty() {
+        return "the old programs are back in place".to_owned();
+    }
+    let lost = lost.join(", ");
+    format!(
+        "the old programs are back in place, but not at {lost}: nothing is counted there; the log says why, and it is tried again"
+    )
 }
 
 /// Refuses to swap programs while an interface is not where its name is: the configured one would not be found.

@@ -12,7 +12,7 @@ use crate::{
     bpf::Layout,
     config::Config,
     control::{NetworkChanges, PrefixChanges},
-    pipeline::prefix_set,
+    pipeline::{durable::Scribe, prefix_set},
     prefix::PrefixSet,
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Base {
     pub(super) config: Config,
     pub(super) set: PrefixSet,
     pub(super) layout: Layout,
+    /// Writes the manifest of the next table in these maps; `None` where they end with the agent.
+    pub(super) scribe: Option<Scribe>,
 }
 
 /// A configuration that is valid, and all that it takes to count by it.
@@ -34,8 +36,8 @@ pub(in crate::pipeline) struct Prepared {
 pub(super) enum Step {
     /// The table stays.
     Keep,
-    /// Another table in the same maps.
-    InPlace(Box<Table>),
+    /// Another table in the same maps, whose manifest has this SHA-256 and is on disk.
+    InPlace { table: Box<Table>, manifest: [u8; 32] },
     /// New maps beside the old ones.
     NewMaps { table: Box<Table>, why: String },
 }
@@ -50,10 +52,11 @@ pub(super) struct Figures {
 }
 
 impl Prepared {
-    /// Reads a configuration file and its tables, and builds what it takes to go there from `base`. Blocks.
+    /// Reads a configuration file and its tables, and builds what it takes to go there from `base`; in the same maps also writes its
+    /// manifest. Blocks.
     ///
     /// # Errors
-    /// The file or a table is wrong, or asks for what only a restart can change.
+    /// The file or a table is wrong, or asks for what only a restart can change; or the manifest cannot be written.
     pub(super) fn read(file: &Path, base: &Base) -> Result<Box<Self>> {
         let began = Instant::now();
         let config = Config::load(file)?;
@@ -73,7 +76,13 @@ fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
     let why = if config.interfaces == base.config.interfaces {
         match Change::between(&base.set, &base.layout, &wanted, config.memory)? {
             Change::Unchanged => return Ok(Step::Keep),
-            Change::InPlace(table) => return Ok(Step::InPlace(table)),
+            Change::InPlace(table) => {
+                let Some(scribe) = &base.scribe else {
+                    bail!("the counters of this agent end with it: stop it and start it again")
+                };
+                let manifest = scribe.write(config, &table.set)?;
+                return Ok(Step::InPlace { table, manifest });
+            }
             Change::NewMaps { why } => why,
         }
     } else {

@@ -107,10 +107,14 @@ impl History {
     }
 
     /// Whether there is room for another epoch.
+    pub(super) fn has_room(&self) -> bool {
+        self.baselines.len() < MAX_EPOCHS
+    }
+
     fn check_new(&self, epoch: Epoch) -> Result<()> {
         ensure!(
-            self.baselines.contains_key(&epoch) || self.baselines.len() < MAX_EPOCHS,
-            "{MAX_EPOCHS} epochs have counters that were not closed: `sensor detach` closes them"
+            self.baselines.contains_key(&epoch) || self.has_room(),
+            "{MAX_EPOCHS} epochs have counters that were not closed: stop the agent, and close them with `sensor detach`"
         );
         Ok(())
     }

@@ -136,8 +136,13 @@ fn epochs_are_bounded_and_forgotten_ones_make_room() {
         journal.commit(batch(epoch(number), 0, &[])).unwrap();
     }
     let error = journal.commit(batch(epoch(most), 0, &[])).unwrap_err().to_string();
-    assert_eq!(error, "8 epochs have counters that were not closed: `sensor detach` closes them");
+    assert_eq!(
+        error,
+        "8 epochs have counters that were not closed: stop the agent, and close them with `sensor detach`"
+    );
+    assert!(!journal.has_room());
     journal.forget(epoch(3)).unwrap();
+    assert!(journal.has_room());
     assert_eq!(journal.undelivered().len(), most as usize);
     journal.commit(batch(epoch(most), 0, &[])).unwrap();
 }

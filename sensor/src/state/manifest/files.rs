@@ -135,14 +135,35 @@ impl StateDir {
     /// # Errors
     /// The folder cannot be listed.
     pub fn manifests(&self) -> Result<Vec<ManifestName>> {
-        let list = || -> io::Result<Vec<ManifestName>> {
-            let names = fs::read_dir(&self.path)?.map(|entry| Ok(entry?.file_name()));
-            let names: Vec<_> = names.collect::<io::Result<_>>()?;
-            let mut names: Vec<ManifestName> = names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
-            names.sort_unstable();
-            Ok(names)
-        };
-        list().with_context(|| format!("cannot list {}", self.path.display()))
+        let mut names: Vec<ManifestName> = self.names()?.iter().filter_map(|name| name.parse().ok()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes the manifests of versions that knew no generations, `manifest-<epoch>`, which this one cannot read; not those of epochs
+    /// that are `kept`.
+    ///
+    /// # Errors
+    /// The folder cannot be listed, or one of them cannot be removed.
+    pub fn remove_old_manifests(&self, kept: impl Fn(Epoch) -> bool) -> Result<()> {
+        for name in self.names()? {
+            let epoch = name.strip_prefix(PREFIX).and_then(|epoch| epoch.parse::<Epoch>().ok());
+            if epoch.is_some_and(|epoch| !kept(epoch)) {
+                let path = self.path.join(name);
+                fs::remove_file(&path).with_context(|| {
+                    format!("cannot remove {}, of an older version; remove it by hand", path.display())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in the folder.
+    fn names(&self) -> Result<Vec<String>> {
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_string().ok());
+        let names: io::Result<Vec<_>> = fs::read_dir(&self.path).and_then(|entries| entries.map(name).collect());
+        let names = names.with_context(|| format!("cannot list {}", self.path.display()))?;
+        Ok(names.into_iter().flatten().collect())
     }
 }
 

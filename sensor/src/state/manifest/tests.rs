@@ -89,6 +89,28 @@ fn a_file_has_one_name() {
     }
 }
 
+/// Of versions that knew no generations.
+#[test]
+fn old_manifests_go_with_their_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = StateDir::open(folder.path()).unwrap();
+    dir.store_manifest(&manifest(1)).unwrap();
+    let others = ["manifest-new".to_owned(), format!("manifest-{}x", epoch(3)), "journal".to_owned()];
+    let old = |number: u8| format!("manifest-{}", epoch(number));
+    for name in others.iter().cloned().chain([1, 2, 3].map(old)) {
+        fs::write(folder.path().join(name), "sensor manifest 1\n").unwrap();
+    }
+    let is_there = |name: &str| folder.path().join(name).exists();
+    dir.remove_old_manifests(|kept| kept == epoch(2)).unwrap();
+    assert_eq!([1, 2, 3].map(|number| is_there(&old(number))), [false, true, false]);
+    dir.remove_old_manifests(|_| false).unwrap();
+    assert!(!is_there(&old(2)));
+    assert!(others.iter().all(|name| is_there(name)) && dir.manifests().unwrap() == [manifest(1).name()]);
+    fs::create_dir(folder.path().join(old(4))).unwrap();
+    let error = format!("{:#}", dir.remove_old_manifests(|_| false).unwrap_err());
+    assert!(error.contains(&old(4)) && error.contains("remove it by hand"), "{error}");
+}
+
 #[test]
 fn a_damaged_manifest_is_none() {
     let folder = tempfile::tempdir().unwrap();
