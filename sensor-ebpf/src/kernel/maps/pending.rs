@@ -17,9 +17,6 @@ pub(super) fn exchange(
     // this CPU writes to it meanwhile: softirqs are off, and netpoll calls drivers without a budget to receive.
     unsafe {
         let left = (*pending).rows;
-        if left[0] | left[1] | rows[0] | rows[1] == 0 {
-            return Some(());
-        }
         let turn = (*pending).turn;
         ptr::write_volatile(&raw mut (*pending).turn, turn + 1);
         in_this_order();
