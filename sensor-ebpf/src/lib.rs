@@ -9,6 +9,7 @@
 
 pub mod abi;
 pub mod account;
+pub mod class;
 pub mod lookup;
 pub mod packet;
 pub mod state;

@@ -10,6 +10,7 @@ pub mod collect;
 pub mod config;
 pub mod control;
 pub mod epoch;
+pub mod inspect;
 pub mod interval;
 pub mod logging;
 pub mod native;

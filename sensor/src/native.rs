@@ -1,9 +1,12 @@
 //! The library twin: the body of the kernel program over plain vectors. Needs no privileges.
 
+use std::net::IpAddr;
+
 use anyhow::Result;
 use sensor_ebpf::{
     abi::{Cell, Control, Counter, Direction, Entry, Line, Node, Side, Words, ledger_row},
     account::account,
+    lookup,
     packet::Window,
     state::{Size, State},
 };
@@ -39,6 +42,18 @@ impl Native {
     /// Counts one frame and returns the cell of its outcome.
     pub fn count(&mut self, window: &impl Window) -> Cell {
         account(window, self)
+    }
+
+    /// Whether an address lies in a watched network.
+    pub fn is_watched(&self, address: IpAddr) -> bool {
+        let entry = match address {
+            IpAddr::V4(address) => lookup::v4(self, 0, address.to_bits()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                lookup::v6(self, 0, [(bits >> 64) as u64, bits as u64])
+            }
+        };
+        entry.and_then(Entry::network).is_some()
     }
 }
 

@@ -25,10 +25,11 @@ use crate::{
     capture::{Capture, LinkType},
     collect::{Meter, Reading},
     epoch::{Epoch, EpochHasher},
+    inspect::{Inspector, Packet},
     interval::Interval,
     output::Format,
     prefix::PrefixSet,
-    summary::{Key, LedgerLabel, Summary},
+    summary::{FlowRecord, Key, LedgerLabel, Summary},
 };
 
 /// Name of the one ledger of a replay: all captures together.
@@ -51,6 +52,8 @@ pub struct Options {
     pub interval: Option<Duration>,
     /// How to write the summaries.
     pub format: Format,
+    /// Whether to tell what each watched flow was found to be.
+    pub flows: bool,
 }
 
 /// Replays all captures in turn as one history and writes its summaries to `out`.
@@ -94,12 +97,15 @@ struct History<'a> {
     reported: Reading,
     current: Option<Interval>,
     sequence: u64,
+    /// Where flows are asked for.
+    inspector: Option<Inspector>,
 }
 
 impl<'a> History<'a> {
     fn new(options: &'a Options, engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
         let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
-        Self { options, out, engine, epoch, reported, current: None, sequence: 0 }
+        let inspector = options.flows.then(Inspector::default);
+        Self { options, out, engine, epoch, reported, current: None, sequence: 0, inspector }
     }
 
     fn add(&mut self, source: &Source) -> Result<()> {
@@ -117,7 +123,9 @@ impl<'a> History<'a> {
             } else if unknown.replace(frame.link_type) != Some(frame.link_type) {
                 tracing::warn!("{}: frames of link type {} count as not_ip", name.display(), frame.link_type);
             }
-            self.engine.count(framer.ethernet(&frame))?;
+            let frame = framer.ethernet(&frame);
+            self.engine.count(frame)?;
+            self.inspect(frame);
             if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
                 progress.set_position(capture.bytes_read());
             }
@@ -143,7 +151,7 @@ impl<'a> History<'a> {
         match self.current {
             Some(current) if moment < current.end => Ok(()),
             Some(current) => {
-                self.report(current)?;
+                self.report(current, Vec::new())?;
                 self.current = Some(Interval::holding(moment, length));
                 Ok(())
             }
@@ -154,12 +162,32 @@ impl<'a> History<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<()> {
-        let last = self.current.unwrap_or(Interval { start: Timestamp::UNIX_EPOCH, end: Timestamp::UNIX_EPOCH });
-        self.report(last)
+    fn inspect(&mut self, frame: LinkFrame<'_>) {
+        let Some(inspector) = &mut self.inspector else { return };
+        if let Some(packet) = Packet::of_frame(frame.captured, frame.wire_len) {
+            let ends = [packet.flow.source.0, packet.flow.destination.0];
+            if ends.into_iter().any(|address| self.engine.is_watched(address)) {
+                inspector.look(&packet);
+            }
+        }
     }
 
-    fn report(&mut self, interval: Interval) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
+        let last = self.current.unwrap_or(Interval { start: Timestamp::UNIX_EPOCH, end: Timestamp::UNIX_EPOCH });
+        let mut flows = Vec::new();
+        if let Some(inspector) = &self.inspector {
+            flows.extend(inspector.flows().map(FlowRecord::from));
+            if inspector.overflow() > 0 {
+                tracing::warn!(
+                    "{} packets of flows beyond those that are followed are in no flow record",
+                    inspector.overflow()
+                );
+            }
+        }
+        self.report(last, flows)
+    }
+
+    fn report(&mut self, interval: Interval, flows: Vec<FlowRecord>) -> Result<()> {
         let delta = self.engine.since(&self.reported)?;
         let label = LedgerLabel {
             interface: LEDGER_NAME.to_owned(),
@@ -173,7 +201,7 @@ impl<'a> History<'a> {
             end: interval.end,
             sequence: self.sequence,
         };
-        let summary = Summary::new(key, &delta, &self.options.set, &[label]);
+        let summary = Summary { flows, ..Summary::new(key, &delta, &self.options.set, &[label]) };
         self.options.format.write(&summary, self.out).context("cannot write the records")?;
         delta.add_to(&mut self.reported)?;
         self.sequence += 1;

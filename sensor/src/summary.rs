@@ -3,10 +3,14 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
+    net::IpAddr,
     sync::Arc,
 };
 
-use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
+use sensor_ebpf::{
+    abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed},
+    class::Class,
+};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
@@ -14,6 +18,7 @@ use crate::{
     collect::{LedgerRow, SparseReading, Totals},
     config::Role,
     epoch::Epoch,
+    inspect::{Flow, Found},
     interval::Interval,
     prefix::{Meaning, PrefixSet},
 };
@@ -145,6 +150,57 @@ pub struct UnattributedRecord {
     pub count: Count,
 }
 
+/// What a watched flow was found to be, of a replay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FlowRecord {
+    /// Protocol number of the outermost IP header's upper layer.
+    pub protocol: u8,
+    /// Source address of its first packet.
+    pub src: IpAddr,
+    /// Source port; 0 where there are none.
+    pub src_port: u16,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// Destination port.
+    pub dst_port: u16,
+    /// Class, `unknown` where it is none that is known.
+    pub class: &'static str,
+    /// What it has in common with others.
+    pub family: &'static str,
+    /// How sure the class is; nothing of an unknown one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<&'static str>,
+    /// Packets from source to destination.
+    pub packets: u64,
+    /// Their L3 bytes.
+    pub bytes: u64,
+    /// Packets the other way.
+    pub reverse_packets: u64,
+    /// Their L3 bytes.
+    pub reverse_bytes: u64,
+}
+
+impl From<Found> for FlowRecord {
+    fn from(found: Found) -> Self {
+        let class = found.verdict.map_or(Class::Unknown, |verdict| verdict.class);
+        let Flow { protocol, source: (src, src_port), destination: (dst, dst_port) } = found.flow;
+        Self {
+            protocol,
+            src,
+            src_port,
+            dst,
+            dst_port,
+            class: class.name(),
+            family: class.family().name(),
+            evidence: found.verdict.map(|verdict| verdict.evidence.name()),
+            packets: found.packets[0],
+            bytes: found.bytes[0],
+            reverse_packets: found.packets[1],
+            reverse_bytes: found.bytes[1],
+        }
+    }
+}
+
 /// All records of one interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -156,6 +212,8 @@ pub struct Summary {
     pub prefixes: Vec<PrefixRecord>,
     /// Traffic that nobody can name any more.
     pub unattributed: Vec<UnattributedRecord>,
+    /// Flows, of a replay that was asked for them, in its last summary.
+    pub flows: Vec<FlowRecord>,
     /// One for each interface side.
     pub ledger: Vec<LedgerRecord>,
 }
@@ -211,7 +269,7 @@ impl Summary {
         let rows = delta.ledger();
         let row = |label: &LedgerLabel| rows.get(label.slot as usize).copied().unwrap_or_default();
         let ledger = labels.iter().map(|label| LedgerRecord::new(&row(label), label)).collect();
-        Self { key, networks: networks.collect(), prefixes, unattributed: vec![], ledger }
+        Self { key, networks: networks.collect(), prefixes, unattributed: vec![], flows: vec![], ledger }
     }
 
     /// What is left of counters whose names are lost.
@@ -222,6 +280,7 @@ impl Summary {
             networks: vec![],
             prefixes: vec![],
             unattributed: Direction::ALL.map(record).into(),
+            flows: vec![],
             ledger: vec![],
         }
     }

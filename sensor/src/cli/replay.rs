@@ -50,9 +50,6 @@ impl ReplayArgs {
         if selection.watch.is_empty() && selection.prefixes.is_empty() {
             selection.watch = EVERYTHING.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
         }
-        if flows {
-            tracing::warn!("this version does not classify flows: --flows adds no records");
-        }
         let format = format.unwrap_or_else(Format::of_stdout);
         let interval = match format {
             Format::Jsonl => Some(interval.unwrap_or_default()),
@@ -65,6 +62,7 @@ impl ReplayArgs {
             sensor: sensor_id.to_string(),
             interval: interval.map(Interval::duration),
             format,
+            flows,
         };
         replay(&options, &mut BufWriter::new(io::stdout().lock()))
     }

@@ -22,6 +22,7 @@ pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     lines.write("network", &summary.networks)?;
     lines.write("prefix", &summary.prefixes)?;
     lines.write("unattributed", &summary.unattributed)?;
+    lines.write("flow", &summary.flows)?;
     lines.write("ledger", &summary.ledger)?;
     lines.hand_on()
 }
@@ -95,6 +96,7 @@ mod tests {
                 .flat_map(|_| [prefix("192.0.2.0/24", None), prefix("2001:db8::/32", Some("{\"}"))])
                 .collect(),
             unattributed: vec![],
+            flows: vec![],
             ledger: vec![LedgerRecord { unparsed: BTreeMap::from([("not_ip", 2)]), ..LedgerRecord::default() }],
         };
         let mut written = Vec::new();

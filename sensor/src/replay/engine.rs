@@ -1,6 +1,6 @@
 //! The two engines of a replay. Both compile the same body; their results are equal.
 
-use std::{collections::BTreeMap, mem};
+use std::{collections::BTreeMap, mem, net::IpAddr};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -73,6 +73,14 @@ impl Engine {
                 count_natively(native, frame);
                 Ok(())
             }
+        }
+    }
+
+    /// Whether an address lies in a watched network.
+    pub fn is_watched(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Kernel(engine) => engine.twin.is_watched(address),
+            Self::Native(native) => native.is_watched(address),
         }
     }
 

@@ -1,0 +1,131 @@
+//! A packet as the inspector sees it: whose it is, and what it carries.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use sensor_ebpf::packet::{Ipv4, Ipv6, L3, L4, Ports, SliceWindow, network};
+
+/// Protocol numbers (IANA registry).
+pub(crate) mod protocol {
+    /// ICMP.
+    pub(crate) const ICMP: u8 = 1;
+    /// IPv4 in IP.
+    pub(crate) const IPIP: u8 = 4;
+    /// TCP.
+    pub(crate) const TCP: u8 = 6;
+    /// UDP.
+    pub(crate) const UDP: u8 = 17;
+    /// IPv6 in IP.
+    pub(crate) const IPV6: u8 = 41;
+    /// Generic Routing Encapsulation.
+    pub(crate) const GRE: u8 = 47;
+    /// Encapsulating Security Payload.
+    pub(crate) const ESP: u8 = 50;
+    /// Authentication Header.
+    pub(crate) const AH: u8 = 51;
+    /// ICMP of IPv6.
+    pub(crate) const ICMPV6: u8 = 58;
+    /// L2TP version 3.
+    pub(crate) const L2TP: u8 = 115;
+}
+
+/// Bytes of the fixed part of a TCP header.
+const TCP_HEADER: usize = 20;
+/// Bytes of a UDP header.
+const UDP_HEADER: usize = 8;
+
+/// The addresses and ports of a packet, or of the first packet of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Protocol number of the upper layer.
+    pub protocol: u8,
+    /// Source address and port; port 0 where there are none.
+    pub source: (IpAddr, u16),
+    /// Destination, likewise.
+    pub destination: (IpAddr, u16),
+}
+
+impl Flow {
+    /// The same for both directions.
+    #[must_use]
+    pub fn key(self) -> Self {
+        if self.source <= self.destination {
+            self
+        } else {
+            Self { source: self.destination, destination: self.source, ..self }
+        }
+    }
+}
+
+/// What inspection needs of a TCP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Sequence number of the first byte of the payload.
+    pub sequence: u32,
+    /// The flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
+    pub flags: u8,
+}
+
+impl Tcp {
+    /// Whether the packet opens its direction.
+    pub const fn is_syn(self) -> bool {
+        self.flags & 2 != 0
+    }
+}
+
+/// A packet of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// Its addresses and ports.
+    pub flow: Flow,
+    /// L3 bytes.
+    pub length: u32,
+    /// Of a TCP packet.
+    pub tcp: Option<Tcp>,
+    /// Captured bytes behind the headers, without the link layer's padding.
+    pub payload: &'a [u8],
+    /// How many there were on the wire.
+    pub payload_len: u32,
+}
+
+impl<'a> Packet<'a> {
+    /// The packet in a frame that starts with an Ethernet header and was `wire_len` bytes long; `None` where no flow can be named: no IP, a later
+    /// fragment, a header that is cut.
+    pub fn of_frame(frame: &'a [u8], wire_len: u32) -> Option<Self> {
+        let window = SliceWindow::captured(frame, wire_len, wire_len);
+        let (offset, length, l4, addresses) = match network(&window).ok()? {
+            L3::V4(offset) => {
+                let header = Ipv4::read(&window, offset).ok()?;
+                let addresses = [header.source, header.destination].map(|bits| IpAddr::from(Ipv4Addr::from(bits)));
+                (offset, header.length, header.l4(&window).ok()?, addresses)
+            }
+            L3::V6(offset) => {
+                let header = Ipv6::read(&window, offset).ok()?;
+                let address = |[leading, trailing]: [u64; 2]| {
+                    IpAddr::from(Ipv6Addr::from(u128::from(leading) << 64 | u128::from(trailing)))
+                };
+                let addresses = [header.source, header.destination].map(address);
+                (offset, header.length, header.l4(&window).ok()?, addresses)
+            }
+        };
+        let L4 { upper, ports } = l4;
+        let Ports { source, destination } = ports.unwrap_or(Ports { source: 0, destination: 0 });
+        let flow =
+            Flow { protocol: upper.protocol, source: (addresses[0], source), destination: (addresses[1], destination) };
+        // The IP packet ends here on the wire, and in what was captured of it.
+        let end = offset + length as usize;
+        let segment = frame.get(upper.offset..end.min(frame.len())).unwrap_or_default();
+        let segment_len = end.saturating_sub(upper.offset);
+        let (tcp, header_len) = match upper.protocol {
+            protocol::TCP => {
+                let header: &[u8; TCP_HEADER] = segment.first_chunk()?;
+                let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+                (Some(Tcp { sequence, flags: header[13] }), usize::from(header[12] >> 4) * 4)
+            }
+            protocol::UDP => (None, UDP_HEADER),
+            _ => (None, 0),
+        };
+        let payload = segment.get(header_len..).unwrap_or_default();
+        let payload_len = segment_len.saturating_sub(header_len) as u32;
+        Some(Self { flow, length, tcp, payload, payload_len })
+    }
+}
