@@ -114,7 +114,8 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
     let source = packet.source.prefix();
     let destination = packet.destination.prefix();
     let mut fault = packet.fault;
-    if state.bills() {
+    // What adds nothing leaves what waits to the next that does.
+    if state.bills() && (source.is_some() || destination.is_some()) {
         let slice = state.slice() * state.prefix_capacity() * Direction::COUNT;
         let row = |id: Option<PrefixId>, direction| id.map_or(0, |id| slice + prefix_row(0, 0, id, direction));
         let rows = [row(source, Direction::Out), row(destination, Direction::In)];

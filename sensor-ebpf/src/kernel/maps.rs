@@ -156,10 +156,6 @@ impl State for Maps {
             let [first, second] = rows.map(|row| if row == 0 { Some(()) } else { self.add_prefix(row, size) });
             return first.and(second);
         }
-        // What adds nothing leaves what waits to the next that does.
-        if rows[0] | rows[1] == 0 {
-            return Some(());
-        }
         let pending = PENDING.get_ptr_mut(self.slice())?;
         pending::exchange(pending, rows, size, |row, size| {
             PREFIXES.get_ptr_mut(row).map(|counter| counter::add(counter, size, false))
