@@ -5,7 +5,7 @@ mod names;
 mod packet;
 mod protocols;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use sensor_ebpf::class::{Class, Evidence};
 
@@ -19,6 +19,9 @@ pub use self::{
 const MAX_FLOWS: usize = 1 << 20;
 /// Packets with a payload of a flow that are looked at before it stays what it was found to be.
 const MAX_LOOKS: u32 = 48;
+
+/// Bytes that conversations hold together. Beyond that the oldest end: their flows stay what they were found to be.
+const MAX_HELD: usize = 256 << 20;
 
 /// What a flow was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +77,11 @@ pub struct Inspector {
     places: HashMap<Flow, usize>,
     flows: Vec<Followed>,
     names: Names,
+    /// Flows whose conversations are held, oldest first; some are over by now.
+    held: VecDeque<usize>,
+    held_bytes: usize,
     overflow: u64,
+    given_up: u64,
 }
 
 impl Inspector {
@@ -90,6 +97,8 @@ impl Inspector {
             None => {
                 self.places.insert(key, self.flows.len());
                 self.flows.push(Followed::new(packet));
+                self.held.push_back(self.flows.len() - 1);
+                self.held_bytes += self.flows.last().map_or(0, Followed::held_bytes);
                 self.flows.len() - 1
             }
         };
@@ -98,11 +107,25 @@ impl Inspector {
         if followed.is(Class::Dns) || followed.is(Class::DnsTunnel) {
             self.names.observe(place, packet, from);
         }
+        let before = followed.held_bytes();
         followed.hear(packet, from);
+        self.held_bytes = self.held_bytes + followed.held_bytes() - before;
         // The first message that makes a flow a query counts, too.
         if followed.looks == 1 && followed.is(Class::Dns) {
             self.names.observe(place, packet, from);
         }
+        while self.held_bytes > MAX_HELD {
+            let Some(oldest) = self.held.pop_front() else { break };
+            let followed = &mut self.flows[oldest];
+            self.held_bytes -= followed.held_bytes();
+            self.given_up += u64::from(followed.conversation.is_some());
+            followed.end();
+        }
+    }
+
+    /// Flows that were no longer listened to, for want of memory, before it was clear what they are.
+    pub fn given_up(&self) -> u64 {
+        self.given_up
     }
 
     /// Packets of flows beyond those that are followed.
@@ -152,9 +175,19 @@ impl Followed {
             self.found.verdict = Some(verdict);
         }
         if self.looks >= MAX_LOOKS {
-            self.found.verdict = self.verdict_at_last();
-            self.conversation = None;
+            self.end();
         }
+    }
+
+    /// Listens no more.
+    fn end(&mut self) {
+        self.found.verdict = self.verdict_at_last();
+        self.conversation = None;
+    }
+
+    /// Memory of what was said.
+    fn held_bytes(&self) -> usize {
+        self.conversation.as_ref().map_or(0, |conversation| size_of::<Conversation>() + conversation.held_bytes())
     }
 
     /// The verdict if nothing more were to come.
@@ -168,3 +201,6 @@ impl Followed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,6 +183,12 @@ impl<'a> History<'a> {
                     inspector.overflow()
                 );
             }
+            if inspector.given_up() > 0 {
+                tracing::warn!(
+                    "{} flows were not listened to until it was clear what they are: more at once than memory is held for",
+                    inspector.given_up()
+                );
+            }
         }
         self.report(last, flows)
     }

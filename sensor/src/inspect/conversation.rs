@@ -155,6 +155,13 @@ impl Conversation {
         End::ALL.iter().all(|end| self.messages_of(*end).next().is_some())
     }
 
+    /// Bytes that are kept of what was said.
+    pub(super) fn held_bytes(&self) -> usize {
+        let streams = self.streams.iter().map(Stream::held_bytes).sum::<usize>();
+        let messages = self.messages.iter().map(|message| size_of::<Message>() + message.bytes.capacity());
+        streams + messages.sum::<usize>()
+    }
+
     fn end(&self, end: End) -> (IpAddr, u16) {
         if (end == End::Client) == self.turned { self.flow.destination } else { self.flow.source }
     }
@@ -182,6 +189,10 @@ impl Conversation {
 }
 
 impl Stream {
+    fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.early.iter().map(|(_, bytes)| bytes.capacity()).sum::<usize>()
+    }
+
     /// A SYN with this sequence number.
     fn open(&mut self, sequence: u32) {
         let first = sequence.wrapping_add(1);

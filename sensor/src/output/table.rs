@@ -10,7 +10,7 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 use sensor_ebpf::abi::Direction;
 
-use crate::summary::{Count, LedgerRecord, PrefixRecord, Summary};
+use crate::summary::{Count, FlowRecord, LedgerRecord, PrefixRecord, Summary};
 
 /// Prefixes shown; the JSON lines have them all.
 const MAX_ROWS: usize = 30;
@@ -36,6 +36,9 @@ pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
         let rows =
             summary.unattributed.iter().map(|row| (String::from("lost"), row.direction, String::new(), row.count));
         writeln!(to, "{}", traffic(["names", "direction", ""], rows, seconds))?;
+    }
+    if !summary.flows.is_empty() {
+        writeln!(to, "{}", classes(&summary.flows))?;
     }
     summary.ledger.iter().try_for_each(|ledger| writeln!(to, "{}\n", line(ledger)))
 }
@@ -68,6 +71,29 @@ fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, Direction, Strin
             frame_bytes.to_string(),
             rate(bytes, seconds),
         ]);
+    }
+    for column in table.column_iter_mut().skip(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// What flows were found to be, that with the most bytes first; the flows themselves are in the JSON lines.
+fn classes(flows: &[FlowRecord]) -> Table {
+    let mut sums: BTreeMap<_, [u64; 3]> = BTreeMap::new();
+    for flow in flows {
+        let sum = sums.entry((flow.class, flow.evidence.unwrap_or_default(), flow.family)).or_default();
+        let more = [1, flow.packets + flow.reverse_packets, flow.bytes + flow.reverse_bytes];
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    }
+    let mut rows: Vec<_> = sums.into_iter().collect();
+    rows.sort_by_key(|(_, [_, _, bytes])| Reverse(*bytes));
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["class", "evidence", "family", "flows", "packets", "bytes"]);
+    for ((class, evidence, family), sums) in rows {
+        let [flows, packets, bytes] = sums.map(|sum| sum.to_string());
+        table.add_row([class, evidence, family, &flows, &packets, &bytes]);
     }
     for column in table.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
