@@ -1,5 +1,5 @@
 //! Internet Relay Chat, by its lines (RFC 1459, RFC 2812, IRCv3 capability negotiation): who registers (NICK with USER, PASS or CAP), who speaks
-//! (PRIVMSG, NOTICE), who joins a channel, and what a server says behind its name: a numeric or a command. The port means nothing.
+//! (PRIVMSG, NOTICE), who joins a channel, and what a server says behind its name: a numeric or a command. At its ports any usual command tells.
 //!
 //! One end is `payload`, both are `confirmed`. Mail and FTP have USER and PASS, too, but neither NICK nor answers behind a name. False alarms: none
 //! known. Cannot see: IRC in TLS, and a connection of which only PING and PONG were captured.
@@ -7,7 +7,7 @@
 use sensor_ebpf::class::Class;
 
 use super::text::{in_either_role, is_one_of, lines, starts_with, starts_with_one_of, words};
-use crate::inspect::{Conversation, Verdict};
+use crate::inspect::{Conversation, End, Verdict};
 
 /// Lines that may tell; a client that registers says all of it in the first few.
 const MAX_TOLD: usize = 16;
@@ -69,6 +69,10 @@ const ASKED: &[&str] = &[
 ];
 /// Subcommands of CAP that a client sends.
 const CAPABILITIES: &[&str] = &["LS", "LIST", "REQ", "END"];
+/// Ports, and what tells enough there.
+const PORTS: std::ops::RangeInclusive<u16> = 6660..=6669;
+const TLS_PORTS: [u16; 2] = [6697, 7000];
+const USUAL: &[&str] = &["NICK", "PING", "PONG", "CAP", "ISON", "WHO", "WHOIS", "MODE", "USERHOST", "ERROR"];
 /// Words of USER, itself included (RFC 2812 section 3.1.3).
 const USER_WORDS: usize = 5;
 
@@ -76,8 +80,11 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     if !conversation.is_tcp() {
         return None;
     }
+    let at_port =
+        End::ALL.map(|end| conversation.port(end)).iter().any(|port| PORTS.contains(port) || TLS_PORTS.contains(port));
     in_either_role(conversation, |client, server| {
         let (asks, registers) = client_says(client);
+        let registers = registers || at_port && lines(client).next().is_some_and(is_usual);
         let answers = server_says(server);
         match (answers, asks, registers) {
             (true, true, _) => Some(Verdict::confirmed(Class::Irc)),
@@ -94,6 +101,7 @@ fn client_says(bytes: &[u8]) -> (bool, bool) {
     let any = |test: fn(&[u8]) -> bool| told().any(test);
     let nick = any(|line| starts_with_one_of(line, &["NICK"]) && words(line).count() == 2);
     let user = any(|line| starts_with_one_of(line, &["USER"]) && words(line).count() >= USER_WORDS);
+    let named = any(|line| starts_with_one_of(line, &["USER"]) && words(line).count() >= 2);
     let pass = any(|line| starts_with_one_of(line, &["PASS"]) && words(line).count() >= 2);
     let cap = any(|line| {
         let mut words = words(line);
@@ -102,7 +110,12 @@ fn client_says(bytes: &[u8]) -> (bool, bool) {
     });
     let speaks = any(is_spoken);
     let joins = any(|line| starts_with(line, "JOIN #") || starts_with(line, "JOIN &"));
-    (told().next().is_some(), nick && (user || pass || cap) || user && cap || speaks || joins)
+    (told().next().is_some(), nick && (named || pass || cap) || user && cap || speaks || joins)
+}
+
+/// Whether a line is a command with something behind it that is usual.
+fn is_usual(line: &[u8]) -> bool {
+    starts_with_one_of(line, USUAL) && words(line).count() >= 2
 }
 
 /// Words to somebody: a target, then a text behind a colon.
@@ -186,7 +199,11 @@ mod tests {
         ] {
             assert_eq!(of_lines(judge, server, client), None, "{server} {client}");
         }
-        let said = [(crate::inspect::End::Client, &b"PRIVMSG #a :b\r\n"[..])];
+        let said = [(End::Client, &b"PING :12\r\n"[..])];
+        assert_eq!(judge(&tcp([40_000, 6667], &said)), Some(Verdict::payload(Class::Irc)));
+        assert_eq!(judge(&tcp([40_000, 50_000], &said)), None);
+        assert_eq!(judge(&tcp([40_000, 6667], &[(End::Client, b"GET / HTTP/1.1\r\n")])), None);
+        let said = [(End::Client, &b"PRIVMSG #a :b\r\n"[..])];
         assert_eq!(judge(&udp([1, 6667], &said)), None);
         bears_anything(judge, [40_000, 6667], &[b"NICK me\r\nUSER me 0 * :Me\r\n", b"@a :irc 001 me :Welcome\r\n"]);
     }

@@ -29,8 +29,8 @@ const NEGOTIATION_REQUEST: u8 = 1;
 const NEGOTIATION_RESPONSE: u8 = 2;
 const NEGOTIATION_FAILURE: u8 = 3;
 const NEGOTIATION_LEN: [u8; 2] = [8, 0];
-/// How a routing token or a cookie begins.
-const COOKIE: &[u8] = b"Cookie: mst";
+/// How routing tokens and cookies begin.
+const COOKIES: [&[u8]; 2] = [b"Cookie: mst", b"tsv://MS Terminal Services"];
 /// T.125 connect-initial and connect-response (BER application tags 101 and 102).
 const MCS_INITIAL: [u8; 2] = [0x7f, 0x65];
 const MCS_RESPONSE: [u8; 2] = [0x7f, 0x66];
@@ -104,7 +104,7 @@ impl Connection<'_> {
                 [*a, *b] == NEGOTIATION_LEN && matches!(*kind, NEGOTIATION_RESPONSE | NEGOTIATION_FAILURE)
             }
             [NEGOTIATION_REQUEST, _, a, b, ..] => self.code == REQUEST && [*a, *b] == NEGOTIATION_LEN,
-            parameters => self.code == REQUEST && parameters.starts_with(COOKIE),
+            parameters => self.code == REQUEST && COOKIES.iter().any(|start| parameters.starts_with(start)),
         }
     }
 }

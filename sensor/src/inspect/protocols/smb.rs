@@ -1,8 +1,8 @@
 //! Server Message Block: versions 1 ([MS-CIFS] 2.2.3.1), 2 and 3 ([MS-SMB2] 2.2.1, encrypted 2.2.41, compressed 2.2.42) behind the header of a NetBIOS
-//! session (RFC 1002 section 4.3) or of the same shape (port 445); a NetBIOS session's own request (port 139); version 1 in datagrams (port 138,
-//! RFC 1002 section 4.4), which tell who browses. The ports of TCP mean nothing.
+//! session (RFC 1002 section 4.3) or of the same shape (port 445), and a NetBIOS session's own request (port 139). The ports mean nothing.
 //!
-//! Both ends are `confirmed`. False alarms: none known. Cannot see: SMB over QUIC, and a connection of which only the rest of a long transfer was captured.
+//! Both ends are `confirmed`. False alarms: NetBIOS sessions with something else in them, which nobody has seen for long. Cannot see: SMB over QUIC, and a
+//! connection of which only the rest of a long transfer was captured. The datagrams of port 138 that tell who browses are no files, though they look alike.
 
 use sensor_ebpf::class::Class;
 
@@ -22,10 +22,6 @@ const HEADER_2: [u8; 2] = [64, 0];
 /// A NetBIOS name: its length, 32 letters from A to P, a zero.
 const NAME_LEN: u8 = 32;
 const NAME: usize = 34;
-/// Datagrams: port, types (direct unique, direct group, broadcast), bytes in front of the names.
-const DATAGRAMS: u16 = 138;
-const DATAGRAM: std::ops::RangeInclusive<u8> = 0x10..=0x12;
-const DATAGRAM_HEADER: usize = 14;
 /// Messages of an end that may tell, where the capture began in the middle.
 const MAX_TOLD: usize = 12;
 
@@ -46,10 +42,6 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
 }
 
 fn speaks(conversation: &Conversation, end: End) -> bool {
-    if conversation.is_udp() {
-        return conversation.has_port(DATAGRAMS)
-            && conversation.messages_of(end).take(MAX_TOLD).any(|message| is_datagram(&message.bytes));
-    }
     conversation.is_tcp()
         && (is_session(conversation.stream(end))
             || conversation
@@ -85,11 +77,6 @@ fn is_smb(bytes: &[u8]) -> bool {
     }
 }
 
-fn is_datagram(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|kind| DATAGRAM.contains(kind))
-        && bytes.get(DATAGRAM_HEADER..).and_then(is_name).and_then(is_name).is_some_and(is_smb)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::text::testing::*, *};
@@ -123,25 +110,22 @@ mod tests {
     }
 
     #[test]
-    fn sessions_and_datagrams_of_netbios() {
+    fn sessions_of_netbios() {
         let request = [&[REQUEST, 0, 0, 68][..], &names()].concat();
         assert_eq!(judge(&tcp([40_000, 139], &[(End::Client, &request)])), Some(Verdict::payload(Class::Smb)));
         let both = [(End::Client, &request[..]), (End::Server, &[POSITIVE, 0, 0, 0])];
         assert_eq!(judge(&tcp([40_000, 139], &both)), Some(Verdict::confirmed(Class::Smb)));
-        let datagram = [&[0x11; DATAGRAM_HEADER][..], &names(), &first()].concat();
-        assert_eq!(judge(&udp([138, 138], &[(End::Client, &datagram)])), Some(Verdict::payload(Class::Smb)));
-        assert_eq!(judge(&udp([137, 137], &[(End::Client, &datagram)])), None);
     }
 
     #[test]
     fn what_only_looks_like_it() {
-        let other = [&[0x11; DATAGRAM_HEADER][..], &names(), b"something else"].concat();
-        assert_eq!(judge(&udp([138, 138], &[(End::Client, &other)])), None);
+        let datagram = [&[0x11; 14][..], &names(), &first()].concat();
+        assert_eq!(judge(&udp([138, 138], &[(End::Client, &datagram)])), None);
         for bytes in
             [&b"\xffSMB"[..], b"\xfeSMB\x41\0", b"SMB", &[POSITIVE, 0, 0, 0], &[REQUEST, 0, 0, 68, 32, b'A', b'Z']]
         {
             assert_eq!(judge(&tcp([40_000, 445], &[(End::Server, bytes)])), None);
         }
-        bears_anything(judge, [138, 138], &[&session(&first()), &[&[REQUEST, 0, 0, 68][..], &names()].concat()]);
+        bears_anything(judge, [40_000, 445], &[&session(&first()), &[&[REQUEST, 0, 0, 68][..], &names()].concat()]);
     }
 }

@@ -30,8 +30,7 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     }
     let at_port = PORTS.iter().any(|port| conversation.has_port(*port));
     in_either_role(conversation, |client, server| {
-        // Whoever came in the middle may have half a line first; whatever is no mail comes before it elsewhere.
-        let asks = lines(client).take(MAX_TOLD).any(is_command) && lines(client).take(2).any(is_text_command);
+        let asks = lines(client).take(MAX_TOLD).take_while(|line| is_any_command(line)).any(is_command);
         let answered = lines(server).next().and_then(code);
         match (asks, answered) {
             (true, Some(_)) => Some(Verdict::confirmed(Class::Smtp)),
@@ -50,8 +49,8 @@ fn is_command(line: &[u8]) -> bool {
     starts_with_one_of(line, HELLO) && words(line).count() == 2 || ENVELOPE.iter().any(|start| starts_with(line, start))
 }
 
-/// Whether a line may stand among the first of mail: a command of up to eight letters.
-fn is_text_command(line: &[u8]) -> bool {
+/// Whether a line may come before those: any command, none of HTTP to a proxy.
+fn is_any_command(line: &[u8]) -> bool {
     words(line).next().is_some_and(|word| (4..=8).contains(&word.len()) && word.iter().all(u8::is_ascii_alphabetic))
         && !has(line, "HTTP/")
 }
@@ -99,6 +98,7 @@ mod tests {
         for (server, client) in [
             ("220 example FTP\r\n331 password\r\n", "USER me\r\nPASS secret\r\n"),
             ("HTTP/1.1 200 OK\r\n", "POST / HTTP/1.1\r\nHost: a\r\n\r\nEHLO me\r\n"),
+            ("HTTP/1.1 200 OK\r\n\r\n220 example ESMTP\r\n", "CONNECT example:25 HTTP/1.1\r\n\r\nEHLO me\r\n"),
             ("220 example\r\n", "QUIT\r\n"),
             ("", "EHLO\r\n"),
             ("", "HELO how are you\r\n"),

@@ -1,5 +1,5 @@
 //! Telnet, by its commands: IAC and WILL, WON'T, DO, DON'T or a subnegotiation (RFC 854) of an option that exists (IANA registry of Telnet options,
-//! and those that MUDs added). Off its port it takes two at the very beginning, or one from each end; at its port one among text, or a prompt to log in.
+//! and those that MUDs added). Off its port it takes two at the very beginning, or one from each end; at its port one among text, a prompt, or characters that come back one by one (RFC 857).
 //!
 //! False alarms: other protocols that negotiate as Telnet does (TN3270, MUDs, serial consoles by RFC 2217) are Telnet. Cannot see: a connection off
 //! its port in which no option is negotiated, and Telnet in TLS.
@@ -7,7 +7,7 @@
 use sensor_ebpf::class::Class;
 
 use super::text::starts_with;
-use crate::inspect::{Conversation, End, Verdict};
+use crate::inspect::{Conversation, End, Message, Verdict};
 
 /// The port, and the one that is used in its place where 23 is closed.
 const PORTS: [u16; 2] = [23, 2323];
@@ -23,6 +23,10 @@ const IAC: u8 = 255;
 const ENOUGH: usize = 2;
 /// What a server that asks for a name or a password writes last.
 const PROMPTS: [&str; 4] = ["login:", "username:", "password:", "user:"];
+/// The longest prompt of a shell that is believed.
+const MAX_PROMPT: usize = 48;
+/// Characters that come back, which are no coincidence.
+const ECHOES: usize = 3;
 
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     if !conversation.is_tcp() {
@@ -35,7 +39,10 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
         [ours, theirs] if at_port && ours + theirs > 0 || ours.max(theirs) >= ENOUGH => {
             Some(Verdict::payload(Class::Telnet))
         }
-        _ if at_port && End::ALL.iter().any(|end| asks(conversation, *end)) => Some(Verdict::payload(Class::Telnet)),
+        _ if at_port && echoes(conversation) => Some(Verdict::confirmed(Class::Telnet)),
+        _ if End::ALL.iter().any(|end| PORTS.contains(&conversation.port(*end)) && asks(conversation, *end)) => {
+            Some(Verdict::payload(Class::Telnet))
+        }
         _ => None,
     }
 }
@@ -71,13 +78,30 @@ fn is_option(option: u8) -> bool {
     matches!(option, 0..=49 | 69 | 70 | 85 | 86 | 90 | 91 | 93 | 138..=140 | 200 | 201 | 255)
 }
 
-/// Whether an end asks who is there.
+/// Whether an end asks who is there, or what to do: its last line is a prompt.
 fn asks(conversation: &Conversation, end: End) -> bool {
     conversation.messages_of(end).any(|message| {
         let text = message.bytes.trim_ascii_end();
-        let start = |prompt: &str| text.get(text.len().saturating_sub(prompt.len())..).unwrap_or_default();
-        text.is_ascii() && PROMPTS.iter().any(|prompt| starts_with(start(prompt), prompt))
+        let line = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let ending = |prompt: &str| line.get(line.len().saturating_sub(prompt.len())..).unwrap_or_default();
+        let of_shell =
+            line.len() <= MAX_PROMPT && !line.contains(&b'<') && matches!(line, [_, .., b'#' | b'$' | b'>' | b'%']);
+        text.is_ascii() && (of_shell || PROMPTS.iter().any(|prompt| starts_with(ending(prompt), prompt)))
     })
+}
+
+/// Whether characters come back as they are typed.
+fn echoes(conversation: &Conversation) -> bool {
+    let is_echo = |pair: &&[Message]| match pair {
+        [typed, back] => {
+            typed.len == 1
+                && typed.from != back.from
+                && PORTS.contains(&conversation.port(back.from))
+                && typed.bytes.first().is_some_and(|byte| byte.is_ascii_graphic() && back.bytes.first() == Some(byte))
+        }
+        _ => false,
+    };
+    conversation.messages().windows(2).filter(is_echo).count() >= ECHOES
 }
 
 #[cfg(test)]
@@ -104,12 +128,29 @@ mod tests {
 
     #[test]
     fn prompts_at_the_port() {
-        for text in ["Ubuntu 22.04\r\nhost Login: ", "Password:", "\r\n\r\nUsername: "] {
+        for text in [
+            "Ubuntu 22.04\r\nhost Login: ",
+            "Password:",
+            "\r\n\r\nUsername: ",
+            "last login yesterday\r\nhost# ",
+            "Router>",
+        ] {
             let said = [(End::Server, text.as_bytes())];
             assert_eq!(judge(&tcp([40_000, 23], &said)), Some(Verdict::payload(Class::Telnet)));
             assert_eq!(judge(&tcp([40_000, 8023], &said)), None);
         }
-        assert_eq!(judge(&tcp([40_000, 23], &[(End::Server, b"login: or not")])), None);
+        for text in ["login: or not", "<p>\n</html>", "hello\r\n", "#"] {
+            assert_eq!(judge(&tcp([40_000, 23], &[(End::Server, text.as_bytes())])), None);
+        }
+        assert_eq!(judge(&tcp([40_000, 23], &[(End::Client, b"login:")])), None);
+    }
+
+    #[test]
+    fn characters_that_come_back() {
+        let said = [b"l", b"s", b"x"].map(|byte| [(End::Client, &byte[..]), (End::Server, &byte[..])]).concat();
+        assert_eq!(judge(&tcp([40_000, 23], &said)), Some(Verdict::confirmed(Class::Telnet)));
+        assert_eq!(judge(&tcp([40_000, 50_000], &said)), None);
+        assert_eq!(judge(&tcp([40_000, 23], &said[..4])), None);
     }
 
     #[test]
