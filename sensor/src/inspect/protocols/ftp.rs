@@ -1,8 +1,10 @@
-//! The control connection of the File Transfer Protocol (RFC 959, RFC 2228, RFC 2428, RFC 3659), by its commands and answers. A server's greeting (220) is
-//! that of mail, too: it counts with a command that mail does not have, with an answer that mail does not give, with "FTP" in it, or at port 21.
+//! The control connection of the File Transfer Protocol (RFC 959, RFC 2228, RFC 2428, RFC 3659), by its commands and answers. A server's
+//! greeting (220) is that of mail, too: it counts with a command that mail does not have, with an answer that mail does not give, with
+//! "FTP" in it, or at port 21.
 //!
-//! An answer and a command are `confirmed`. False alarms: none known; what calls itself FTP in a greeting is believed. Cannot see: data connections,
-//! whose ports the control connection agrees on; FTP in TLS from the first byte (port 990).
+//! An answer and a command are `confirmed`. False alarms: what calls itself FTP in a greeting is believed, and HylaFAX, which speaks it, is
+//! FTP. Cannot see: data connections, whose ports the control connection agrees on; FTP in TLS from the first byte (port 990): `tls`, or a
+//! guess by port.
 
 use sensor_ebpf::class::Class;
 

@@ -1,8 +1,8 @@
-//! Internet Message Access Protocol, versions 4 (RFC 3501, RFC 9051): a server greets with "* OK", "* PREAUTH" or "* BYE", a client's commands have a tag,
-//! and answers have the same one. STARTTLS changes nothing.
+//! Internet Message Access Protocol, versions 4 (RFC 3501, RFC 9051): a server greets with "* OK", "* PREAUTH" or "* BYE", a client's
+//! commands have a tag, and answers have the same one. STARTTLS changes nothing.
 //!
-//! A greeting or an answer with the tag, and a command, are `confirmed`. False alarms: none known. Cannot see: IMAP in TLS from the first byte (port
-//! 993): `tls`, or a guess by port; a client of which alone was captured that only said NOOP or LOGOUT.
+//! A greeting or an answer with the tag, and a command, are `confirmed`. False alarms: none known. Cannot see: IMAP in TLS from the first
+//! byte (port 993): `tls`, or a guess by port; a client of which alone was captured that only said NOOP or LOGOUT.
 
 use sensor_ebpf::class::Class;
 

@@ -1,8 +1,9 @@
-//! Internet Relay Chat, by its lines (RFC 1459, RFC 2812, IRCv3 capability negotiation): who registers (NICK with USER, PASS or CAP), who speaks
-//! (PRIVMSG, NOTICE), who joins a channel, and what a server says behind its name: a numeric or a command. At its ports any usual command tells.
+//! Internet Relay Chat, by its lines (RFC 1459, RFC 2812, IRCv3 capability negotiation): who registers (NICK with USER, PASS or CAP), who
+//! speaks (PRIVMSG, NOTICE), who joins a channel, and what a server says behind its name: a numeric or a command. At its ports any usual
+//! command tells.
 //!
-//! One end is `payload`, both are `confirmed`. Mail and FTP have USER and PASS, too, but neither NICK nor answers behind a name. False alarms: none
-//! known. Cannot see: IRC in TLS, and a connection of which only PING and PONG were captured.
+//! One end is `payload`, both are `confirmed`. Mail and FTP have USER and PASS, too, but neither NICK nor answers behind a name. False
+//! alarms: none known. Cannot see: IRC in TLS, and a connection of which only PING and PONG were captured.
 
 use sensor_ebpf::class::Class;
 
@@ -126,7 +127,8 @@ fn is_spoken(line: &[u8]) -> bool {
         && words.next().is_some_and(|text| text.starts_with(b":"))
 }
 
-/// Whether what a server says first is nobody else's. Where the capture began in the middle, that may be half of a line, and the next one counts.
+/// Whether what a server says first is nobody else's. Where the capture began in the middle, that may be half of a line, and the next one
+/// counts.
 fn server_says(bytes: &[u8]) -> bool {
     lines(bytes).take(2).any(|line| is_relayed(line) || starts_with(line, "ERROR :Closing Link"))
 }

@@ -1,8 +1,8 @@
-//! Network Time Protocol, versions 1 to 4 (RFC 1059, RFC 1119, RFC 1305, RFC 5905; SNTP RFC 4330), over UDP: time (modes 1 to 5), control (mode 6, RFC 9327),
-//! and ntpd's private mode (7, its `ntp_request.h`). The shape of the header counts at port 123 only.
+//! Network Time Protocol, versions 1 to 4 (RFC 1059, RFC 1119, RFC 1305, RFC 5905; SNTP RFC 4330), over UDP: time (modes 1 to 5), control
+//! (mode 6, RFC 9327), and ntpd's private mode (7, its `ntp_request.h`). The shape of the header counts at port 123 only.
 //!
-//! An answer that repeats the time (or the number) of the question is `confirmed`, at any port. False alarms: other protocols that use port 123 to get
-//! through and whose first bytes look like it. Cannot see: NTS's key exchange, which is TLS.
+//! An answer that repeats the time (or the number) of the question is `confirmed`, at any port. False alarms: other protocols that use port
+//! 123 to get through and whose first bytes look like it. Cannot see: NTS's key exchange, which is TLS.
 
 use sensor_ebpf::class::Class;
 

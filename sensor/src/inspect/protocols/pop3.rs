@@ -1,8 +1,9 @@
-//! Post Office Protocol 3 (RFC 1939, RFC 2449, RFC 2595): a server greets and answers with "+OK" or "-ERR", a client has commands of three and four
-//! letters. STLS changes nothing.
+//! Post Office Protocol 3 (RFC 1939, RFC 2449, RFC 2595): a server greets and answers with "+OK" or "-ERR", a client has commands of three
+//! and four letters. STLS changes nothing.
 //!
-//! An answer and a command are `confirmed`. False alarms: none known; Redis answers "+OK", too, but does not greet, and what both have (AUTH, QUIT) only
-//! counts behind a greeting. Cannot see: POP3 in TLS from the first byte (port 995): `tls`, or a guess by port; a client alone off the port.
+//! An answer and a command are `confirmed`. False alarms: none known; Redis answers "+OK", too, but does not greet, and what both have
+//! (AUTH, QUIT) only counts behind a greeting. Cannot see: POP3 in TLS from the first byte (port 995): `tls`, or a guess by port; a client
+//! alone off the port.
 
 use sensor_ebpf::class::Class;
 

@@ -1,5 +1,5 @@
-//! What a well-known port (IANA registry of service names) suggests, where nobody knows better: a guess, of ordinary protocols only, and of those
-//! in TLS only where TLS is what is there.
+//! What a well-known port (IANA registry of service names) suggests, where nobody knows better: a guess, of ordinary protocols only, and of
+//! those in TLS only where TLS is what is there.
 //!
 //! False alarms: whatever else uses the port. Cannot see: the protocol on any other port.
 
@@ -20,7 +20,8 @@ const TCP: &[(u16, Class)] = &[
     (5060, Class::Sip),
 ];
 /// Ports of the same in TLS.
-const TLS: &[(u16, Class)] = &[(465, Class::Smtp), (993, Class::Imap), (995, Class::Pop3), (5061, Class::Sip)];
+const TLS: &[(u16, Class)] =
+    &[(990, Class::Ftp), (465, Class::Smtp), (993, Class::Imap), (995, Class::Pop3), (5061, Class::Sip)];
 /// Ports of UDP.
 const UDP: &[(u16, Class)] = &[(123, Class::Ntp), (3389, Class::Rdp), (5060, Class::Sip)];
 

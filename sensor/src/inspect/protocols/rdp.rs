@@ -1,9 +1,10 @@
-//! Remote Desktop Protocol. Over TCP by the X.224 connection request and confirm in a TPKT ([MS-RDPBCGR] 2.2.1.1 and 2.2.1.2; RFC 1006) with the cookie or
-//! the negotiation that only RDP has, and by the keys "Duca" and "McDn" in what follows (2.2.1.3 and 2.2.1.4); over UDP see `udp`.
+//! Remote Desktop Protocol. Over TCP by the X.224 connection request and confirm in a TPKT ([MS-RDPBCGR] 2.2.1.1 and 2.2.1.2; RFC 1006)
+//! with the cookie or the negotiation that only RDP has, and by the keys "Duca" and "McDn" in what follows (2.2.1.3 and 2.2.1.4); over UDP
+//! see `udp`.
 //!
-//! A request and its confirm, which names the request's reference, are `confirmed`. False alarms: none known; S7, H.323 and others with TPKT have other
-//! parameters, and a request without any counts at port 3389 only. Cannot see: a connection that was captured from its TLS on, and one inside of a gateway's
-//! HTTPS.
+//! A request and its confirm, which names the request's reference, are `confirmed`. False alarms: none known; S7, H.323 and others with
+//! TPKT have other parameters, and a request without any counts at port 3389 only. Cannot see: a connection that was captured from its TLS
+//! on, and one inside of a gateway's HTTPS.
 
 mod udp;
 

@@ -1,8 +1,8 @@
-//! Session Initiation Protocol (RFC 3261, and the methods that others added), over UDP and TCP, by the first line of a request or an answer: a method with
-//! the URI of somebody to call or the version, or "SIP/2.0" and a code. The port means nothing.
+//! Session Initiation Protocol (RFC 3261, and the methods that others added), over UDP and TCP, by the first line of a request or an
+//! answer: a method with the URI of somebody to call or the version, or "SIP/2.0" and a code. The port means nothing.
 //!
-//! Both ends are `confirmed`. False alarms: none known; OPTIONS, NOTIFY and SUBSCRIBE of HTTP, RTSP and SSDP have other URIs and versions. Cannot see: SIP in
-//! TLS (port 5061), and what is agreed on (RTP).
+//! Both ends are `confirmed`. False alarms: none known; OPTIONS, NOTIFY and SUBSCRIBE of HTTP, RTSP and SSDP have other URIs and versions.
+//! Cannot see: SIP in TLS (port 5061), and what is agreed on (RTP).
 
 use sensor_ebpf::class::Class;
 

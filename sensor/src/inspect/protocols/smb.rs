@@ -1,8 +1,10 @@
-//! Server Message Block: versions 1 ([MS-CIFS] 2.2.3.1), 2 and 3 ([MS-SMB2] 2.2.1, encrypted 2.2.41, compressed 2.2.42) behind the header of a NetBIOS
-//! session (RFC 1002 section 4.3) or of the same shape (port 445), and a NetBIOS session's own request (port 139). The ports mean nothing.
+//! Server Message Block: versions 1 ([MS-CIFS] 2.2.3.1), 2 and 3 ([MS-SMB2] 2.2.1, encrypted 2.2.41, compressed 2.2.42) behind the header
+//! of a NetBIOS session (RFC 1002 section 4.3) or of the same shape (port 445), and a NetBIOS session's own request (port 139). The ports
+//! mean nothing.
 //!
-//! Both ends are `confirmed`. False alarms: NetBIOS sessions with something else in them, which nobody has seen for long. Cannot see: SMB over QUIC, and a
-//! connection of which only the rest of a long transfer was captured. The datagrams of port 138 that tell who browses are no files, though they look alike.
+//! Both ends are `confirmed`. False alarms: NetBIOS sessions with something else in them, which nobody has seen for long. Cannot see: SMB
+//! over QUIC, and a connection of which only the rest of a long transfer was captured. The datagrams of port 138 that tell who browses are
+//! no files, though they look alike.
 
 use sensor_ebpf::class::Class;
 

@@ -1,7 +1,9 @@
-//! Simple Mail Transfer Protocol (RFC 5321), and its relative for the last hop, LMTP (RFC 2033), by EHLO, HELO, LHLO and the envelope, and by a
-//! server's greeting (220) that says so, is followed by what only mail servers offer, or comes from a port of mail. STARTTLS changes nothing.
+//! Simple Mail Transfer Protocol (RFC 5321), and its relative for the last hop, LMTP (RFC 2033), by EHLO, HELO, LHLO and the envelope, and
+//! by a server's greeting (220) that says so, is followed by what only mail servers offer, or comes from a port of mail. STARTTLS changes
+//! nothing.
 //!
-//! An answer and a command are `confirmed`. False alarms: none known. Cannot see: mail in TLS from the first byte (port 465): `tls`, or a guess by port.
+//! An answer and a command are `confirmed`. False alarms: none known. Cannot see: mail in TLS from the first byte (port 465): `tls`, or a
+//! guess by port.
 
 use sensor_ebpf::class::Class;
 

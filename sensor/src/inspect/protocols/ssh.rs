@@ -1,8 +1,8 @@
-//! Secure Shell, by what is sent before anything is encrypted: the identification (RFC 4253 section 4.2, also that of SSH 1 and 1.99), the key exchange
-//! (section 7.1) and the server's host key (section 8). One end is `payload`, both are `confirmed`. The port means nothing.
+//! Secure Shell, by what is sent before anything is encrypted: the identification (RFC 4253 section 4.2, also that of SSH 1 and 1.99), the
+//! key exchange (section 7.1) and the server's host key (section 8). One end is `payload`, both are `confirmed`. The port means nothing.
 //!
-//! False alarms: none known; HTTP to an SSH server is SSH that did not come about. Cannot see: a connection of which only what is encrypted was
-//! captured, SSH inside of something else, and what goes on inside of SSH.
+//! False alarms: none known; HTTP to an SSH server is SSH that did not come about. Cannot see: a connection of which only what is encrypted
+//! was captured, SSH inside of something else, and what goes on inside of SSH.
 
 use sensor_ebpf::class::Class;
 

@@ -1,8 +1,9 @@
-//! Telnet, by its commands: IAC and WILL, WON'T, DO, DON'T or a subnegotiation (RFC 854) of an option that exists (IANA registry of Telnet options,
-//! and those that MUDs added). Off its port it takes two at the very beginning, or one from each end; at its port one among text, a prompt, or characters that come back one by one (RFC 857).
+//! Telnet, by its commands: IAC and WILL, WON'T, DO, DON'T or a subnegotiation (RFC 854) of an option that exists (IANA registry of Telnet
+//! options, and those that MUDs added). Off its port it takes two at the very beginning, or one from each end; at its port one among text,
+//! a prompt, or characters that come back one by one (RFC 857).
 //!
-//! False alarms: other protocols that negotiate as Telnet does (TN3270, MUDs, serial consoles by RFC 2217) are Telnet. Cannot see: a connection off
-//! its port in which no option is negotiated, and Telnet in TLS.
+//! False alarms: other protocols that negotiate as Telnet does (TN3270, MUDs, serial consoles by RFC 2217) are Telnet. Cannot see: a
+//! connection off its port in which no option is negotiated, and Telnet in TLS.
 
 use sensor_ebpf::class::Class;
 

@@ -1,13 +1,16 @@
-//! Lines, words and answers of protocols that speak in text. Who is called client is a guess where no SYN was seen, so roles are tried both ways.
+//! Lines, words and answers of protocols that speak in text. Who is called client is a guess where no SYN was seen, so roles are tried both
+//! ways.
 
 use crate::inspect::{Conversation, End, Verdict};
 
-/// Lines that are looked at.
+/// Lines that are looked at, and bytes.
 const MAX_LINES: usize = 32;
+const MAX_TEXT: usize = 4096;
 
 /// The first lines, without what ends them; the last one may be incomplete.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|byte| *byte == b'\n').take(MAX_LINES).map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    let text = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+    text.split(|byte| *byte == b'\n').take(MAX_LINES).map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// The words of a line.
@@ -76,8 +79,7 @@ pub(super) mod testing {
         judge(&tcp([40_000, 50_000], &said))
     }
 
-    /// Random bytes are nothing at any port that means nothing, and neither they nor the beginnings of what is known
-    /// make a judge panic.
+    /// Random bytes are nothing at any port that means nothing, and neither they nor the beginnings of what is known make a judge panic.
     pub(in crate::inspect::protocols) fn bears_anything(judge: Judge, ports: [u16; 2], known: &[&[u8]]) {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = move || {
@@ -121,6 +123,7 @@ pub(super) mod testing {
         );
         assert_eq!([code(b"620 a"), code(b"22"), code(b"")], [None; 3]);
         assert_eq!(lines(b"a\r\nb\nc").collect::<Vec<_>>(), [&b"a"[..], b"b", b"c"]);
+        assert_eq!(lines(&[b'\n'; 99]).count() + lines(&[0; 9999]).next().unwrap().len(), MAX_LINES + MAX_TEXT);
         assert!(starts_with_one_of(b"  user x", &["USER"]) && !starts_with_one_of(b"users x", &["USER"]));
         assert!(has(b"220 x eSmTp y", "SMTP") && !has(b"SMT", "SMTP") && starts_with(b"mail from:<", "MAIL FROM:"));
     }

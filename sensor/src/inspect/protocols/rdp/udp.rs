@@ -1,5 +1,5 @@
-//! RDP over UDP ([MS-RDPEUDP] 2.2, version 1 of the transport, which version 2 begins with): a SYN with a sequence number that the SYN-ACK names; else
-//! data, whose sequence number the other end's next packet names.
+//! RDP over UDP ([MS-RDPEUDP] 2.2, version 1 of the transport, which version 2 begins with): a SYN with a sequence number that the SYN-ACK
+//! names; else data, whose sequence number the other end's next packet names.
 //!
 //! False alarms: none known. Cannot see: version 2 behind its handshake.
 
@@ -81,7 +81,8 @@ fn opening(message: &Message, kind: u16) -> Option<Numbers> {
     fits.then(|| Numbers { acknowledged, own: u32::from_be_bytes(*own) })
 }
 
-/// A packet with a vector of what arrived (2.2.2.7), the numbers of what is coded, which are the same without error correction (2.2.2.4), and TLS.
+/// A packet with a vector of what arrived (2.2.2.7), the numbers of what is coded, which are the same without error correction (2.2.2.4),
+/// and TLS.
 fn data(message: &Message) -> Option<Numbers> {
     let (acknowledged, flags, rest) = header(&message.bytes)?;
     let (size, _) = rest.split_first_chunk()?;
