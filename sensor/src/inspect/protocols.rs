@@ -1,6 +1,19 @@
 //! One file for each protocol, and the order in which they are asked.
 
+mod ftp;
+mod imap;
 mod ip;
+mod irc;
+mod ntp;
+mod pop3;
+mod ports;
+mod rdp;
+mod sip;
+mod smb;
+mod smtp;
+mod ssh;
+mod telnet;
+mod text;
 
 use sensor_ebpf::class::Evidence;
 
@@ -10,10 +23,23 @@ use super::{Conversation, Verdict};
 type Judge = fn(&Conversation) -> Option<Verdict>;
 
 /// Those who know after a few bytes. Where two are equally sure, the one before has it: the more particular comes first.
-const JUDGES: &[Judge] = &[ip::judge];
+const JUDGES: &[Judge] = &[
+    ip::judge,
+    ssh::judge,
+    irc::judge,
+    telnet::judge,
+    rdp::judge,
+    smb::judge,
+    sip::judge,
+    smtp::judge,
+    ftp::judge,
+    imap::judge,
+    pop3::judge,
+    ntp::judge,
+];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
-const AT_LAST: &[Judge] = &[];
+const AT_LAST: &[Judge] = &[ports::judge];
 
 /// What a conversation is by now.
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
