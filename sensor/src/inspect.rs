@@ -1,5 +1,6 @@
 //! What flows are: conversations kept in bounded memory, and judges that look at their first bytes. Pure: no clock, no map, no task.
 
+mod announced;
 mod conversation;
 mod names;
 mod packet;
@@ -9,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 
 use sensor_ebpf::class::{Class, Evidence};
 
-use self::{conversation::Heard, names::Names};
+use self::{announced::Announced, conversation::Heard, names::Names};
 pub use self::{
     conversation::{Conversation, End, Message},
     packet::{Flow, Packet, Tcp},
@@ -77,6 +78,7 @@ pub struct Inspector {
     places: HashMap<Flow, usize>,
     flows: Vec<Followed>,
     names: Names,
+    announced: Announced,
     /// Flows whose conversations are held, oldest first; some are over by now.
     held: VecDeque<usize>,
     held_bytes: usize,
@@ -96,7 +98,11 @@ impl Inspector {
             }
             None => {
                 self.places.insert(key, self.flows.len());
-                self.flows.push(Followed::new(packet));
+                let mut followed = Followed::new(packet);
+                if packet.tcp.is_some() && self.announced.is_announced([packet.flow.destination, packet.flow.source]) {
+                    followed.found.verdict = Some(Verdict::payload(Class::Ftp));
+                }
+                self.flows.push(followed);
                 self.held.push_back(self.flows.len() - 1);
                 self.held_bytes += self.flows.last().map_or(0, Followed::held_bytes);
                 self.flows.len() - 1
@@ -106,6 +112,9 @@ impl Inspector {
         let from = followed.count(packet);
         if followed.is(Class::Dns) || followed.is(Class::DnsTunnel) {
             self.names.observe(place, packet, from);
+        }
+        if followed.is(Class::Ftp) {
+            self.announced.observe(packet);
         }
         let before = followed.held_bytes();
         followed.hear(packet, from);
