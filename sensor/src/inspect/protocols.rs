@@ -1,6 +1,11 @@
 //! One file for each protocol, and the order in which they are asked.
 
+mod bitcoin_p2p;
+mod bittorrent;
+mod ethereum_p2p;
 mod ip;
+mod monero_p2p;
+mod stratum;
 
 use sensor_ebpf::class::Evidence;
 
@@ -10,7 +15,8 @@ use super::{Conversation, Verdict};
 type Judge = fn(&Conversation) -> Option<Verdict>;
 
 /// Those who know after a few bytes. Where two are equally sure, the one before has it: the more particular comes first.
-const JUDGES: &[Judge] = &[ip::judge];
+const JUDGES: &[Judge] =
+    &[ip::judge, stratum::judge, bitcoin_p2p::judge, monero_p2p::judge, ethereum_p2p::judge, bittorrent::judge];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
 const AT_LAST: &[Judge] = &[];
