@@ -20,6 +20,9 @@ use crate::inspect::{Conversation, End, Verdict};
 /// Objects of each direction that are looked at.
 const MAX_OBJECTS: usize = 32;
 
+/// Bytes in which a line ends where the capture began within one.
+const MAX_LINE: usize = 4096;
+
 /// Methods over TCP that nobody else has; all of those that begin with `mining.` besides.
 const METHODS: &[&[u8]] =
     &[b"eth_submitLogin", b"eth_getWork", b"eth_submitWork", b"eth_submitHashrate", b"eth_login", b"getwork"];
@@ -56,11 +59,11 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     if !conversation.is_tcp() {
         return None;
     }
-    if End::ALL.iter().any(|end| is_http_miner(conversation, *end)) {
-        return Some(Verdict::payload(Class::Stratum));
-    }
-    if let Some(miner) = End::ALL.into_iter().find(|end| asks_over_http(conversation.stream(*end))) {
-        let is_answered = conversation.stream(miner.other()).starts_with(b"HTTP/1.");
+    let is_miner = |stream: &[u8]| asks_over_http(stream) || has_mining_field(stream);
+    // A miner, or the pool by what it answers.
+    if let Some(miner) = End::ALL.into_iter().find(|end| is_miner(conversation.stream(*end))) {
+        let other = conversation.stream(miner.other());
+        let is_answered = [b"HTTP/".as_slice(), b"POST ", b"GET "].iter().any(|start| other.starts_with(start));
         return Some(if is_answered { Verdict::confirmed } else { Verdict::payload }(Class::Stratum));
     }
     let [client, server] = End::ALL.map(|end| said(conversation, end));
@@ -89,47 +92,40 @@ fn said(conversation: &Conversation, end: End) -> Vec<Said<'_>> {
         text @ [b'{', ..] => text,
         // The capture began within a line.
         _ if !conversation.from_start(end) => {
-            let place = stream.windows(2).position(|two| two == b"\n{");
-            place.and_then(|place| stream.get(place..)).unwrap_or_default()
+            let mut places = stream.windows(2).take(MAX_LINE);
+            places.position(|two| two == b"\n{").and_then(|place| stream.get(place..)).unwrap_or_default()
         }
         _ => return Vec::new(),
     };
     json::objects(text).take(MAX_OBJECTS).map(Said::of).collect()
 }
 
-/// Whether a head of HTTP has a field that only mining software sends (Bitcoin wiki, getwork).
-fn is_http_miner(conversation: &Conversation, end: End) -> bool {
-    const FIELDS: [&[u8]; 2] = [b"\r\nX-Mining-Extensions:", b"\r\nX-Mining-Hashrate:"];
-    let stream = conversation.stream(end);
-    is_request(stream)
-        && FIELDS.iter().any(|field| head(stream).windows(field.len()).any(|window| window.eq_ignore_ascii_case(field)))
+/// Whether a head of HTTP has a field that only miners and their pools send (Bitcoin wiki, getwork).
+fn has_mining_field(stream: &[u8]) -> bool {
+    const REQUEST: &[&[u8]] = &[b"\r\nX-Mining-Extensions:", b"\r\nX-Mining-Hashrate:"];
+    const ANSWER: &[&[u8]] = &[b"\r\nX-Stratum:", b"\r\nX-Roll-NTime:"];
+    let fields = match stream {
+        [b'G', b'E', b'T', b' ', ..] | [b'P', b'O', b'S', b'T', b' ', ..] => REQUEST,
+        [b'H', b'T', b'T', b'P', b'/', ..] => ANSWER,
+        _ => return false,
+    };
+    let end = stream.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(stream.len());
+    let has = |field: &&[u8]| stream[..end].windows(field.len()).any(|window| window.eq_ignore_ascii_case(field));
+    fields.iter().any(has)
 }
 
 /// Whether requests over HTTP ask for work.
 fn asks_over_http(stream: &[u8]) -> bool {
-    if !is_request(stream) {
+    if !stream.starts_with(b"POST ") {
         return false;
     }
-    let bodies = stream.windows(5).enumerate().filter(|(_, window)| *window == b"\r\n\r\n{" || *window == b"\r\n\r\n[");
+    // One request, or the first of a batch.
+    let bodies =
+        stream.windows(5).enumerate().filter(|(_, window)| matches!(window, [b'\r', b'\n', b'\r', b'\n', b'{' | b'[']));
     bodies.take(MAX_OBJECTS).any(|(place, _)| {
-        let body = stream.get(place + 4..).unwrap_or_default();
-        // One request, or the first of a batch.
-        json::objects(body)
-            .next()
-            .map(Said::of)
-            .and_then(|said| said.method)
-            .is_some_and(|method| HTTP_METHODS.contains(&method))
+        let method = json::objects(&stream[place..]).next().and_then(|object| Said::of(object).method);
+        method.is_some_and(|method| HTTP_METHODS.contains(&method) || is_mining_method(method))
     })
-}
-
-fn is_request(stream: &[u8]) -> bool {
-    stream.starts_with(b"POST /") || stream.starts_with(b"GET /")
-}
-
-/// Up to the end of the first head.
-fn head(stream: &[u8]) -> &[u8] {
-    let end = stream.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(stream.len());
-    &stream[..end]
 }
 
 /// What an object says, as far as it concerns a miner.

@@ -39,6 +39,9 @@ struct Header<'a> {
     kind: u8,
     connection: u16,
     time: u32,
+    /// What the time was apart from the other end's when its last packet came.
+    difference: u32,
+    window: u32,
     number: u16,
     acknowledged: u16,
     data: &'a [u8],
@@ -87,30 +90,39 @@ fn connection(conversation: &Conversation, end: End) -> Option<u16> {
     connection.filter(|_| packets >= MIN_EACH_WAY)
 }
 
-/// Whether everything that an end sent is a run of packets.
+/// Whether everything that an end sent is a run of packets, and the other one sent none that is not uTP.
 fn is_run(conversation: &Conversation, end: End) -> bool {
-    let mut packets = 0;
-    let mut before: Option<Header<'_>> = None;
-    let mut has_moved = false;
-    for message in conversation.messages_of(end).filter(|message| !message.bytes.starts_with(b"d1:")) {
-        let Some(header) = read(message) else { return false };
-        if let Some(before) = before {
-            let pause = header.time.wrapping_sub(before.time);
-            let steps =
-                [header.number.wrapping_sub(before.number), header.acknowledged.wrapping_sub(before.acknowledged)];
-            if header.connection != before.connection
-                || pause == 0
-                || pause > MAX_PAUSE
-                || steps.iter().any(|step| *step > MAX_STEP)
-            {
-                return false;
-            }
-            has_moved |= steps != [0; 2];
-        }
-        before = Some(header);
-        packets += 1;
+    let is_utp = |message: &&Message| !message.bytes.starts_with(b"d1:");
+    if !conversation.messages_of(end.other()).filter(is_utp).all(|message| read(message).is_some()) {
+        return false;
     }
-    packets >= MIN_RUN && has_moved
+    let mut packets = 0;
+    let mut differences = 0;
+    let mut has_moved = false;
+    let mut before: Option<Header<'_>> = None;
+    for message in conversation.messages_of(end).filter(is_utp) {
+        let Some(header) = read(message).filter(|header| header.window != 0) else { return false };
+        if let Some(before) = before {
+            let Some(has_stepped) = follows(before, header) else { return false };
+            has_moved |= has_stepped;
+        }
+        differences += usize::from(header.difference != 0);
+        packets += 1;
+        before = Some(header);
+    }
+    packets >= MIN_RUN && differences >= MIN_RUN / 2 && has_moved
+}
+
+/// Whether a packet can come after another of its end, and if so whether numbers went forward.
+fn follows(before: Header<'_>, header: Header<'_>) -> Option<bool> {
+    // What opens a connection goes to the number before it.
+    let connection = before.connection.wrapping_add(u16::from(before.kind == kind::SYN && header.kind != kind::SYN));
+    let pause = header.time.wrapping_sub(before.time);
+    let steps = [header.number.wrapping_sub(before.number), header.acknowledged.wrapping_sub(before.acknowledged)];
+    // What was acknowledged before anything came is anything.
+    let [step, acknowledged] = if before.kind == kind::SYN { [steps[0], 0] } else { steps };
+    let is_forward = header.connection == connection && (1..=MAX_PAUSE).contains(&pause);
+    (is_forward && step <= MAX_STEP && acknowledged <= MAX_STEP).then_some(step > 0 || acknowledged > 0)
 }
 
 fn read(message: &Message) -> Option<Header<'_>> {
@@ -135,8 +147,17 @@ fn read(message: &Message) -> Option<Header<'_>> {
         return None;
     }
     let short = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-    let time = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-    Some(Header { kind, connection: short(2), time, number: short(16), acknowledged: short(18), data: rest })
+    let long = |at: usize| u32::from(short(at)) << 16 | u32::from(short(at + 2));
+    Some(Header {
+        kind,
+        connection: short(2),
+        time: long(4),
+        difference: long(8),
+        window: long(12),
+        number: short(16),
+        acknowledged: short(18),
+        data: rest,
+    })
 }
 
 #[cfg(test)]
@@ -200,6 +221,11 @@ mod tests {
         };
         assert_eq!(of(&run(1000, 8)), Some(Evidence::Payload));
         assert_eq!(of(&run(1000, 5)), None);
+        let opened: Vec<_> =
+            [(End::Client, packet(kind::SYN, 700, u32::MAX - 9, 6, 0, &[]))].into_iter().chain(run(1000, 8)).collect();
+        assert_eq!(of(&opened), Some(Evidence::Payload));
+        let with_another: Vec<_> = [(End::Server, b"another".to_vec())].into_iter().chain(run(1000, 8)).collect();
+        assert_eq!(of(&with_another), None);
         assert_eq!(of(&run(0, 8)), None);
         assert_eq!(of(&run(MAX_PAUSE + 1, 8)), None);
         // Nothing moves but time.

@@ -55,6 +55,7 @@ fn answers_confirm() {
     assert_eq!(of(r#"{"result":true,"error":null,"id":2}"#, subscribe), CONFIRMED);
     let post = "POST / HTTP/1.1\r\n\r\n{\"method\":\"getblocktemplate\",\"id\":0}";
     assert_eq!(of(post, "HTTP/1.1 200 OK\r\n\r\n{\"result\":{},\"id\":0}"), CONFIRMED);
+    assert_eq!(of("", "HTTP/1.1 401 Unauthorized\r\nX-Stratum: stratum+tcp://a:3333\r\n\r\n"), PAYLOAD);
 }
 
 #[test]
@@ -72,6 +73,7 @@ fn look_alikes() {
         (r#"{"id":0,"method":"data.mining.notify","params":[]}"#, ""),
         ("POST / HTTP/1.1\r\n\r\n{\"method\":\"getblockcount\",\"id\":0}", "HTTP/1.1 200 OK\r\n\r\n{\"id\":0}"),
         ("POST / HTTP/1.1\r\n\r\n{\"method\":\"eth_call\",\"id\":0}", ""),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\nX-Mining-Extensions: in a body\r\n", "HTTP/1.1 200 OK\r\n\r\n"),
         ("GET /?q=mining.subscribe HTTP/1.1\r\n\r\n", ""),
     ] {
         assert_eq!(of(client, server), None, "{client}");
