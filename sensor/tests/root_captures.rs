@@ -125,6 +125,7 @@ fn records(captures: &[PathBuf], engine: EngineKind) -> anyhow::Result<Vec<Value
         sensor: "twins".to_owned(),
         interval: None,
         format: Format::Jsonl,
+        flows: false,
     };
     let mut out = Vec::new();
     replay(&options, &mut out)?;

@@ -237,6 +237,7 @@ fn a_replay_by_either_engine_is_the_same_history() {
             sensor: "twins".to_owned(),
             interval: Some(Duration::from_secs(10)),
             format: Format::Jsonl,
+            flows: false,
         };
         let mut out = Vec::new();
         replay(&options, &mut out).unwrap();

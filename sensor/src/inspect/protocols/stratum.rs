@@ -8,10 +8,11 @@
 //! answers a request by its id, or speaks of mining itself.
 //!
 //! False alarms: whoever asks a node for `getblocktemplate` or `eth_getWork` without mining; other calls to nodes and other JSON-RPC (language
-//! servers, wallets) have none of these methods. Not seen: pools over TLS or WebSocket, Stratum version 2, whose bytes are encrypted; keys or methods
+//! servers, wallets) have none of these methods. Not seen: pools over TLS, Stratum version 2, whose bytes are encrypted; keys or methods
 //! that are spelled with escapes.
 
 mod json;
+mod websocket;
 
 use sensor_ebpf::class::Class;
 
@@ -59,7 +60,7 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     if !conversation.is_tcp() {
         return None;
     }
-    let is_miner = |stream: &[u8]| asks_over_http(stream) || has_mining_field(stream);
+    let is_miner = |stream: &[u8]| asks_over_http(stream) || has_mining_field(stream) || websocket::sends_jobs(stream);
     // A miner, or the pool by what it answers.
     if let Some(miner) = End::ALL.into_iter().find(|end| is_miner(conversation.stream(*end))) {
         let other = conversation.stream(miner.other());

@@ -93,6 +93,10 @@ fn asks_tracker(stream: &[u8]) -> bool {
     let Some(request) = stream.strip_prefix(b"GET ") else { return false };
     let line = &request[..request.len().min(MAX_LINE)];
     let target = line.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    // A whole URL is for a proxy.
+    if !target.starts_with(b"/") {
+        return false;
+    }
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     let [path, query] = [(); 2].map(|()| parts.next().unwrap_or_default());
     let has = |key: &[u8]| query.split(|byte| *byte == b'&').any(|part| part.starts_with(key));
@@ -158,6 +162,7 @@ mod tests {
             b"GET /announce?title=info_hash= HTTP/1.1\r\n\r\n".as_slice(),
             b"GET /torrent?info_hash=12 HTTP/1.1\r\n\r\n",
             b"GET / HTTP/1.1\r\nReferer: http://a/announce?info_hash=1\r\n\r\n",
+            b"GET http://a/announce?info_hash=1 HTTP/1.1\r\n\r\n",
             b"POST /announce?info_hash=1 HTTP/1.1\r\n\r\n",
         ] {
             assert_eq!(http(look_alike, b""), None, "{}", look_alike.escape_ascii());
