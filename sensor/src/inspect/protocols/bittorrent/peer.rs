@@ -1,7 +1,7 @@
 //! Peers over TCP: the handshake (BEP 3), and messages where the capture began later.
 //!
-//! A handshake is 19, "BitTorrent protocol", eight bytes of flags, the torrent and the peer. Of the messages behind it two are telling: a request for a block
-//! of 16 KiB, and an extension's dictionary (BEP 10); a segment must consist of whole messages. Confirmed: both ends have one or the other.
+//! A handshake is 19, "BitTorrent protocol", eight bytes of flags, the torrent and the peer. Of the messages behind it three are telling: a request for a block
+//! of 16 KiB and an extension's dictionary (BEP 10) in a segment of whole messages, and the head of such a block. Confirmed: both ends have one of them.
 
 use sensor_ebpf::class::Evidence;
 
@@ -12,6 +12,12 @@ use crate::inspect::{Conversation, End};
 pub(super) const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
 /// Bytes of the blocks that everyone asks for (BEP 3: 2^14).
 const BLOCK: u32 = 1 << 14;
+/// What a block of that size begins with: the length of number, piece, place and data, and the number of such a message.
+const BLOCK_START: [u8; 5] = [0, 0, 0x40, 9, 7];
+/// Pieces of a torrent, as many as make sense.
+const MAX_PIECES: u32 = 1 << 20;
+/// The highest number of a message (BEP 52).
+const MAX_ID: u8 = 23;
 /// Messages of a segment that are looked at.
 const MAX_MESSAGES: usize = 64;
 
@@ -28,6 +34,8 @@ pub(super) fn evidence(conversation: &Conversation) -> Option<Evidence> {
             || conversation
                 .messages_of(end)
                 .any(|message| message.bytes.starts_with(HANDSHAKE) || are_messages(&message.bytes))
+            // Where the beginning was seen it tells more.
+            || !conversation.from_start(end) && conversation.messages_of(end).any(|message| has_block(&message.bytes))
     }))
 }
 
@@ -40,7 +48,7 @@ fn are_messages(segment: &[u8]) -> bool {
         let Some((message, behind)) = behind.split_at_checked(u32::from_be_bytes(*length) as usize) else { break };
         // One without a number keeps the connection alive.
         if let Some((id, content)) = message.split_first() {
-            if *id > id::EXTENDED {
+            if *id > MAX_ID {
                 return false;
             }
             is_telling |= is_telling_message(*id, content);
@@ -48,6 +56,15 @@ fn are_messages(segment: &[u8]) -> bool {
         rest = behind;
     }
     is_telling && rest.is_empty()
+}
+
+/// Whether a block begins somewhere in a segment.
+fn has_block(segment: &[u8]) -> bool {
+    segment.windows(BLOCK_START.len() + 8).any(|window| {
+        let Some(numbers) = window.strip_prefix(&BLOCK_START) else { return false };
+        let Ok([piece, begin]) = <[[u8; 4]; 2]>::try_from(numbers.as_chunks().0) else { return false };
+        u32::from_be_bytes(piece) < MAX_PIECES && u32::from_be_bytes(begin).is_multiple_of(BLOCK)
+    })
 }
 
 fn is_telling_message(id: u8, content: &[u8]) -> bool {
@@ -69,7 +86,7 @@ fn is_telling_message(id: u8, content: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::packet::protocol;
+    use crate::inspect::{Flow, Packet, Tcp, packet::protocol};
 
     fn handshake(peer: u8) -> Vec<u8> {
         [HANDSHAKE, &[0; 8], &[7; 20], &[peer; 20]].concat()
@@ -107,6 +124,28 @@ mod tests {
             assert_eq!(of(&[(End::Server, bytes)]), Some(Evidence::Payload));
         }
         assert_eq!(of(&[(End::Server, &requests), (End::Client, &extended)]), Some(Evidence::Confirmed));
+    }
+
+    #[test]
+    fn blocks_within_segments() {
+        let block = [&[0x5a; 300][..], &BLOCK_START, &[0, 0, 2, 107, 0, 12, 0x40, 0], &[0x5a; 500]].concat();
+        assert!(has_block(&block));
+        let mut elsewhere = block.clone();
+        elsewhere[312] = 1;
+        let mut many = block.clone();
+        many[305] = 1;
+        for other in [&elsewhere, &many, &block[..312].to_vec()] {
+            assert!(!has_block(other));
+        }
+        // A connection whose beginning was seen has begun with a handshake.
+        assert_eq!(of(&[(End::Client, &block)]), None);
+        let end = |last: u8| (std::net::IpAddr::from([192, 0, 2, last]), 6881);
+        let flow = Flow { protocol: protocol::TCP, source: end(1), destination: end(2) };
+        let tcp = Some(Tcp { sequence: 7, flags: 16 });
+        let packet = Packet { flow, length: 900, tcp, payload: &block, payload_len: block.len() as u32 };
+        let mut later = Conversation::new(&packet);
+        later.hear(&packet, End::Client);
+        assert_eq!(evidence(&later), Some(Evidence::Payload));
     }
 
     #[test]
