@@ -34,8 +34,9 @@ pub(super) fn evidence(conversation: &Conversation) -> Option<Evidence> {
             || conversation
                 .messages_of(end)
                 .any(|message| message.bytes.starts_with(HANDSHAKE) || are_messages(&message.bytes))
-            // Where the beginning was seen it tells more.
-            || !conversation.from_start(end) && conversation.messages_of(end).any(|message| has_block(&message.bytes))
+            // Where the beginning was seen it tells more. One segment at a time: those before it were looked at when they came.
+            || !conversation.from_start(end)
+                && conversation.messages_of(end).last().is_some_and(|message| has_block(&message.bytes))
     }))
 }
 
