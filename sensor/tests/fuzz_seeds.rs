@@ -5,6 +5,9 @@ use std::{fs, path::Path};
 
 use sensor::testing::fuzz;
 
+#[path = "../fuzz/fuzz_targets/inspect/flows.rs"]
+mod flows;
+
 fn replay(target: &str, run: fn(&[u8]) -> anyhow::Result<()>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut seeds = 0;
@@ -33,4 +36,12 @@ fn captures() {
 #[test]
 fn configurations() {
     replay("config", fuzz::config);
+}
+
+#[test]
+fn flows_of_packets() {
+    replay("inspect", |bytes| {
+        flows::inspect(bytes);
+        Ok(())
+    });
 }

@@ -1,9 +1,13 @@
 //! One file for each protocol, and the order in which they are asked.
 
+mod bitcoin_p2p;
+mod bittorrent;
+mod ethereum_p2p;
 mod ftp;
 mod imap;
 mod ip;
 mod irc;
+mod monero_p2p;
 mod ntp;
 mod pop3;
 mod ports;
@@ -12,6 +16,7 @@ mod sip;
 mod smb;
 mod smtp;
 mod ssh;
+mod stratum;
 mod telnet;
 mod text;
 
@@ -35,6 +40,11 @@ const JUDGES: &[Judge] = &[
     ftp::judge,
     imap::judge,
     pop3::judge,
+    stratum::judge,
+    bitcoin_p2p::judge,
+    monero_p2p::judge,
+    ethereum_p2p::judge,
+    bittorrent::judge,
     ntp::judge,
 ];
 
