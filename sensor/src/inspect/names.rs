@@ -1,17 +1,126 @@
 //! Names that are asked for, by the domain they are under: a tunnel is known by many names, not by one.
+//!
+//! For each registered domain the different names are counted that carry something: those asked for with types that nobody else uses (NULL, KEY, the
+//! private type of iodine), those asked for with types whose answers carry much (TXT, CNAME, MX, SRV), and long ones. A domain that has enough of them is
+//! a tunnel, and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name.
+//!
+//! Sources: `doc/proto_00000502.txt` of iodine, `doc/protocol.md` of dnscat2, RFC 2930 (KEY is obsolete), the field notes on false alarms.
+//!
+//! False alarms: services that look names up in the same way are left out by [`services`]; another one that looks up hashes of files under a domain of
+//! its own would be one. Not seen: a tunnel that asks for few names, or short ones for addresses, or through DNS in TLS or HTTPS.
 
+mod domain;
+pub(in crate::inspect) mod message;
+mod services;
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
+
+use sensor_ebpf::class::Class;
+
+use self::{
+    domain::{Domain, Name},
+    message::Dns,
+};
 use super::{End, Packet, Verdict};
+
+/// Domains of one of the two generations; when one is full, the elder is forgotten.
+const MAX_DOMAINS: usize = 1 << 15;
+/// Domains that are known to be tunnels and not forgotten.
+const MAX_TUNNELS: usize = 1 << 12;
 
 /// What is known of the domains that names were asked under.
 #[derive(Debug, Default)]
-pub(super) struct Names {}
+pub(super) struct Names {
+    /// By hash of the domain; the seed is not known outside, so that nobody can choose names that are counted as one.
+    state: RandomState,
+    domains: HashMap<u64, Domain>,
+    elder: HashMap<u64, Domain>,
+    tunnels: HashMap<u64, ()>,
+    /// Flows that took part, and which ends did: a bit for each.
+    flows: HashMap<usize, u8>,
+    /// Domains that were forgotten, and flows that were not kept for one.
+    overflow: u64,
+}
 
 impl Names {
     /// Takes a message of the DNS flow at `place`.
-    pub(super) fn observe(&mut self, _place: usize, _packet: &Packet<'_>, _from: End) {}
+    pub(super) fn observe(&mut self, place: usize, packet: &Packet<'_>, from: End) {
+        let Some(dns) = Dns::read(without_length(packet)) else { return };
+        let Some(question) = &dns.question else { return };
+        let Some(name) = Name::of(question) else { return };
+        let end = 1 << from as u8;
+        if name.is_signature() {
+            self.take_part(place, end);
+            return;
+        }
+        let key = self.state.hash_one(name.domain());
+        let part = (place, end);
+        if self.tunnels.contains_key(&key) {
+            if !name.is_plain() {
+                self.take_part(place, end);
+            }
+            return;
+        }
+        let print = self.state.hash_one(name.whole());
+        let domain = Self::domain(&mut self.domains, &mut self.elder, &mut self.overflow, key);
+        if !domain.add(&name, print, part) {
+            self.overflow += 1;
+        }
+        if domain.is_tunnel() && self.tunnels.len() < MAX_TUNNELS {
+            let parts = self.domains.remove(&key).map(Domain::into_parts).unwrap_or_default();
+            self.tunnels.insert(key, ());
+            for (place, end) in parts {
+                self.take_part(place, end);
+            }
+        }
+    }
 
     /// What the DNS flow at `place` is, where it is more than that.
-    pub(super) fn verdict(&self, _place: usize) -> Option<Verdict> {
-        None
+    pub(super) fn verdict(&self, place: usize) -> Option<Verdict> {
+        self.flows.get(&place).map(|ends| match ends {
+            3 => Verdict::confirmed(Class::DnsTunnel),
+            _ => Verdict::payload(Class::DnsTunnel),
+        })
+    }
+
+    /// Domains that were forgotten before they were judged, and flows that were not kept for one.
+    #[cfg(test)]
+    pub(super) fn overflow(&self) -> u64 {
+        self.overflow
+    }
+
+    fn take_part(&mut self, place: usize, end: u8) {
+        *self.flows.entry(place).or_default() |= end;
+    }
+
+    /// The domain with that key: of the younger generation, from the elder one, or new.
+    fn domain<'a>(
+        domains: &'a mut HashMap<u64, Domain>,
+        elder: &mut HashMap<u64, Domain>,
+        overflow: &mut u64,
+        key: u64,
+    ) -> &'a mut Domain {
+        if !domains.contains_key(&key) {
+            if domains.len() >= MAX_DOMAINS {
+                *overflow += elder.len() as u64;
+                *elder = std::mem::take(domains);
+            }
+            domains.insert(key, elder.remove(&key).unwrap_or_default());
+        }
+        domains.entry(key).or_default()
     }
 }
+
+/// The message in a packet; over TCP its length is before it.
+fn without_length<'a>(packet: &Packet<'a>) -> &'a [u8] {
+    match (packet.tcp, packet.payload) {
+        (Some(_), [_, _, message @ ..]) => message,
+        _ => packet.payload,
+    }
+}
+
+#[cfg(test)]
+mod tests;

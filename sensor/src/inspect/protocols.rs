@@ -1,6 +1,15 @@
 //! One file for each protocol, and the order in which they are asked.
 
+mod bytes;
+mod dns;
+mod icmp_tunnel;
 mod ip;
+mod ipsec;
+mod l2tp;
+mod openvpn;
+mod pptp;
+mod socks;
+mod wireguard;
 
 use sensor_ebpf::class::Evidence;
 
@@ -10,7 +19,17 @@ use super::{Conversation, Verdict};
 type Judge = fn(&Conversation) -> Option<Verdict>;
 
 /// Those who know after a few bytes. Where two are equally sure, the one before has it: the more particular comes first.
-const JUDGES: &[Judge] = &[ip::judge];
+const JUDGES: &[Judge] = &[
+    wireguard::judge,
+    openvpn::judge,
+    ipsec::judge,
+    l2tp::judge,
+    pptp::judge,
+    socks::judge,
+    icmp_tunnel::judge,
+    dns::judge,
+    ip::judge,
+];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
 const AT_LAST: &[Judge] = &[];
@@ -37,3 +56,6 @@ fn bounded(verdict: Verdict, conversation: &Conversation) -> Verdict {
     let most = if conversation.is_two_way() { Evidence::Confirmed } else { Evidence::Payload };
     Verdict { evidence: verdict.evidence.min(most), ..verdict }
 }
+
+#[cfg(test)]
+pub(super) use self::bytes::noise;
