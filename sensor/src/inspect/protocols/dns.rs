@@ -3,13 +3,18 @@
 //! Confirmed: a question and an answer with the same id and, where the answer repeats it, the same name. Payload: one message on port 53 whose header is
 //! one and whose question is whole; on another port one whose records are all there and nothing else. Tunnels in the DNS: see `names.rs`.
 //!
+//! DNSCrypt begins with a question in the clear, for the certificate of the resolver, and is encrypted DNS (DNSCrypt version 2, section 12).
+//!
 //! False alarms: protocols with the same format are left out by their ports: multicast DNS, LLMNR, NetBIOS names. Not seen: what is cut in its first
 //! question.
 
 use sensor_ebpf::class::Class;
 
 use super::bytes::u16_at;
-use crate::inspect::{Conversation, End, Verdict, names::message::Dns};
+use crate::inspect::{
+    Conversation, End, Verdict,
+    names::message::{Dns, kind},
+};
 
 /// The port of the DNS.
 const PORT: u16 = 53;
@@ -21,8 +26,12 @@ const IODINE: &[u8] = &[0x10, 0xD1, 0x9E];
 const IODINE_COMMANDS: std::ops::RangeInclusive<u8> = 1..=3;
 /// Messages of an end that are looked at.
 const MAX_MESSAGES: usize = 8;
-/// More questions, or records of one section, than any message has that is not made to break something.
-const MAX_COUNTS: [u16; 4] = [16, 4096, 4096, 4096];
+/// Flags of an ordinary query and response: recursion, authority, checking disabled and authentic data may be set, and an error be told.
+const USUAL_FLAGS: u16 = 0x85BF;
+/// The label of a question for a certificate of DNSCrypt.
+const DNSCRYPT: &[u8] = b"dnscrypt-cert";
+/// What such a certificate begins with: magic and the two constructions.
+const CERTIFICATES: [&[u8]; 2] = [b"DNSC\0\x01", b"DNSC\0\x02"];
 
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     let is_raw = |end| is_raw(conversation, end);
@@ -43,16 +52,18 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
         let all = messages(conversation, end).into_iter().filter_map(|bytes| Some((Dns::read(bytes)?, bytes)));
         all.filter(|(dns, bytes)| is_dns(dns, bytes, is_usual)).map(|(dns, _)| dns).collect::<Vec<_>>()
     });
+    let is_crypt = conversation.messages().iter().take(MAX_MESSAGES).any(|message| is_certificate(&message.bytes));
     let [client, server] = &found;
+    let class = if is_crypt { Class::EncryptedDns } else { Class::Dns };
     let agree = |one: &Dns, other: &Dns| {
         one.id == other.id
             && one.is_answer != other.is_answer
             && (one.question.is_none() || other.question.is_none() || is_same(one, other))
     };
     if client.iter().any(|one| server.iter().any(|other| agree(one, other))) {
-        return Some(Verdict::confirmed(Class::Dns));
+        return Some(Verdict::confirmed(class));
     }
-    (!client.is_empty() || !server.is_empty()).then_some(Verdict::payload(Class::Dns))
+    (!client.is_empty() || !server.is_empty()).then_some(Verdict::payload(class))
 }
 
 /// Whether two messages ask the same; the case of letters may differ.
@@ -61,19 +72,33 @@ fn is_same(one: &Dns, other: &Dns) -> bool {
 }
 
 fn is_dns(dns: &Dns, bytes: &[u8], is_usual: bool) -> bool {
-    if dns.counts.iter().zip(MAX_COUNTS).any(|(count, most)| *count > most) {
-        return false;
-    }
     if is_usual {
-        // An answer to nothing, as some errors are, has no question.
-        let is_bare = dns.is_answer && dns.counts[0] == 0;
-        return dns.question.as_ref().is_some_and(|question| (1..=255).contains(&question.class)) || is_bare;
+        // A whole question, or a header as most are, whatever is wrong behind it; an answer to nothing, as some errors are, has none.
+        let is_question = dns.question.as_ref().is_some_and(|question| (1..=255).contains(&question.class));
+        let [questions, answers, authorities, more] = dns.counts;
+        let is_query = questions == 1 && answers == 0 && authorities == 0 && more <= 2;
+        let is_answer =
+            dns.is_answer && questions <= 1 && [answers, authorities, more].iter().all(|count| *count < 256);
+        return is_question || dns.flags & !USUAL_FLAGS == 0 && (is_query || is_answer);
     }
     // Elsewhere only what is whole, has a name and no bit that is reserved.
     let is_question = dns.question.as_ref().is_some_and(|question| {
         [1, 3, 4, 255].contains(&question.class) && question.kind > 0 && !question.name.is_empty()
     });
     is_question && dns.flags & 0x40 == 0 && dns.is_whole(bytes)
+}
+
+/// Whether a message asks for a certificate of DNSCrypt or has one.
+fn is_certificate(bytes: &[u8]) -> bool {
+    let asks = || {
+        let question = Dns::read(bytes).and_then(|dns| dns.question);
+        question.is_some_and(|question| {
+            question.kind == kind::TXT
+                && question.labels().nth(1).is_some_and(|label| label.eq_ignore_ascii_case(DNSCRYPT))
+        })
+    };
+    asks()
+        || CERTIFICATES.iter().any(|certificate| bytes.windows(certificate.len()).any(|window| window == *certificate))
 }
 
 /// The messages that an end sent.
@@ -150,12 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn certificates_of_dnscrypt() {
+        let query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x012\x0dDNScrypt-cert\x07example\x03com\0\0\x10\0\x01";
+        assert_eq!(of(UDP, 443, &[(End::Client, query)]), Some(Verdict::payload(Class::EncryptedDns)));
+        let answer = [ANSWER, b"DNSC\0\x02"].concat();
+        assert_eq!(of(UDP, 53, &[(End::Server, &answer)]), Some(Verdict::payload(Class::EncryptedDns)));
+    }
+
+    #[test]
     fn hostile_names() {
         // A pointer to itself, pointers in a ring, and labels without an end.
         let header = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0";
         for name in [&b"\xc0\x0c"[..], b"\xc0\x0e\xc0\x0c", &[63; 300], b"\x80\0\0\x01\0\x01"] {
             let message = [&header[..], name, b"\0\x01\0\x01"].concat();
-            assert_eq!(of(UDP, 53, &[(End::Client, &message)]), None);
+            assert_eq!(Dns::read(&message).and_then(|dns| dns.question), None);
+            assert_eq!(of(UDP, 53, &[(End::Client, &message)]), Some(Verdict::payload(Class::Dns)));
+            assert_eq!(of(UDP, 5300, &[(End::Client, &message)]), None);
         }
     }
 

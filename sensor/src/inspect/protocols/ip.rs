@@ -1,6 +1,9 @@
 //! Protocols that their number in the IP header names: ESP, AH, GRE, IP in IP, L2TP version 3 (IANA registry of protocol numbers).
 //!
-//! False alarms: none; what is inside is not looked at. A GRE packet of version 1 is PPTP's (RFC 2637).
+//! GRE of version 1 is the enhanced one of PPTP (RFC 2637 section 4.1): it has a key, whose halves are length and call, carries PPP (0x880B) and has
+//! neither checksum nor routing. Whatever else has that number is GRE (RFC 2784, RFC 2890).
+//!
+//! False alarms: none; what is inside is not looked at. Whoever counts by protocol number alone calls PPTP's data GRE.
 
 use sensor_ebpf::class::Class;
 
@@ -12,12 +15,17 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
         protocol::IPIP | protocol::IPV6 => Class::Ipip,
         protocol::L2TP => Class::L2tp,
         protocol::GRE => {
-            let flags = conversation.messages().first()?.bytes.get(1)?;
-            if flags & 7 == 1 { Class::Pptp } else { Class::Gre }
+            let header: &[u8; 4] = conversation.messages().first()?.bytes.first_chunk()?;
+            if is_enhanced(*header) { Class::Pptp } else { Class::Gre }
         }
         _ => return None,
     };
     Some(Verdict::payload(class))
+}
+
+/// Whether a GRE header is that of PPTP: a key, a sequence number and an acknowledgement perhaps, version 1, PPP.
+fn is_enhanced([first, second, upper, lower]: [u8; 4]) -> bool {
+    first & !0x10 == 0x20 && second & 0x7F == 1 && [upper, lower] == [0x88, 0x0B]
 }
 
 #[cfg(test)]
@@ -37,6 +45,9 @@ mod tests {
         }
         assert_eq!(of(47, &[0x20, 0, 8, 0]), Some(Class::Gre));
         assert_eq!(of(47, &[0x30, 1, 0x88, 0x0b]), Some(Class::Pptp));
+        assert_eq!(of(47, &[0x20, 0x81, 0x88, 0x0b]), Some(Class::Pptp));
+        assert_eq!(of(47, &[0x30, 1, 8, 0]), Some(Class::Gre));
+        assert_eq!(of(47, &[0xB0, 1, 0x88, 0x0b]), Some(Class::Gre));
         assert_eq!(of(47, &[0x30]), None);
         assert_eq!(of(17, &[0; 8]), None);
     }

@@ -124,16 +124,13 @@ fn is_reply4(bytes: &[u8]) -> bool {
 fn is_late(conversation: &Conversation) -> bool {
     let messages = conversation.messages();
     messages.iter().enumerate().take(MAX_LATE).skip(1).any(|(place, greeting)| {
-        let mut behind = messages[place + 1..].iter();
-        let is_greeting = methods(&greeting.bytes).is_some_and(|(_, rest)| rest.is_empty());
-        is_greeting
-            && behind.find(|message| message.from != greeting.from).is_some_and(|choice| {
-                // Two bytes are a choice to those who know of the request behind it.
-                let request = behind.find(|message| message.from == greeting.from);
-                choice.bytes.len() == 2
-                    && agree(&greeting.bytes, &choice.bytes)
-                    && request.is_some_and(|request| is_request5(&request.bytes))
-            })
+        let behind = || messages[place + 1..].iter();
+        let choice = behind().find(|message| message.from != greeting.from);
+        let request = behind().find(|message| message.from == greeting.from);
+        // Two bytes are a choice to those who know of the request.
+        methods(&greeting.bytes).is_some_and(|(_, rest)| rest.is_empty())
+            && request.is_some_and(|request| is_request5(&request.bytes))
+            && choice.is_some_and(|choice| choice.bytes.len() == 2 && agree(&greeting.bytes, &choice.bytes))
     })
 }
 
@@ -181,6 +178,8 @@ mod tests {
         let late: &[(End, &[u8])] =
             &[(End::Client, b"hello"), (End::Server, &[5, 1, 0]), (End::Client, &[5, 0]), (End::Server, REQUEST)];
         assert_eq!(of(late), CONFIRMED);
+        // And the client does not wait for the choice.
+        assert_eq!(of(&[late[0], late[1], late[3], late[2]]), CONFIRMED);
         assert_eq!(of(&late[..3]), None);
         assert_eq!(of(&[(End::Client, &[5, 1, 0]), (End::Server, &[5, 0xFF])]), CONFIRMED);
     }
