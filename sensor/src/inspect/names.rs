@@ -2,7 +2,7 @@
 //!
 //! For each registered domain the different names are counted that carry something: those asked for with types that nobody else uses (NULL, KEY, the
 //! private type of iodine), those asked for with types whose answers carry much (TXT, CNAME, MX, SRV), and long ones. A domain that has enough of them is
-//! a tunnel, and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name.
+//! a tunnel, and so is one with many different names of a weaker sort that are each asked for once; and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name.
 //!
 //! Sources: `doc/proto_00000502.txt` of iodine, `doc/protocol.md` of dnscat2, RFC 2930 (KEY is obsolete), the field notes on false alarms.
 //!
@@ -50,7 +50,7 @@ impl Names {
     pub(super) fn observe(&mut self, place: usize, packet: &Packet<'_>, from: End) {
         let Some(dns) = Dns::read(without_length(packet)) else { return };
         let Some(question) = &dns.question else { return };
-        let Some(name) = Name::of(question) else { return };
+        let Some(name) = Name::of(question, dns.is_answer) else { return };
         let end = 1 << from as u8;
         if name.is_signature() {
             self.take_part(place, end);

@@ -12,7 +12,15 @@ const MIN_LARGE: u32 = 12;
 /// Different long names.
 const MIN_LONG: u32 = 12;
 /// Bytes below the domain that make a name long: no host is called like that.
-const LONG: usize = 40;
+const LONG: usize = 52;
+/// Different names of the sorts that machines of no tunnel ask for, too, but more than once each: the bits of [`Several`] that some 90 names set.
+const MIN_ONCE: u32 = 64;
+/// The most questions for them: each was asked for once, some again.
+const MAX_ASKED: u32 = 120;
+/// Bytes of a label that is no word.
+const LONG_LABEL: usize = 24;
+/// Bytes that no host name has and that make a name large.
+const MIN_FOREIGN: usize = 2;
 /// Bytes below the domain that can carry something.
 const SHORT: usize = 8;
 /// Flows that are remembered for a domain until it is judged.
@@ -50,6 +58,8 @@ pub(super) struct Name {
     kind: u16,
     /// What is below the domain, without the lengths.
     below: Vec<u8>,
+    longest: usize,
+    is_answer: bool,
     is_local: bool,
     is_listed: bool,
     is_signature: bool,
@@ -57,7 +67,7 @@ pub(super) struct Name {
 
 impl Name {
     /// Of a question; `None` where there is nothing below the domain that could be looked at.
-    pub(super) fn of(question: &Question) -> Option<Self> {
+    pub(super) fn of(question: &Question, is_answer: bool) -> Option<Self> {
         let labels: Vec<&[u8]> = question.labels().collect();
         let is_signature = is_signature(&labels);
         let top = labels.last()?.to_ascii_lowercase();
@@ -70,9 +80,10 @@ impl Name {
         let is_listed = services::is_service(&dotted)
             || below.iter().any(|label| label.first() == Some(&b'_'))
             || is_address(&below);
+        let longest = below.iter().map(|label| label.len()).max().unwrap_or_default();
         let below = below.concat().to_ascii_lowercase();
         let whole = question.name.to_ascii_lowercase();
-        Some(Self { whole, domain, kind: question.kind, below, is_local, is_listed, is_signature })
+        Some(Self { whole, domain, kind: question.kind, below, longest, is_answer, is_local, is_listed, is_signature })
     }
 
     /// Whether this name alone is a tunnel's.
@@ -99,15 +110,31 @@ impl Name {
         !self.is_local && [kind::NULL, kind::KEY, kind::PRIVATE].contains(&self.kind) && !self.is_plain()
     }
 
-    /// Whether it carries something up and its answer something down.
+    /// Whether its type is one whose answers carry much.
+    fn is_large_kind(&self) -> bool {
+        [kind::TXT, kind::CNAME, kind::MX, kind::SRV].contains(&self.kind)
+    }
+
+    /// Whether it carries something up and its answer something down, or something up that no host name has.
     fn is_large(&self) -> bool {
-        let is_large = [kind::TXT, kind::CNAME, kind::MX, kind::SRV].contains(&self.kind);
+        let is_large = self.is_large_kind() || self.foreign() >= MIN_FOREIGN;
         is_large && self.below.len() >= SHORT && self.carries()
+    }
+
+    /// Whether it may be of a tunnel that waits: short names of large types, labels that are no words.
+    fn is_suspect(&self) -> bool {
+        let is_poll = self.is_large_kind() && self.below.len() >= SHORT && !self.is_local && !self.is_listed;
+        is_poll || self.longest >= LONG_LABEL && self.carries()
     }
 
     /// Whether it carries much up.
     fn is_long(&self) -> bool {
         self.below.len() >= LONG && self.carries()
+    }
+
+    /// Bytes below the domain that no host name has.
+    fn foreign(&self) -> usize {
+        self.below.iter().filter(|byte| !byte.is_ascii_alphanumeric() && !b"-_".contains(byte)).count()
     }
 
     /// Whether what is below the domain looks like data: bytes that no host name has, digits among the letters, or letters that nobody can say.
@@ -119,8 +146,7 @@ impl Name {
         let digits = count(u8::is_ascii_digit);
         let letters = count(u8::is_ascii_lowercase);
         let vowels = count(|byte| b"aeiou".contains(byte));
-        let foreign = count(|byte| !byte.is_ascii_alphanumeric() && !b"-_".contains(byte));
-        foreign > 0 || letters > 0 && digits * 8 >= self.below.len() || letters >= SHORT && vowels * 4 < letters
+        self.foreign() > 0 || letters > 0 && digits * 8 >= self.below.len() || letters >= SHORT && vowels * 4 < letters
     }
 }
 
@@ -131,10 +157,15 @@ fn registered(labels: &[&[u8]]) -> usize {
     if top.len() == 2 && is_second(second) { 3 } else { 2 }
 }
 
-/// Whether labels are an IPv4 address, turned round or not, or an IPv6 address in nibbles.
+/// Whether labels are an IPv4 address, turned round or not, in labels or with hyphens, or an IPv6 address in nibbles.
 fn is_address(below: &[&[u8]]) -> bool {
-    let is_byte = |label: &&[u8]| (1..=3).contains(&label.len()) && label.iter().all(u8::is_ascii_digit);
-    below.len() >= 4 && below[..4].iter().all(is_byte) || below.iter().filter(|label| label.len() == 1).count() >= 16
+    let mut numbers = below.iter().flat_map(|label| label.split(|byte| !byte.is_ascii_digit()));
+    let numbers = numbers.by_ref().filter(|number| !number.is_empty()).take(8).collect::<Vec<_>>();
+    let are_bytes = |numbers: &[&[u8]]| numbers.iter().all(|number| number.len() <= 3);
+    let separated = below.iter().flat_map(|label| label.split(|byte| *byte == b'-'));
+    let whole = separated.filter(|part| part.iter().all(u8::is_ascii_digit) && !part.is_empty()).count();
+    whole >= 3 && numbers.len() >= 4 && are_bytes(&numbers[..4])
+        || below.iter().filter(|label| label.len() == 1).count() >= 16
 }
 
 /// Whether one name is enough: dnscat2 without a domain of its own, and the commands of dns2tcp.
@@ -169,6 +200,9 @@ pub(super) struct Domain {
     rare: Several,
     large: Several,
     long: Several,
+    suspect: Several,
+    /// Questions for these, and answers.
+    asked: [u32; 2],
     /// Flows that asked for a name that is not plain, and the end that did.
     parts: Vec<(usize, u8)>,
 }
@@ -183,6 +217,11 @@ impl Domain {
                 several.add(print);
             }
         }
+        if name.is_suspect() {
+            self.suspect.add(print);
+            let asked = &mut self.asked[usize::from(name.is_answer)];
+            *asked = asked.saturating_add(1);
+        }
         // Most often it is the flow that was the last one.
         if name.is_plain() || name.is_local || self.parts.iter().rev().take(8).any(|other| *other == part) {
             return true;
@@ -195,7 +234,15 @@ impl Domain {
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
-        self.rare.count() >= MIN_RARE || self.large.count() >= MIN_LARGE || self.long.count() >= MIN_LONG
+        self.rare.count() >= MIN_RARE
+            || self.large.count() >= MIN_LARGE
+            || self.long.count() >= MIN_LONG
+            || self.is_once()
+    }
+
+    /// Whether the suspect names are many and each was asked for once: hosts of the same sort are asked for again, and for each of their addresses.
+    fn is_once(&self) -> bool {
+        self.suspect.count() >= MIN_ONCE && self.asked.iter().all(|asked| *asked <= MAX_ASKED)
     }
 
     pub(super) fn into_parts(self) -> Vec<(usize, u8)> {

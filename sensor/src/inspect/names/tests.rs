@@ -51,6 +51,13 @@ fn tunnels_by_their_names() {
     ] {
         assert!(of(&asked).iter().all(|is| *is), "{:?}", asked[0]);
     }
+    // What waits: polls of iodine and dnscat2, a hundred different names.
+    let poll =
+        |nth: u64| (format!("p{}.t.example.com", hex(nth, 8).replace(|c: char| c.is_ascii_digit(), "o")), kind::CNAME);
+    let asked: Vec<_> = (0..150).map(poll).collect();
+    assert_eq!(of(&asked).iter().filter(|is| !**is).count(), 0, "{:?}", &asked[..3]);
+    let poll = |nth: u64| (format!("{}.www.example.com", hex(nth, 34)), 1);
+    assert!(of(&(0..150).map(poll).collect::<Vec<_>>()).iter().all(|is| *is));
     assert_eq!(of(&[(format!("dnscat.{}", hex(1, 60)), 5)]), [true]);
     assert_eq!(of(&[("AAAA.=auth.example.com".into(), 16)]), [true]);
 }
@@ -73,6 +80,15 @@ fn what_looks_like_a_tunnel() {
     ] {
         assert!(!of(&asked).contains(&true), "{:?}", asked[0]);
     }
+}
+
+#[test]
+fn names_that_are_asked_for_again() {
+    // Hashes of a content network, for two kinds of addresses, and hosts called by their addresses.
+    let both = |nth: u64| [1, 28].map(|kind| (format!("{}.safeframe.example.com", hex(nth, 32)), kind));
+    assert!(!of(&(0..200).flat_map(both).collect::<Vec<_>>()).contains(&true));
+    let host = |nth: u64| (format!("host-192-0-2-{nth}.dynamic.subscribers.of.a.provider.example.com"), 1);
+    assert!(!of(&(0..200).map(host).collect::<Vec<_>>()).contains(&true));
 }
 
 #[test]
