@@ -14,14 +14,14 @@ pub(in crate::inspect) mod message;
 mod services;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
 use sensor_ebpf::class::Class;
 
 use self::{
-    domain::{Domain, Name},
+    domain::{Domain, Kept, Name},
     message::Dns,
 };
 use super::{End, Packet, Verdict};
@@ -30,6 +30,8 @@ use super::{End, Packet, Verdict};
 const MAX_DOMAINS: usize = 1 << 15;
 /// Domains that are known to be tunnels and not forgotten.
 const MAX_TUNNELS: usize = 1 << 12;
+/// Flows that are remembered for all domains together until these are judged.
+const MAX_PARTS: usize = 1 << 20;
 
 /// What is known of the domains that names were asked under.
 #[derive(Debug, Default)]
@@ -38,9 +40,11 @@ pub(super) struct Names {
     state: RandomState,
     domains: HashMap<u64, Domain>,
     elder: HashMap<u64, Domain>,
-    tunnels: HashMap<u64, ()>,
+    tunnels: HashSet<u64>,
     /// Flows that took part, and which ends did: a bit for each.
     flows: HashMap<usize, u8>,
+    /// Flows that are remembered for domains that are not judged.
+    parts: usize,
     /// Domains that were forgotten, and flows that were not kept for one.
     overflow: u64,
 }
@@ -58,20 +62,24 @@ impl Names {
         }
         let key = self.state.hash_one(name.domain());
         let part = (place, end);
-        if self.tunnels.contains_key(&key) {
+        if self.tunnels.contains(&key) {
             if !name.is_plain() {
                 self.take_part(place, end);
             }
             return;
         }
         let print = self.state.hash_one(name.whole());
-        let domain = Self::domain(&mut self.domains, &mut self.elder, &mut self.overflow, key);
-        if !domain.add(&name, print, part) {
-            self.overflow += 1;
+        self.make_room(key);
+        let domain = self.domains.entry(key).or_default();
+        match domain.add(&name, print, part, self.parts < MAX_PARTS) {
+            Kept::New => self.parts += 1,
+            Kept::Known => {}
+            Kept::Not => self.overflow += 1,
         }
         if domain.is_tunnel() && self.tunnels.len() < MAX_TUNNELS {
             let parts = self.domains.remove(&key).map(Domain::into_parts).unwrap_or_default();
-            self.tunnels.insert(key, ());
+            self.parts -= parts.len();
+            self.tunnels.insert(key);
             for (place, end) in parts {
                 self.take_part(place, end);
             }
@@ -87,7 +95,6 @@ impl Names {
     }
 
     /// Domains that were forgotten before they were judged, and flows that were not kept for one.
-    #[cfg(test)]
     pub(super) fn overflow(&self) -> u64 {
         self.overflow
     }
@@ -96,21 +103,19 @@ impl Names {
         *self.flows.entry(place).or_default() |= end;
     }
 
-    /// The domain with that key: of the younger generation, from the elder one, or new.
-    fn domain<'a>(
-        domains: &'a mut HashMap<u64, Domain>,
-        elder: &mut HashMap<u64, Domain>,
-        overflow: &mut u64,
-        key: u64,
-    ) -> &'a mut Domain {
-        if !domains.contains_key(&key) {
-            if domains.len() >= MAX_DOMAINS {
-                *overflow += elder.len() as u64;
-                *elder = std::mem::take(domains);
-            }
-            domains.insert(key, elder.remove(&key).unwrap_or_default());
+    /// Makes room for that domain among the younger ones, where what the elder ones know of it is kept.
+    fn make_room(&mut self, key: u64) {
+        if self.domains.contains_key(&key) {
+            return;
         }
-        domains.entry(key).or_default()
+        if self.domains.len() >= MAX_DOMAINS {
+            let elder = std::mem::replace(&mut self.elder, std::mem::take(&mut self.domains));
+            self.overflow += elder.len() as u64;
+            self.parts -= elder.values().map(Domain::parts).sum::<usize>();
+        }
+        if let Some(domain) = self.elder.remove(&key) {
+            self.domains.insert(key, domain);
+        }
     }
 }
 

@@ -170,7 +170,7 @@ fn is_address(below: &[&[u8]]) -> bool {
 
 /// Whether one name is enough: dnscat2 without a domain of its own, and the commands of dns2tcp.
 fn is_signature(labels: &[&[u8]]) -> bool {
-    let is_hex = |label: &&[u8]| label.len() % 2 == 0 && label.iter().all(u8::is_ascii_hexdigit);
+    let is_hex = |label: &&[u8]| label.len().is_multiple_of(2) && label.iter().all(u8::is_ascii_hexdigit);
     let is_dnscat = match labels {
         // A packet has at least its id, type and session id.
         [b"dnscat", data @ ..] => data.concat().len() >= 10 && data.iter().all(is_hex),
@@ -194,6 +194,16 @@ impl Several {
     }
 }
 
+/// Whether a flow is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    New,
+    /// It was, or need not be.
+    Known,
+    /// There was no room.
+    Not,
+}
+
 /// What is remembered of a registered domain.
 #[derive(Debug, Default)]
 pub(super) struct Domain {
@@ -208,8 +218,8 @@ pub(super) struct Domain {
 }
 
 impl Domain {
-    /// Takes a name; false where the flow could not be remembered.
-    pub(super) fn add(&mut self, name: &Name, print: u64, part: (usize, u8)) -> bool {
+    /// Takes a name, and remembers the flow where there is room.
+    pub(super) fn add(&mut self, name: &Name, print: u64, part: (usize, u8), has_room: bool) -> Kept {
         for (is, several) in
             [(name.is_rare(), &mut self.rare), (name.is_large(), &mut self.large), (name.is_long(), &mut self.long)]
         {
@@ -224,13 +234,13 @@ impl Domain {
         }
         // Most often it is the flow that was the last one.
         if name.is_plain() || name.is_local || self.parts.iter().rev().take(8).any(|other| *other == part) {
-            return true;
+            return Kept::Known;
         }
-        let has_room = self.parts.len() < MAX_PARTS;
-        if has_room {
-            self.parts.push(part);
+        if !has_room || self.parts.len() >= MAX_PARTS {
+            return Kept::Not;
         }
-        has_room
+        self.parts.push(part);
+        Kept::New
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
@@ -245,15 +255,12 @@ impl Domain {
         self.suspect.count() >= MIN_ONCE && self.asked.iter().all(|asked| *asked <= MAX_ASKED)
     }
 
-    pub(super) fn into_parts(self) -> Vec<(usize, u8)> {
-        self.parts
-    }
-}
-
-#[cfg(test)]
-impl Domain {
-    /// Flows that are remembered.
+    /// How many flows are remembered.
     pub(super) fn parts(&self) -> usize {
         self.parts.len()
+    }
+
+    pub(super) fn into_parts(self) -> Vec<(usize, u8)> {
+        self.parts
     }
 }

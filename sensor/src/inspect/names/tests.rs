@@ -139,6 +139,8 @@ fn a_million_names_take_no_more_memory() {
         observe(&mut names, nth as usize, &query(&format!("host{nth}.example.org"), 1), End::Client);
     }
     assert!(names.domains.values().all(|domain| domain.parts() <= 256));
+    let parts = names.domains.values().chain(names.elder.values()).map(Domain::parts).sum::<usize>();
+    assert!(parts == names.parts && parts <= MAX_PARTS);
 }
 
 #[test]

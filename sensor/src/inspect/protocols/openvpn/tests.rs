@@ -96,7 +96,7 @@ fn what_looks_like_it() {
     // QUIC short headers, whose first bytes are those of opcode 8.
     let quic: Vec<Vec<u8>> =
         (0..20).map(|nth| [&[0x40 | nth as u8 & 7, 1, 2, 3, 4, 5, 6, 7, 8][..], &noise(nth, 50)].concat()).collect();
-    let both = |nth: usize| if nth % 2 == 0 { End::Client } else { End::Server };
+    let both = |nth: usize| if nth.is_multiple_of(2) { End::Client } else { End::Server };
     let messages: Vec<(End, &[u8])> =
         quic.iter().enumerate().map(|(nth, bytes)| (both(nth), bytes.as_slice())).collect();
     assert_eq!(of(&messages), None);
