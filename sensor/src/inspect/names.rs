@@ -4,7 +4,7 @@
 //! private type of iodine), those asked for with types whose answers carry much (TXT, CNAME, MX, SRV), and long ones. A domain that has enough of them is
 //! a tunnel, and so is one with many different names of a weaker sort that are each asked for once; and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name.
 //!
-//! Sources: `doc/proto_00000502.txt` of iodine, `doc/protocol.md` of dnscat2, RFC 2930 (KEY is obsolete), the field notes on false alarms.
+//! Sources: `doc/proto_00000502.txt` of iodine, `doc/protocol.md` of dnscat2, RFC 3755 (nobody uses KEY but for SIG(0)), the field notes on false alarms.
 //!
 //! False alarms: services that look names up in the same way are left out by [`services`]; another one that looks up hashes of files under a domain of
 //! its own would be one. Not seen: a tunnel that asks for few names, or short ones for addresses, or through DNS in TLS or HTTPS.

@@ -9,7 +9,7 @@ pub(super) fn distinct(bytes: &[u8]) -> u32 {
     seen.iter().map(|word| word.count_ones()).sum()
 }
 
-/// Whether keys and ciphertexts could look like this: of 16 random bytes 12 differ but once in 10,000 times, of more still more.
+/// Whether keys and ciphertexts could look like this: five of eight among the first 64 bytes are different ones.
 pub(super) fn looks_random(bytes: &[u8]) -> bool {
     let len = bytes.len().min(64);
     distinct(&bytes[..len]) as usize * 8 >= len * 5

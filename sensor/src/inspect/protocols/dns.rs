@@ -3,7 +3,7 @@
 //! Confirmed: a question and an answer with the same id and, where the answer repeats it, the same name. Payload: one message on port 53 whose header is
 //! one and whose question is whole; on another port one whose records are all there and nothing else. Tunnels in the DNS: see `names.rs`.
 //!
-//! DNSCrypt begins with a question in the clear, for the certificate of the resolver, and is encrypted DNS (DNSCrypt version 2, section 12).
+//! DNSCrypt begins with a question in the clear, for the certificate of the resolver, and is encrypted DNS (DNSCrypt protocol, version 2).
 //!
 //! False alarms: protocols with the same format are left out by their ports: multicast DNS, LLMNR, NetBIOS names. Not seen: what is cut in its first
 //! question.

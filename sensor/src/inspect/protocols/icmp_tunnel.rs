@@ -27,11 +27,11 @@ const MIN_SIZES: usize = 3;
 const PTUNNEL: [u32; 2] = [0xD520_0880, 0xDEAD_C0DE];
 /// Bytes of its header.
 const PTUNNEL_HEADER: usize = 28;
-/// Its states; the two bits before them say who speaks.
+/// More than its states; the two bits before them say who speaks.
 const PTUNNEL_STATES: u32 = 8;
 /// What a header of hans begins with, those of its later versions included.
 const HANS: [&[u8; 4]; 8] = [b"hanc", b"hans", b"hnc2", b"hns2", b"hnc3", b"hns3", b"hnc4", b"hns4"];
-/// The highest of its packet types.
+/// More than the types that its packets have.
 const HANS_TYPES: u8 = 32;
 
 /// An echo.

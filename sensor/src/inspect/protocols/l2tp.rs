@@ -20,7 +20,7 @@ const CONTROL_LEAST: u8 = 0xC0;
 const HEADER: usize = 12;
 /// Bytes of the Message Type pair.
 const PAIR: usize = 8;
-/// The highest message type (RFC 2661 section 3.2 ends at 16, RFC 3931 and its followers at 28).
+/// The highest message type: RFC 2661 section 3.2 ends at 16, some came later.
 const MAX_TYPE: u16 = 28;
 /// Assigned Tunnel ID (version 2).
 const ASSIGNED_TUNNEL: u16 = 9;
