@@ -142,6 +142,11 @@ impl Inspector {
         self.overflow
     }
 
+    /// Domains that names were asked under and that were forgotten before they were judged, and flows that were not kept for one.
+    pub fn forgotten_names(&self) -> u64 {
+        self.names.overflow()
+    }
+
     /// All flows in the order of their first packets, with everything that is known of them now.
     pub fn flows(&self) -> impl Iterator<Item = Found> {
         self.flows.iter().enumerate().map(|(place, followed)| {

@@ -28,6 +28,10 @@ pub(crate) mod protocol {
     pub(crate) const L2TP: u8 = 115;
 }
 
+/// Bytes of the fixed part of an IPv6 header.
+const IPV6_HEADER: usize = 40;
+/// Extension headers that may come before the Authentication Header: hop-by-hop options, routing, destination options.
+const BEFORE_AH: [u8; 3] = [0, 43, 60];
 /// Bytes of the fixed part of a TCP header.
 const TCP_HEADER: usize = 20;
 /// Bytes of a UDP header.
@@ -107,7 +111,11 @@ impl<'a> Packet<'a> {
                 (offset, header.length, header.l4(&window).ok()?, addresses)
             }
         };
-        let L4 { upper, ports } = l4;
+        let L4 { mut upper, mut ports } = l4;
+        // What is authenticated is IPsec in both versions, though IPv6 has it for an extension header.
+        if let Some(place) = addresses[0].is_ipv6().then(|| authentication(frame, offset)).flatten() {
+            (upper.protocol, upper.offset, ports) = (protocol::AH, place, None);
+        }
         let Ports { source, destination } = ports.unwrap_or(Ports { source: 0, destination: 0 });
         let flow =
             Flow { protocol: upper.protocol, source: (addresses[0], source), destination: (addresses[1], destination) };
@@ -127,5 +135,45 @@ impl<'a> Packet<'a> {
         let payload = segment.get(header_len..).unwrap_or_default();
         let payload_len = segment_len.saturating_sub(header_len) as u32;
         Some(Self { flow, length, tcp, payload, payload_len })
+    }
+}
+
+/// Where the Authentication Header of the IPv6 packet at this offset is.
+fn authentication(frame: &[u8], offset: usize) -> Option<usize> {
+    let mut next = *frame.get(offset + 6)?;
+    let mut place = offset + IPV6_HEADER;
+    for _ in 0..=BEFORE_AH.len() {
+        if next == protocol::AH {
+            return Some(place);
+        }
+        if !BEFORE_AH.contains(&next) {
+            return None;
+        }
+        let [following, length] = *frame.get(place..)?.first_chunk()?;
+        next = following;
+        place += (usize::from(length) + 1) * 8;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authenticated_packets_are_ah_in_both_versions() {
+        let mut frame = vec![0; 12];
+        frame.extend([0x86, 0xDD, 0x60, 0, 0, 0, 0, 44, 0, 64]);
+        frame.extend([0; 32]);
+        // Hop-by-hop options, the header of 24 bytes, and TCP that is not looked at.
+        frame.extend([51, 0, 1, 4, 0, 0, 0, 0]);
+        frame.extend([6, 4]);
+        frame.extend([0; 34]);
+        let packet = Packet::of_frame(&frame, frame.len() as u32).expect("a packet");
+        assert_eq!((packet.flow.protocol, packet.flow.source.1, packet.payload_len), (protocol::AH, 0, 36));
+        assert_eq!(packet.payload.first(), Some(&6));
+        for cut in 0..frame.len() {
+            let _ = Packet::of_frame(&frame[..cut], frame.len() as u32);
+        }
     }
 }

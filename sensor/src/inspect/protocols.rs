@@ -2,23 +2,32 @@
 
 mod bitcoin_p2p;
 mod bittorrent;
+mod bytes;
+mod dns;
 mod ethereum_p2p;
 mod ftp;
+mod icmp_tunnel;
 mod imap;
 mod ip;
+mod ipsec;
 mod irc;
+mod l2tp;
 mod monero_p2p;
 mod ntp;
+mod openvpn;
 mod pop3;
 mod ports;
+mod pptp;
 mod rdp;
 mod sip;
 mod smb;
 mod smtp;
+mod socks;
 mod ssh;
 mod stratum;
 mod telnet;
 mod text;
+mod wireguard;
 
 use sensor_ebpf::class::Evidence;
 
@@ -29,6 +38,13 @@ type Judge = fn(&Conversation) -> Option<Verdict>;
 
 /// Those who know after a few bytes. Where two are equally sure, the one before has it: the more particular comes first.
 const JUDGES: &[Judge] = &[
+    wireguard::judge,
+    openvpn::judge,
+    ipsec::judge,
+    l2tp::judge,
+    pptp::judge,
+    socks::judge,
+    icmp_tunnel::judge,
     ip::judge,
     ssh::judge,
     irc::judge,
@@ -45,6 +61,7 @@ const JUDGES: &[Judge] = &[
     monero_p2p::judge,
     ethereum_p2p::judge,
     bittorrent::judge,
+    dns::judge,
     ntp::judge,
 ];
 
@@ -73,3 +90,6 @@ fn bounded(verdict: Verdict, conversation: &Conversation) -> Verdict {
     let most = if conversation.is_two_way() { Evidence::Confirmed } else { Evidence::Payload };
     Verdict { evidence: verdict.evidence.min(most), ..verdict }
 }
+
+#[cfg(test)]
+pub(super) use self::bytes::noise;

@@ -1,6 +1,7 @@
 //! Protocols that their number in the IP header names: ESP, AH, GRE, IP in IP, L2TP version 3 (IANA registry of protocol numbers).
 //!
-//! False alarms: none; what is inside is not looked at. A GRE packet of version 1 is PPTP's (RFC 2637).
+//! PPTP's data are GRE too, of version 1 (RFC 2637 section 4.1), and are called that: `pptp` is the control connection, which names the tunnel. False
+//! alarms: none; what is inside is not looked at.
 
 use sensor_ebpf::class::Class;
 
@@ -11,10 +12,7 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
         protocol::ESP | protocol::AH => Class::Ipsec,
         protocol::IPIP | protocol::IPV6 => Class::Ipip,
         protocol::L2TP => Class::L2tp,
-        protocol::GRE => {
-            let flags = conversation.messages().first()?.bytes.get(1)?;
-            if flags & 7 == 1 { Class::Pptp } else { Class::Gre }
-        }
+        protocol::GRE => Class::Gre,
         _ => return None,
     };
     Some(Verdict::payload(class))
@@ -30,14 +28,16 @@ mod tests {
         let of = |protocol, bytes: &[u8]| {
             judge(&Conversation::of(protocol, [0, 0], &[(End::Client, bytes)])).map(|verdict| verdict.class)
         };
-        for (protocol, class) in
-            [(50, Class::Ipsec), (51, Class::Ipsec), (4, Class::Ipip), (41, Class::Ipip), (115, Class::L2tp)]
-        {
+        for (protocol, class) in [
+            (50, Class::Ipsec),
+            (51, Class::Ipsec),
+            (4, Class::Ipip),
+            (41, Class::Ipip),
+            (115, Class::L2tp),
+            (47, Class::Gre),
+        ] {
             assert_eq!(of(protocol, &[0; 8]), Some(class));
         }
-        assert_eq!(of(47, &[0x20, 0, 8, 0]), Some(Class::Gre));
-        assert_eq!(of(47, &[0x30, 1, 0x88, 0x0b]), Some(Class::Pptp));
-        assert_eq!(of(47, &[0x30]), None);
         assert_eq!(of(17, &[0; 8]), None);
     }
 }

@@ -1,0 +1,158 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{message::kind, *};
+use crate::inspect::{Flow, packet::protocol::UDP, protocols::noise};
+
+fn query(name: &str, kind: u16) -> Vec<u8> {
+    let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        bytes.push(label.len() as u8);
+        bytes.extend(label.bytes());
+    }
+    bytes.push(0);
+    bytes.extend(kind.to_be_bytes());
+    bytes.extend([0, 1]);
+    bytes
+}
+
+fn observe(names: &mut Names, place: usize, payload: &[u8], from: End) {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let flow = Flow { protocol: UDP, source: (address, 1), destination: (address, 53) };
+    let packet = Packet { flow, length: 0, tcp: None, payload, payload_len: payload.len() as u32 };
+    names.observe(place, &packet, from);
+}
+
+/// What each flow is after these names were asked for, each in a flow of its own.
+fn of(asked: &[(String, u16)]) -> Vec<bool> {
+    let mut names = Names::default();
+    for (place, (name, kind)) in asked.iter().enumerate() {
+        observe(&mut names, place, &query(name, *kind), End::Client);
+    }
+    (0..asked.len()).map(|place| names.verdict(place).is_some()).collect()
+}
+
+fn hex(seed: u64, len: usize) -> String {
+    noise(seed, len.div_ceil(2)).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn many(kind: u16, name: impl Fn(u64) -> String) -> Vec<(String, u16)> {
+    (0..40).map(|nth| (name(nth), kind)).collect()
+}
+
+#[test]
+fn tunnels_by_their_names() {
+    for asked in [
+        // iodine, dns2tcp, dnscat2 under a domain, long names for addresses.
+        many(kind::NULL, |nth| format!("pae{nth}iciei.t.example.com")),
+        many(kind::KEY, |nth| format!("GQ5v{nth}9ABA.t.example.com")),
+        many(kind::TXT, |nth| format!("q+Z8{nth}waBA.example.com")),
+        many(kind::MX, |nth| format!("{}.example.co.uk", hex(nth, 18))),
+        many(1, |nth| format!("{}.{}.example.com", hex(nth, 60), hex(nth + 99, 30))),
+    ] {
+        assert!(of(&asked).iter().all(|is| *is), "{:?}", asked[0]);
+    }
+    // What waits: polls of iodine and dnscat2, a hundred different names.
+    let poll =
+        |nth: u64| (format!("p{}.t.example.com", hex(nth, 8).replace(|c: char| c.is_ascii_digit(), "o")), kind::CNAME);
+    let asked: Vec<_> = (0..150).map(poll).collect();
+    assert_eq!(of(&asked).iter().filter(|is| !**is).count(), 0, "{:?}", &asked[..3]);
+    let poll = |nth: u64| (format!("{}.www.example.com", hex(nth, 34)), 1);
+    assert!(of(&(0..150).map(poll).collect::<Vec<_>>()).iter().all(|is| *is));
+    assert_eq!(of(&[(format!("dnscat.{}", hex(1, 60)), 5)]), [true]);
+    assert_eq!(of(&[("AAAA.=auth.example.com".into(), 16)]), [true]);
+}
+
+#[test]
+fn what_looks_like_a_tunnel() {
+    for asked in [
+        many(kind::TXT, |nth| format!("{}.sophosxl.net", hex(nth, 60))),
+        many(kind::TXT, |nth| format!("{nth}.2.0.192.list.example.org")),
+        many(kind::TXT, |nth| format!("selector{nth}x9._domainkey.example{nth}.com")),
+        many(kind::SRV, |nth| format!("_ldap._tcp.{}.domains._msdcs.example.com", hex(nth, 36))),
+        many(12, |nth| format!("{}.ip6.arpa", hex(nth, 32).chars().map(String::from).collect::<Vec<_>>().join("."))),
+        many(1, |nth| format!("host{nth}.region.example.com")),
+        many(1, |nth| format!("www.some-quite-long-name-of-a-host-in-words-{nth}.example.com")),
+        many(1, |nth| format!("{}.cdn.example.net", hex(nth, 16))),
+        many(1, |nth| hex(nth, 12)),
+        // The same name again and again.
+        many(kind::TXT, |_| format!("{}.example.com", hex(1, 60))),
+        many(kind::NULL, |_| "nullnull.example.com".into()),
+    ] {
+        assert!(!of(&asked).contains(&true), "{:?}", asked[0]);
+    }
+}
+
+#[test]
+fn names_that_are_asked_for_again() {
+    // Hashes of a content network, for two kinds of addresses, and hosts called by their addresses.
+    let both = |nth: u64| [1, 28].map(|kind| (format!("{}.safeframe.example.com", hex(nth, 32)), kind));
+    assert!(!of(&(0..200).flat_map(both).collect::<Vec<_>>()).contains(&true));
+    let host = |nth: u64| (format!("host-192-0-2-{nth}.dynamic.subscribers.of.a.provider.example.com"), 1);
+    assert!(!of(&(0..200).map(host).collect::<Vec<_>>()).contains(&true));
+}
+
+#[test]
+fn only_flows_that_took_part() {
+    let mut asked = many(kind::NULL, |nth| format!("{}.t.example.com", hex(nth, 20)));
+    asked.push(("www.example.com".into(), 1));
+    asked.push(("example.com".into(), kind::MX));
+    asked.push(("another.example.org".into(), 1));
+    let found = of(&asked);
+    assert!(found[..40].iter().all(|is| *is));
+    assert_eq!(found[40..], [false; 3]);
+}
+
+#[test]
+fn confirmed_by_both_ends() {
+    let mut names = Names::default();
+    for nth in 0..4 {
+        let query = query(&format!("{}.t.example.com", hex(nth, 20)), kind::NULL);
+        observe(&mut names, 0, &query, End::Client);
+        observe(&mut names, 1, &query, End::Client);
+        observe(&mut names, 1, &query, End::Server);
+    }
+    assert_eq!(names.verdict(0), Some(Verdict::payload(Class::DnsTunnel)));
+    assert_eq!(names.verdict(1), Some(Verdict::confirmed(Class::DnsTunnel)));
+    assert_eq!(names.verdict(2), None);
+}
+
+#[test]
+fn a_million_names_take_no_more_memory() {
+    let mut names = Names::default();
+    for nth in 0..1_000_000u64 {
+        observe(
+            &mut names,
+            (nth % 1000) as usize,
+            &query(&format!("a{nth}.b{}.com", nth.wrapping_mul(77)), 1),
+            End::Client,
+        );
+    }
+    assert!(names.domains.len() <= MAX_DOMAINS && names.elder.len() <= MAX_DOMAINS);
+    assert!(names.overflow() > 900_000 && names.tunnels.is_empty() && names.flows.is_empty());
+    // And a tunnel is still found.
+    for nth in 0..4 {
+        observe(&mut names, 7, &query(&format!("{}.t.example.com", hex(nth, 20)), kind::NULL), End::Client);
+    }
+    assert!(names.verdict(7).is_some());
+    // Many names of one domain.
+    for nth in 0..100_000u64 {
+        observe(&mut names, nth as usize, &query(&format!("host{nth}.example.org"), 1), End::Client);
+    }
+    assert!(names.domains.values().all(|domain| domain.parts() <= 256));
+    let parts = names.domains.values().chain(names.elder.values()).map(Domain::parts).sum::<usize>();
+    assert!(parts == names.parts && parts <= MAX_PARTS);
+}
+
+#[test]
+fn noise_is_nothing() {
+    let mut names = Names::default();
+    for seed in 0..2000 {
+        let mut bytes = query("abcdefgh.t.example.com", kind::TXT);
+        let noise = noise(seed, bytes.len());
+        bytes.iter_mut().zip(&noise).filter(|(_, noise)| **noise % 8 == 0).for_each(|(byte, noise)| *byte = *noise);
+        bytes.truncate(seed as usize % 64);
+        observe(&mut names, 0, &bytes, End::Client);
+        observe(&mut names, 1, &noise, End::Client);
+    }
+    assert_eq!(names.verdict(1), None);
+}
