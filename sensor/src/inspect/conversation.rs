@@ -100,6 +100,15 @@ impl Conversation {
         conversation
     }
 
+    /// The same, seen from somewhere in the middle.
+    #[cfg(test)]
+    pub(super) fn later(mut self) -> Self {
+        for stream in &mut self.streams {
+            stream.from_start = false;
+        }
+        self
+    }
+
     /// Protocol number of the upper layer.
     pub fn protocol(&self) -> u8 {
         self.flow.protocol

@@ -1,6 +1,10 @@
 //! One file for each protocol, and the order in which they are asked.
 
 mod ip;
+#[cfg(test)]
+mod noise;
+mod reader;
+mod tls;
 
 use sensor_ebpf::class::Evidence;
 
@@ -10,7 +14,7 @@ use super::{Conversation, Verdict};
 type Judge = fn(&Conversation) -> Option<Verdict>;
 
 /// Those who know after a few bytes. Where two are equally sure, the one before has it: the more particular comes first.
-const JUDGES: &[Judge] = &[ip::judge];
+const JUDGES: &[Judge] = &[ip::judge, tls::judge];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
 const AT_LAST: &[Judge] = &[];
