@@ -49,8 +49,7 @@ fn by_hello(conversation: &Conversation, client: End) -> Option<Proof> {
     let answer = ServerHello::read(&handshake(answered));
     if let Some(hello) = ClientHello::read(&handshake(asked)) {
         let agrees = answer.is_some_and(|answer| hello.ciphers.chunks_exact(2).any(|cipher| cipher == answer.cipher));
-        let evidence =
-            if agrees || is_alert(answered) { Evidence::Confirmed } else { Evidence::Payload };
+        let evidence = if agrees || is_alert(answered) { Evidence::Confirmed } else { Evidence::Payload };
         return Some(Proof { evidence, client, hello: Some(hello), answer });
     }
     if is_ssl2_hello(asked) {

@@ -65,9 +65,9 @@ pub(in super::super) fn handshake(stream: &[u8]) -> Vec<u8> {
 
 /// Whether an alert in the clear is what these bytes begin with.
 pub(in super::super) fn is_alert(stream: &[u8]) -> bool {
-    records(stream).next().is_some_and(|first| {
-        first.kind == ALERT && first.length == 2 && matches!(first.body.first(), Some(1 | 2))
-    })
+    records(stream)
+        .next()
+        .is_some_and(|first| first.kind == ALERT && first.length == 2 && matches!(first.body.first(), Some(1 | 2)))
 }
 
 /// How well segments in the middle of a connection show records.

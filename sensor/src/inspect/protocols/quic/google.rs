@@ -1,0 +1,29 @@
+//! Google's QUIC up to version 43, whose public header is its own (draft-tsvwg-quic-protocol-02, section 6).
+
+use super::packet::Version;
+
+/// Flags: a version is there, it is a reset, an id of eight bytes is there; the highest is unused.
+const HAS_VERSION: u8 = 1;
+const RESET: u8 = 2;
+const HAS_ID: u8 = 8;
+const UNUSED: u8 = 0x80;
+/// Bytes within which a server's first message stands in its packet.
+const MAX_BEFORE_TAG: usize = 80;
+
+/// The id in a packet that names its version.
+pub(super) fn with_version(bytes: &[u8]) -> Option<[u8; 8]> {
+    let (flags, rest) = bytes.split_first()?;
+    let (id, rest) = rest.split_first_chunk()?;
+    let version = Version::of(u32::from_be_bytes(*rest.first_chunk()?))?;
+    let is_it = flags & (HAS_VERSION | HAS_ID | RESET | UNUSED) == HAS_VERSION | HAS_ID;
+    (is_it && matches!(version, Version::Google(..=43))).then_some(*id)
+}
+
+/// Whether a packet answers one with that id: it repeats the id, or refuses or accepts a hello.
+pub(super) fn answers(bytes: &[u8], id: [u8; 8]) -> bool {
+    let Some((flags, rest)) = bytes.split_first() else { return false };
+    let repeats = flags & HAS_ID != 0 && rest.first_chunk() == Some(&id);
+    let start = &bytes[..bytes.len().min(MAX_BEFORE_TAG)];
+    let says = start.windows(4).any(|tag| tag == b"REJ\0" || tag == b"SHLO");
+    flags & UNUSED == 0 && (repeats || flags & HAS_VERSION == 0 && says)
+}
