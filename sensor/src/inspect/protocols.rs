@@ -1,6 +1,8 @@
 //! One file for each protocol, and the order in which they are asked.
 
 mod encrypted_dns;
+mod http;
+mod http_proxy;
 mod ip;
 #[cfg(test)]
 mod noise;
@@ -17,7 +19,8 @@ use super::{Conversation, Verdict};
 type Judge = fn(&Conversation) -> Option<Verdict>;
 
 /// Those who know after a few bytes. Where two are equally sure, the one before has it: the more particular comes first.
-const JUDGES: &[Judge] = &[ip::judge, tor::judge, encrypted_dns::judge, tls::judge, quic::judge];
+const JUDGES: &[Judge] =
+    &[ip::judge, tor::judge, encrypted_dns::judge, tls::judge, quic::judge, http_proxy::judge, http::judge];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
 const AT_LAST: &[Judge] = &[];
