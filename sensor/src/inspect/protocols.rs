@@ -1,5 +1,6 @@
 //! One file for each protocol, and the order in which they are asked.
 
+mod encrypted;
 mod encrypted_dns;
 mod http;
 mod http_proxy;
@@ -23,7 +24,7 @@ const JUDGES: &[Judge] =
     &[ip::judge, tor::judge, encrypted_dns::judge, tls::judge, quic::judge, http_proxy::judge, http::judge];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
-const AT_LAST: &[Judge] = &[];
+const AT_LAST: &[Judge] = &[tls::judge_upgraded, encrypted::judge];
 
 /// What a conversation is by now.
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {

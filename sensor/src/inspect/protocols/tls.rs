@@ -36,6 +36,24 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     Some(Verdict { class: Class::Tls, evidence })
 }
 
+/// A connection that nobody knows and that turned to TLS later: hellos of both ends begin a segment each.
+pub(super) fn judge_upgraded(conversation: &Conversation) -> Option<Verdict> {
+    if !conversation.is_tcp() {
+        return None;
+    }
+    let segments = |end| conversation.messages_of(end).map(|message| handshake(&message.bytes));
+    End::ALL.into_iter().find_map(|client| {
+        let hello = segments(client).find_map(|messages| ClientHello::read(&messages))?;
+        let answer = segments(client.other()).find_map(|messages| ServerHello::read(&messages))?;
+        chooses(&hello, answer).then_some(Verdict::confirmed(Class::Tls))
+    })
+}
+
+/// Whether an answer takes what a hello offered.
+fn chooses(hello: &ClientHello, answer: ServerHello) -> bool {
+    hello.ciphers.chunks_exact(2).any(|cipher| cipher == answer.cipher)
+}
+
 /// Whether a conversation is TLS.
 pub(super) fn proof(conversation: &Conversation) -> Option<Proof> {
     if !conversation.is_tcp() {
@@ -48,7 +66,7 @@ fn by_hello(conversation: &Conversation, client: End) -> Option<Proof> {
     let (asked, answered) = (conversation.stream(client), conversation.stream(client.other()));
     let answer = ServerHello::read(&handshake(answered));
     if let Some(hello) = ClientHello::read(&handshake(asked)) {
-        let agrees = answer.is_some_and(|answer| hello.ciphers.chunks_exact(2).any(|cipher| cipher == answer.cipher));
+        let agrees = answer.is_some_and(|answer| chooses(&hello, answer));
         let evidence = if agrees || is_alert(answered) { Evidence::Confirmed } else { Evidence::Payload };
         return Some(Proof { evidence, client, hello: Some(hello), answer });
     }

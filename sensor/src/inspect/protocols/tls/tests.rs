@@ -109,6 +109,19 @@ fn records_in_the_middle() {
 }
 
 #[test]
+fn a_protocol_that_turns_to_tls() {
+    let hello = record(22, &client_hello("a.example", &[], &[]));
+    let answer = record(22, &server_hello([0x13, 1], 0x0304));
+    let said: [(End, &[u8]); 4] =
+        [(End::Server, b"ready\0"), (End::Client, b"begin"), (End::Client, &hello), (End::Server, &answer)];
+    let conversation = Conversation::of(TCP, [40_000, 3306], &said);
+    assert_eq!(judge(&conversation), None);
+    assert_eq!(judge_upgraded(&conversation), Some(Verdict::confirmed(Class::Tls)));
+    assert_eq!(judge_upgraded(&Conversation::of(TCP, [40_000, 3306], &said[..3])), None);
+    finds_nothing(judge_upgraded, 3306);
+}
+
+#[test]
 fn hellos_of_ssl_2() {
     let hello = |version: u16, challenge: u8| {
         let body = [&[1][..], &version.to_be_bytes(), &[0, 6, 0, 0, 0, challenge], &[1; 6], &[2; 16]].concat();
