@@ -68,10 +68,10 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
         let proof = tls::proof(conversation)?;
         (proof.hello, proof.evidence)
     } else {
-        let proof = quic::proof(conversation)?;
-        (proof.hello, proof.evidence)
+        let evidence = quic::proof(conversation)?;
+        (quic::hello(conversation), evidence)
     };
-    let says_so = hello.as_ref().is_some_and(|hello| asks_a_resolver(hello));
+    let says_so = hello.as_ref().is_some_and(asks_a_resolver);
     (says_so || conversation.has_port(PORT)).then_some(Verdict { class: Class::EncryptedDns, evidence })
 }
 

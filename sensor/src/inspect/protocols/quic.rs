@@ -1,9 +1,9 @@
 //! QUIC: versions 1 and 2 and their drafts, those of Google and Facebook.
 //!
-//! A client's first packets open with keys that follow from what they show (RFC 9001, section 5.2; RFC 9369), which proves them and names the server.
-//! Where they do not open (cut, damaged, a version without a known salt) a long header must name a known version and lengths that fit the datagram
-//! (RFC 9000, section 17.2). Both ends' connection ids agreeing confirm it: long headers, a negotiation of versions (RFC 8999, section 6), a retry, or
-//! a short header with the id that the other chose. Google's versions up to 43 are told by their version, and the server's by the id it repeats.
+//! A long header must name a known version and lengths that fit the datagram (RFC 9000, section 17.2), also where it is cut. A client's first packets
+//! open with keys that follow from what they show (RFC 9001, section 5.2; RFC 9369), which names the server to whoever asks for it. Both ends'
+//! connection ids agreeing confirm it: long headers, a negotiation of versions (RFC 8999, section 6), a retry, or a short header with the id that the
+//! other chose. Google's versions up to 43 are told by their version, and the server's answer by the id it repeats or by its refusal of a hello.
 //!
 //! False alarms: none known beyond one in 2^32 by chance. Unseen: connections of which only short headers were captured.
 
@@ -17,36 +17,28 @@ use self::packet::{Kind, Long, Version};
 use super::tls::hello::ClientHello;
 use crate::inspect::{Conversation, End, Message, Verdict};
 
-/// That something is QUIC, and what is known of it.
-#[derive(Debug)]
-pub(super) struct Proof {
-    /// How sure it is.
-    pub(super) evidence: Evidence,
-    /// The client's hello.
-    pub(super) hello: Option<ClientHello>,
-}
-
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
-    let evidence = proof(conversation)?.evidence;
-    Some(Verdict { class: Class::Quic, evidence })
+    Some(Verdict { class: Class::Quic, evidence: proof(conversation)? })
 }
 
-/// Whether a conversation is QUIC.
-pub(super) fn proof(conversation: &Conversation) -> Option<Proof> {
+/// The client's hello, where its packets open.
+pub(super) fn hello(conversation: &Conversation) -> Option<ClientHello> {
+    let datagrams = |end| conversation.messages_of(end).map(|message| message.bytes.as_slice());
+    End::ALL.into_iter().find_map(|end| initial::hello(datagrams(end)))?
+}
+
+/// Whether a conversation is QUIC, and how sure that is.
+pub(super) fn proof(conversation: &Conversation) -> Option<Evidence> {
     if !conversation.is_udp() {
         return None;
     }
     let [ours, theirs] = End::ALL.map(|end| headers(conversation, end));
     if ours.is_empty() && theirs.is_empty() {
-        return googles(conversation).map(|evidence| Proof { evidence, hello: None });
+        return googles(conversation);
     }
     let agree = ours.iter().any(|one| theirs.iter().any(|other| belong_together(one, other)))
         || End::ALL.into_iter().zip([&ours, &theirs]).any(|(end, long)| has_short_answer(conversation, end, long));
-    let evidence = if agree { Evidence::Confirmed } else { Evidence::Payload };
-    let hello = End::ALL
-        .into_iter()
-        .find_map(|end| initial::hello(conversation.messages_of(end).map(|message| message.bytes.as_slice())));
-    Some(Proof { evidence, hello: hello.flatten() })
+    Some(if agree { Evidence::Confirmed } else { Evidence::Payload })
 }
 
 /// The long headers at the start of what an end sent.
@@ -80,12 +72,14 @@ fn has_short_answer(conversation: &Conversation, end: End, headers: &[Long<'_>])
 }
 
 fn googles(conversation: &Conversation) -> Option<Evidence> {
-    End::ALL.into_iter().find_map(|client| {
+    let asked = End::ALL.into_iter().find_map(|client| {
         let id = conversation.messages_of(client).find_map(|message| google::with_version(&message.bytes))?;
         let mut answers = conversation.messages_of(client.other());
         let agrees = answers.any(|message| google::answers(&message.bytes, id));
         Some(if agrees { Evidence::Confirmed } else { Evidence::Payload })
-    })
+    });
+    let refused = || conversation.messages().iter().any(|message| google::refuses(&message.bytes));
+    asked.or_else(|| refused().then_some(Evidence::Payload))
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ pub(super) fn judge_upgraded(conversation: &Conversation) -> Option<Verdict> {
     End::ALL.into_iter().find_map(|client| {
         let hello = segments(client).find_map(|messages| ClientHello::read(&messages))?;
         let answer = segments(client.other()).find_map(|messages| ServerHello::read(&messages))?;
-        chooses(&hello, answer).then_some(Verdict::confirmed(Class::Tls))
+        // No more than payload, though both agree: whoever knows what turned to TLS is to be believed.
+        chooses(&hello, answer).then_some(Verdict::payload(Class::Tls))
     })
 }
 

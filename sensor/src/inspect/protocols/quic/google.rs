@@ -19,6 +19,18 @@ pub(super) fn with_version(bytes: &[u8]) -> Option<[u8; 8]> {
     (is_it && matches!(version, Version::Google(..=43))).then_some(*id)
 }
 
+/// Whether a packet refuses a hello, with the token that is to be sent next time: a server's, seen alone.
+pub(super) fn refuses(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(MAX_BEFORE_TAG)];
+    // The message: its tag, how many tags it has, two bytes of padding, the first of them and where its value ends (section 8.1).
+    start.windows(16).any(|message| {
+        message.starts_with(b"REJ\0")
+            && message[5..8] == [0; 3]
+            && message[8..12] == *b"STK\0"
+            && message[14..] == [0; 2]
+    })
+}
+
 /// Whether a packet answers one with that id: it repeats the id, or refuses or accepts a hello.
 pub(super) fn answers(bytes: &[u8], id: [u8; 8]) -> bool {
     let Some((flags, rest)) = bytes.split_first() else { return false };

@@ -104,9 +104,10 @@ impl Keys {
         let initial = hkdf::Salt::new(hkdf::HKDF_SHA256, salt(version)?).extract(id);
         let client: [u8; 32] = expand(&initial, "client in")?;
         let client = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &client);
-        let labels = match version {
-            Version::Ietf(V2) => ["quicv2 key", "quicv2 iv", "quicv2 hp"],
-            _ => ["quic key", "quic iv", "quic hp"],
+        let labels = if version == Version::Ietf(V2) {
+            ["quicv2 key", "quicv2 iv", "quicv2 hp"]
+        } else {
+            ["quic key", "quic iv", "quic hp"]
         };
         let key: [u8; 16] = expand(&client, labels[0])?;
         let header: [u8; 16] = expand(&client, labels[2])?;
@@ -160,13 +161,18 @@ pub(super) fn hello<'a>(datagrams: impl Iterator<Item = &'a [u8]>) -> Option<Opt
                 if let Some(frames) = frames {
                     opened += 1;
                     collect(&frames, &mut pieces);
+                    // Nothing more is to be learned once all of it is there.
+                    let whole = ClientHello::read(&assemble(&mut pieces)).filter(|hello| hello.complete);
+                    if whole.is_some() {
+                        return Some(whole);
+                    }
                 }
             }
             let Some(next) = at.checked_add(length).and_then(|end| rest.get(end..)) else { break };
             rest = next;
         }
     }
-    (opened > 0).then(|| ClientHello::read(&assemble(pieces)))
+    (opened > 0).then(|| ClientHello::read(&assemble(&mut pieces)))
 }
 
 /// Takes the pieces of a hello out of the frames of a packet (RFC 9000, section 19).
@@ -202,11 +208,11 @@ fn collect(frames: &[u8], pieces: &mut Vec<(usize, Vec<u8>)>) -> Option<()> {
 }
 
 /// What can be put together from the start.
-fn assemble(mut pieces: Vec<(usize, Vec<u8>)>) -> Vec<u8> {
+fn assemble(pieces: &mut [(usize, Vec<u8>)]) -> Vec<u8> {
     pieces.sort_by_key(|(offset, _)| *offset);
     let mut whole = Vec::new();
     for (offset, bytes) in pieces {
-        let Some(known) = whole.len().checked_sub(offset) else { break };
+        let Some(known) = whole.len().checked_sub(*offset) else { break };
         whole.extend_from_slice(bytes.get(known..).unwrap_or_default());
     }
     whole

@@ -133,7 +133,9 @@ impl<'a> Long<'a> {
     /// Whether what is behind the ids makes sense in a datagram of which `missing` bytes were not captured.
     pub(super) fn makes_sense(&self, missing: usize) -> bool {
         match self.version {
-            Version::None => self.rest.len() >= 4 && self.rest.len() % 4 == 0 && self.versions().any(|known| known),
+            Version::None => {
+                self.rest.len() >= 4 && self.rest.len().is_multiple_of(4) && self.versions().any(|known| known)
+            }
             Version::Ietf(_) if self.kind() == Some(Kind::Retry) => self.rest.len() + missing > 16,
             Version::Ietf(_) => self
                 .protected()

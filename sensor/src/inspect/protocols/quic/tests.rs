@@ -52,6 +52,11 @@ fn googles_versions() {
     let refuses = [&[0x00, 1][..], &[0x5a; 12], &[0x80, 1], b"REJ\0", &[0x5a; 40]].concat();
     assert_eq!(of(&[(End::Client, &hello), (End::Server, &refuses)]), Some(Evidence::Confirmed));
     assert_eq!(of(&[(End::Client, &hello), (End::Server, &[0x5a; 40])]), Some(Evidence::Payload));
+    let alone =
+        [&[0x00, 1][..], &[0x5a; 12], &[0x80, 1], b"REJ\0", &[7, 0, 0, 0], b"STK\0", &[56, 0, 0, 0], &[0x5a; 40]]
+            .concat();
+    assert_eq!(of(&[(End::Server, &alone)]), Some(Evidence::Payload));
+    assert_eq!(of(&[(End::Server, &refuses)]), None);
     let q046 = [&[0xc3][..], b"Q046", &[0x50], &ID, &[0, 0, 0, 1], &[0xa5; 60]].concat();
     let answer = [&[0xc3][..], b"Q046", &[0x05], &ID, &[0, 0, 0, 1], &[0xa5; 60]].concat();
     assert_eq!(of(&[(End::Client, &q046)]), Some(Evidence::Payload));

@@ -116,7 +116,7 @@ fn a_protocol_that_turns_to_tls() {
         [(End::Server, b"ready\0"), (End::Client, b"begin"), (End::Client, &hello), (End::Server, &answer)];
     let conversation = Conversation::of(TCP, [40_000, 3306], &said);
     assert_eq!(judge(&conversation), None);
-    assert_eq!(judge_upgraded(&conversation), Some(Verdict::confirmed(Class::Tls)));
+    assert_eq!(judge_upgraded(&conversation), Some(Verdict::payload(Class::Tls)));
     assert_eq!(judge_upgraded(&Conversation::of(TCP, [40_000, 3306], &said[..3])), None);
     finds_nothing(judge_upgraded, 3306);
 }
