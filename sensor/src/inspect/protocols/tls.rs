@@ -65,7 +65,10 @@ pub(super) fn proof(conversation: &Conversation) -> Option<Proof> {
 
 fn by_hello(conversation: &Conversation, client: End) -> Option<Proof> {
     let (asked, answered) = (conversation.stream(client), conversation.stream(client.other()));
-    let answer = ServerHello::read(&handshake(answered));
+    // Where bytes before it are missing, it still begins a segment.
+    let in_a_segment =
+        || conversation.messages_of(client.other()).find_map(|message| ServerHello::read(&handshake(&message.bytes)));
+    let answer = ServerHello::read(&handshake(answered)).or_else(in_a_segment);
     if let Some(hello) = ClientHello::read(&handshake(asked)) {
         let agrees = answer.is_some_and(|answer| chooses(&hello, answer));
         let evidence = if agrees || is_alert(answered) { Evidence::Confirmed } else { Evidence::Payload };
@@ -76,7 +79,13 @@ fn by_hello(conversation: &Conversation, client: End) -> Option<Proof> {
         let evidence = if agrees { Evidence::Confirmed } else { Evidence::Payload };
         return Some(Proof { evidence, client, hello: None, answer });
     }
-    answer.map(|answer| Proof { evidence: Evidence::Payload, client, hello: None, answer: Some(answer) })
+    let began = conversation.from_start(client.other()) && records(answered).next().is_none();
+    answer.filter(|_| !began).map(|answer| Proof {
+        evidence: Evidence::Payload,
+        client,
+        hello: None,
+        answer: Some(answer),
+    })
 }
 
 /// Records without a hello.
