@@ -100,6 +100,15 @@ impl Conversation {
         conversation
     }
 
+    /// The same, seen from somewhere in the middle.
+    #[cfg(test)]
+    pub(super) fn later(mut self) -> Self {
+        for stream in &mut self.streams {
+            stream.from_start = false;
+        }
+        self
+    }
+
     /// Protocol number of the upper layer.
     pub fn protocol(&self) -> u8 {
         self.flow.protocol
@@ -171,13 +180,17 @@ impl Conversation {
         let from = if self.turned { from.other() } else { from };
         if let Some(tcp) = packet.tcp {
             let stream = &mut self.streams[from as usize];
+            let mut first = tcp.sequence;
             if tcp.is_syn() {
-                stream.open(tcp.sequence);
-            } else if packet.payload_len > 0 {
-                stream.take(tcp.sequence, packet.payload);
+                stream.open(first);
+                // A SYN is a byte of its own; data may follow at once (RFC 7413).
+                first = first.wrapping_add(1);
+            }
+            if packet.payload_len > 0 {
+                stream.take(first, packet.payload);
             }
         }
-        if packet.payload_len == 0 || packet.tcp.is_some_and(super::Tcp::is_syn) {
+        if packet.payload_len == 0 {
             return Heard::Nothing;
         }
         if self.messages.len() < MAX_MESSAGES {

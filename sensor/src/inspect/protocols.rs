@@ -4,8 +4,12 @@ mod bitcoin_p2p;
 mod bittorrent;
 mod bytes;
 mod dns;
+mod encrypted;
+mod encrypted_dns;
 mod ethereum_p2p;
 mod ftp;
+mod http;
+mod http_proxy;
 mod icmp_tunnel;
 mod imap;
 mod ip;
@@ -13,12 +17,16 @@ mod ipsec;
 mod irc;
 mod l2tp;
 mod monero_p2p;
+#[cfg(test)]
+mod noise;
 mod ntp;
 mod openvpn;
 mod pop3;
 mod ports;
 mod pptp;
+mod quic;
 mod rdp;
+mod reader;
 mod sip;
 mod smb;
 mod smtp;
@@ -27,6 +35,8 @@ mod ssh;
 mod stratum;
 mod telnet;
 mod text;
+mod tls;
+mod tor;
 mod wireguard;
 
 use sensor_ebpf::class::Evidence;
@@ -61,12 +71,18 @@ const JUDGES: &[Judge] = &[
     monero_p2p::judge,
     ethereum_p2p::judge,
     bittorrent::judge,
+    tor::judge,
+    encrypted_dns::judge,
+    tls::judge,
+    quic::judge,
+    http_proxy::judge,
+    http::judge,
     dns::judge,
     ntp::judge,
 ];
 
 /// Those who only say something once nobody else does and nothing more comes: what is left over, and ports.
-const AT_LAST: &[Judge] = &[ports::judge];
+const AT_LAST: &[Judge] = &[tls::judge_upgraded, ports::judge, encrypted::judge];
 
 /// What a conversation is by now.
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
@@ -92,4 +108,4 @@ fn bounded(verdict: Verdict, conversation: &Conversation) -> Verdict {
 }
 
 #[cfg(test)]
-pub(super) use self::bytes::noise;
+pub(super) use self::bytes::noise as random_bytes;

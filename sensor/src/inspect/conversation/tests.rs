@@ -28,6 +28,19 @@ fn segments_in_any_order_and_twice_are_one_stream() {
 }
 
 #[test]
+fn data_may_come_with_the_syn() {
+    let syn = segment(99, 2, b"at ");
+    let mut conversation = Conversation::new(&syn);
+    assert_eq!(conversation.hear(&syn, End::Client), Heard::Something);
+    // The server took none of it: all comes again.
+    for (sequence, text) in [(100, "at once"), (107, "!")] {
+        conversation.hear(&segment(sequence, 24, text.as_bytes()), End::Client);
+    }
+    assert_eq!(conversation.stream(End::Client), b"at once!");
+    assert!(conversation.from_start(End::Client));
+}
+
+#[test]
 fn a_connection_that_was_already_there_begins_where_it_is_seen() {
     let first = segment(77, 24, b"middle");
     let mut conversation = Conversation::new(&first);
