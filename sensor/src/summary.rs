@@ -1,24 +1,23 @@
 //! What one interval amounted to: the records that go to operators and collectors. Pure.
 
+mod flow;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
-    net::IpAddr,
     sync::Arc,
 };
 
-use sensor_ebpf::{
-    abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed},
-    class::Class,
-};
+use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
 use serde::{Deserialize, Serialize, Serializer};
+
+pub use self::flow::FlowRecord;
 
 use crate::{
     cidr::Cidr,
     collect::{LedgerRow, SparseReading, Totals},
     config::Role,
     epoch::Epoch,
-    inspect::{Flow, Found},
     interval::Interval,
     prefix::{Meaning, PrefixSet},
 };
@@ -148,57 +147,6 @@ pub struct UnattributedRecord {
     /// Traffic; of counters of which nobody knows any more how much was reported before, all of it.
     #[serde(flatten)]
     pub count: Count,
-}
-
-/// What a watched flow was found to be, of a replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FlowRecord {
-    /// Protocol number of the outermost IP header's upper layer.
-    pub protocol: u8,
-    /// Source address of its first packet.
-    pub src: IpAddr,
-    /// Source port; 0 where there are none.
-    pub src_port: u16,
-    /// Destination address.
-    pub dst: IpAddr,
-    /// Destination port.
-    pub dst_port: u16,
-    /// Class, `unknown` where it is none that is known.
-    pub class: &'static str,
-    /// What it has in common with others.
-    pub family: &'static str,
-    /// How sure the class is; nothing of an unknown one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<&'static str>,
-    /// Packets from source to destination.
-    pub packets: u64,
-    /// Their L3 bytes.
-    pub bytes: u64,
-    /// Packets the other way.
-    pub reverse_packets: u64,
-    /// Their L3 bytes.
-    pub reverse_bytes: u64,
-}
-
-impl From<Found> for FlowRecord {
-    fn from(found: Found) -> Self {
-        let class = found.verdict.map_or(Class::Unknown, |verdict| verdict.class);
-        let Flow { protocol, source: (src, src_port), destination: (dst, dst_port) } = found.flow;
-        Self {
-            protocol,
-            src,
-            src_port,
-            dst,
-            dst_port,
-            class: class.name(),
-            family: class.family().name(),
-            evidence: found.verdict.map(|verdict| verdict.evidence.name()),
-            packets: found.packets[0],
-            bytes: found.bytes[0],
-            reverse_packets: found.packets[1],
-            reverse_bytes: found.bytes[1],
-        }
-    }
 }
 
 /// All records of one interval.

@@ -1,6 +1,5 @@
 //! What flows are found to be, against the labels of the shared captures, which independent tools gave them.
 #![expect(clippy::unwrap_used, reason = "a label that cannot be read fails the test")]
-#![expect(clippy::print_stdout, reason = "the table is what the test has to say")]
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -22,6 +21,23 @@ const MIN_RECALL: f64 = 0.9;
 const ENOUGH: u64 = 5;
 /// Ordinary flows that may be flagged as suspicious, of some six thousand.
 const MAX_FALSE_ALARMS: usize = 3;
+
+/// Captures some of whose labels say otherwise than their bytes; what is found in them is neither right nor wrong.
+const DOUBTFUL: [&str; 7] = [
+    // One conversation whose directions have a VLAN each; labelled as two one-way flows.
+    "arkime__dns-flags0110",
+    // Begins in the middle of connections, of which seven show pieces of files alone; the label is the capture's name.
+    "markofu__torrential-slowness",
+    // SOCKS by both ends, to port 1080; labelled Cassandra.
+    "mercury__socks4_5",
+    // dnscat2 under one domain, and dns2tcp's `=auth` and `=connect`; labelled as the DNS that they are, too.
+    "ndpi__bad-dns-traffic",
+    "suriv__dns_bug-1158",
+    // A POST of a whole URL with `Proxy-Connection`, to port 8080; labelled as the HTTP that it is, too.
+    "tcpdump__ipv4_tcp_http_xml_tso",
+    // The magic number of ptunnel in an echo; labelled ICMP.
+    "peafowl__L3_truncated_icmp",
+];
 
 /// Labels that are somebody's finding; the others are guesses.
 const STRONG: [&str; 8] = [
@@ -122,6 +138,9 @@ fn flows_are_what_their_labels_say() {
     let (mut false_alarms, mut overclaimed) = (vec![], vec![]);
     for entry in fs::read_dir(shared.join("captures")).unwrap() {
         let path = entry.unwrap().path();
+        if DOUBTFUL.iter().any(|name| path.file_stem().is_some_and(|stem| stem == *name)) {
+            continue;
+        }
         let labels = labels(&shared.join("labels").join(path.file_stem().unwrap()).with_added_extension("tsv"));
         let found = inspected(&path);
         for label in labels {

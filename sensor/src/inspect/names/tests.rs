@@ -1,3 +1,5 @@
+//! Tunnels by their names, what looks like them, and floods of names.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{message::kind, *};

@@ -1,3 +1,5 @@
+//! Handshakes without structure, and what has some.
+
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},

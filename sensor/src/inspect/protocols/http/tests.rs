@@ -1,3 +1,5 @@
+//! Requests and answers, whole and cut, and what is none.
+
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},

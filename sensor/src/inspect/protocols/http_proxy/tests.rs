@@ -1,3 +1,5 @@
+//! Requests to proxies, and those to origin servers that look alike.
+
 use super::*;
 use crate::inspect::{
     packet::protocol::TCP,

@@ -1,3 +1,5 @@
+//! Tunnels in echoes, and the pings that are none.
+
 use super::*;
 use crate::inspect::protocols::bytes::{assert_robust, noise};
 

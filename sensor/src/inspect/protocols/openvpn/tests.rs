@@ -1,3 +1,5 @@
+//! Handshakes of all shapes, and what looks like them.
+
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},

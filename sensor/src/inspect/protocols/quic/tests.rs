@@ -1,3 +1,5 @@
+//! Packets of all versions, and what is none.
+
 use super::{
     initial::tests::{ID, initial},
     *,

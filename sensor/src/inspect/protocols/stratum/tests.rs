@@ -1,3 +1,5 @@
+//! Miners and pools of all kinds, and JSON that is none of theirs.
+
 use super::*;
 use crate::inspect::packet::protocol;
 

@@ -1,3 +1,5 @@
+//! Hellos, whole and in pieces, and records that are none.
+
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},

@@ -1,3 +1,5 @@
+//! Hellos as Tor makes them, and those of others.
+
 use super::*;
 use crate::inspect::{
     End,

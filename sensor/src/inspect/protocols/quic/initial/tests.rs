@@ -1,3 +1,5 @@
+//! The examples of RFC 9001 and RFC 9369.
+
 use super::*;
 use crate::inspect::protocols::tls::tests::client_hello;
 
