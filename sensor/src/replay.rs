@@ -177,17 +177,20 @@ impl<'a> History<'a> {
         let mut flows = Vec::new();
         if let Some(inspector) = &self.inspector {
             flows.extend(inspector.flows().map(FlowRecord::from));
-            if inspector.overflow() > 0 {
-                tracing::warn!(
-                    "{} packets of flows beyond those that are followed are in no flow record",
-                    inspector.overflow()
-                );
-            }
-            if inspector.given_up() > 0 {
-                tracing::warn!(
-                    "{} flows were not listened to until it was clear what they are: more at once than memory is held for",
-                    inspector.given_up()
-                );
+            for (count, what) in [
+                (inspector.overflow(), "packets of flows beyond those that are followed are in no flow record"),
+                (
+                    inspector.given_up(),
+                    "flows were not listened to until it was clear what they are: memory was held for no more",
+                ),
+                (
+                    inspector.forgotten_names(),
+                    "domains and their flows were forgotten before it was clear whether they are tunnels",
+                ),
+            ] {
+                if count > 0 {
+                    tracing::warn!("{count} {what}");
+                }
             }
         }
         self.report(last, flows)
