@@ -23,7 +23,7 @@ const ENOUGH: u64 = 5;
 const MAX_FALSE_ALARMS: usize = 3;
 
 /// Captures some of whose labels say otherwise than their bytes; what is found in them is neither right nor wrong.
-const DOUBTFUL: [&str; 7] = [
+const DOUBTFUL: [&str; 6] = [
     // One conversation whose directions have a VLAN each; labelled as two one-way flows.
     "arkime__dns-flags0110",
     // Begins in the middle of connections, of which seven show pieces of files alone; the label is the capture's name.
@@ -35,8 +35,6 @@ const DOUBTFUL: [&str; 7] = [
     "suriv__dns_bug-1158",
     // A POST of a whole URL with `Proxy-Connection`, to port 8080; labelled as the HTTP that it is, too.
     "tcpdump__ipv4_tcp_http_xml_tso",
-    // The magic number of ptunnel in an echo; labelled ICMP.
-    "peafowl__L3_truncated_icmp",
 ];
 
 /// Labels that are somebody's finding; the others are guesses.

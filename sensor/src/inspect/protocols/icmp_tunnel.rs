@@ -1,7 +1,7 @@
 //! Data in ICMP and ICMPv6 echoes (RFC 792, RFC 4443 section 4). An answer has to repeat the data of the question, and what `ping` sends is a time and a
 //! pattern that is the same in each of its packets.
 //!
-//! Confirmed: several answers whose data are others than those of the questions with their id and number. Payload: the header of a tunnel (ptunnel and
+//! Confirmed: several answers whose data are others than those of the questions with their id and number. Payload: twice the header of a tunnel (ptunnel and
 //! ptunnel-ng, hans, an IP packet as icmptunnel and icmptx carry it); or data of one end that change from packet to packet behind where times are, in
 //! several sizes.
 //!
@@ -19,6 +19,8 @@ const HEADER: usize = 8;
 const TIMES: usize = 24;
 /// Answers that differ before it is no damage.
 const MIN_DIFFERENT: usize = 3;
+/// Headers of a tunnel: one may be a probe, or chance.
+const MIN_KNOWN: usize = 2;
 /// Packets of one end whose data change.
 const MIN_CHANGES: usize = 8;
 /// Sizes that they have.
@@ -56,7 +58,8 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     if echoes.iter().filter(|answer| is_different(answer, &echoes)).count() >= MIN_DIFFERENT {
         return Some(Verdict::confirmed(Class::IcmpTunnel));
     }
-    let is_tunnel = echoes.iter().any(|echo| is_known(echo)) || End::ALL.iter().any(|end| changes(&echoes, *end));
+    let is_tunnel = echoes.iter().filter(|echo| is_known(echo)).count() >= MIN_KNOWN
+        || End::ALL.iter().any(|end| changes(&echoes, *end));
     is_tunnel.then_some(Verdict::payload(Class::IcmpTunnel))
 }
 

@@ -64,19 +64,25 @@ fn tunnels_by_their_behaviour() {
 
 #[test]
 fn tunnels_by_their_headers() {
+    let twice = |kind, data: &[u8]| of(&[1, 2].map(|number| (End::Client, echo(kind, number, data))));
     let payload = Some(Verdict::payload(Class::IcmpTunnel));
     let mut ptunnel = vec![0xD5, 0x20, 0x08, 0x80, 192, 0, 2, 1, 0, 0, 0, 22, 0x40, 0, 0, 0];
     ptunnel.resize(28, 0);
-    assert_eq!(of(&[(End::Client, echo(8, 1, &ptunnel))]), payload);
-    assert_eq!(of(&[(End::Client, echo(8, 1, b"hanc\x01\0\0"))]), payload);
-    assert_eq!(of(&[(End::Client, echo(8, 1, b"hand\x01\0\0"))]), None);
+    assert_eq!(twice(8, &ptunnel), payload);
+    assert_eq!(of(&[(End::Client, echo(8, 1, &ptunnel))]), None, "one is no tunnel");
+    assert_eq!(twice(8, b"hanc\x01\0\0"), payload);
+    assert_eq!(twice(8, b"hand\x01\0\0"), None);
     let mut ip = vec![0x45, 0, 0, 24, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4];
-    assert_eq!(of(&[(End::Client, echo(8, 1, &ip))]), None);
+    assert_eq!(twice(8, &ip), None);
     let sum: u32 = ip[..20].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
     ip[10..12].copy_from_slice(&(!((sum & 0xFFFF) + (sum >> 16)) as u16).to_be_bytes());
-    assert_eq!(of(&[(End::Client, echo(8, 1, &ip))]), payload);
+    assert_eq!(twice(8, &ip), payload);
     // The same inside an error is the packet that the error is about.
-    assert_eq!(of(&[(End::Client, echo(3, 1, &ip))]), None);
-    let six = judge(&Conversation::of(protocol::ICMPV6, [0, 0], &[(End::Client, &echo(128, 1, &ip))]));
+    assert_eq!(twice(3, &ip), None);
+    let six = judge(&Conversation::of(
+        protocol::ICMPV6,
+        [0, 0],
+        &[(End::Client, &echo(128, 1, &ip)), (End::Client, &echo(128, 2, &ip))],
+    ));
     assert_eq!(six, payload);
 }
