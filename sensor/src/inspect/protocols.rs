@@ -17,8 +17,6 @@ mod ipsec;
 mod irc;
 mod l2tp;
 mod monero_p2p;
-#[cfg(test)]
-mod noise;
 mod ntp;
 mod openvpn;
 mod pop3;
@@ -34,6 +32,8 @@ mod socks;
 mod ssh;
 mod stratum;
 mod telnet;
+#[cfg(test)]
+pub(super) mod testing;
 mod text;
 mod tls;
 mod tor;
@@ -106,6 +106,3 @@ fn bounded(verdict: Verdict, conversation: &Conversation) -> Verdict {
     let most = if conversation.is_two_way() { Evidence::Confirmed } else { Evidence::Payload };
     Verdict { evidence: verdict.evidence.min(most), ..verdict }
 }
-
-#[cfg(test)]
-pub(super) use self::bytes::noise as random_bytes;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{message::kind, *};
-use crate::inspect::{Flow, packet::protocol::UDP, protocols::random_bytes as noise};
+use crate::inspect::{Flow, packet::protocol::UDP, protocols::testing::noise};
 
 fn query(name: &str, kind: u16) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];

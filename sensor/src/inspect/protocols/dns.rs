@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::inspect::{
         packet::protocol::{TCP, UDP},
-        protocols::bytes::assert_robust,
+        protocols::testing::assert_robust,
     };
 
     const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";

@@ -97,7 +97,7 @@ mod tests {
         End,
         packet::protocol::TCP,
         protocols::{
-            noise::{finds_nothing, stands_damage},
+            testing::{finds_nothing, stands_damage},
             tls::tests::{client_hello, record, server_hello},
         },
     };

@@ -80,7 +80,7 @@ fn greeting(server: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
     use crate::inspect::End;
 
     #[test]

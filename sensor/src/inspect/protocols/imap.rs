@@ -97,7 +97,7 @@ fn is_answer(line: &[u8], tag: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
     use crate::inspect::End;
 
     #[test]

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::inspect::{
         packet::protocol::{TCP, UDP},
-        protocols::bytes::{assert_robust, noise},
+        protocols::testing::{assert_robust, noise},
     };
 
     fn ike(responder: u8, head: [u8; 4], len: usize) -> Vec<u8> {

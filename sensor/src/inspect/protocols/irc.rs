@@ -147,7 +147,7 @@ fn is_relayed(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     #[test]
     fn one_end() {

@@ -128,7 +128,7 @@ fn assigned(message: &Message) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::{packet::protocol::UDP, protocols::bytes::assert_robust};
+    use crate::inspect::{packet::protocol::UDP, protocols::testing::assert_robust};
 
     fn control(version: u8, to: [u8; 4], kind: u8, pairs: &[u8]) -> Vec<u8> {
         let length = (20 + pairs.len()) as u8;

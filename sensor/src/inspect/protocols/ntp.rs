@@ -109,7 +109,7 @@ fn answers(answer: &[u8], ask: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     fn time(first: u8, origin: u8, transmit: u8) -> Vec<u8> {
         let mut bytes = vec![0; TIME];

@@ -49,7 +49,7 @@ fn is_answer(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     #[test]
     fn both_ends() {

@@ -45,7 +45,7 @@ fn is_tls(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     #[test]
     fn a_guess_where_something_was_said() {

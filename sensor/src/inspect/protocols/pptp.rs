@@ -38,7 +38,7 @@ fn is_control(stream: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::{packet::protocol::TCP, protocols::bytes::assert_robust};
+    use crate::inspect::{packet::protocol::TCP, protocols::testing::assert_robust};
 
     fn control(kind: u8, length: u8) -> Vec<u8> {
         let mut bytes = vec![0, length, 0, 1, 0x1A, 0x2B, 0x3C, 0x4D, 0, kind, 0, 0];

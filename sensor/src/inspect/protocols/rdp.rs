@@ -123,7 +123,7 @@ fn is_data(bytes: &[u8], tag: [u8; 2], key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
     use crate::inspect::End;
 
     fn pdu(code: u8, references: [u8; 4], parameters: &[u8]) -> Vec<u8> {

@@ -66,7 +66,7 @@ fn is_code(word: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     const ASK: &[u8] = b"OPTIONS sip:you@example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1\r\n\r\n";
     const ANSWER: &[u8] = b"SIP/2.0 603 Decline\r\nVia: SIP/2.0/UDP 192.0.2.1\r\n\r\n";

@@ -81,7 +81,7 @@ fn is_smb(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     fn session(smb: &[u8]) -> Vec<u8> {
         [&[0, 0, 0, smb.len() as u8][..], smb].concat()

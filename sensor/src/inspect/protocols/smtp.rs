@@ -63,7 +63,7 @@ fn is_offer(line: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
     use crate::inspect::End;
 
     #[test]

@@ -154,7 +154,7 @@ fn is_port5(request: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::{packet::protocol::TCP, protocols::bytes::assert_robust};
+    use crate::inspect::{packet::protocol::TCP, protocols::testing::assert_robust};
 
     fn of(messages: &[(End, &[u8])]) -> Option<Verdict> {
         judge(&Conversation::of(TCP, [40000, 40001], messages))

@@ -97,7 +97,7 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     const OURS: &[u8] = b"SSH-2.0-client_1.0\r\n";
     const THEIRS: &[u8] = b"SSH-1.99-server\n";

@@ -107,7 +107,7 @@ fn echoes(conversation: &Conversation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::testing::*, *};
+    use super::{super::testing::*, *};
 
     const DO_ECHO: &[u8] = &[IAC, 253, 1];
     const MANY: &[u8] = &[IAC, 253, 3, IAC, WILL, 24, IAC, WILL, 31];

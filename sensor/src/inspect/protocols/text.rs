@@ -56,64 +56,9 @@ pub(super) fn in_either_role(
     verdicts.into_iter().flatten().max_by_key(|verdict| verdict.evidence)
 }
 
-/// What tests of judges have in common.
 #[cfg(test)]
-pub(super) mod testing {
+mod tests {
     use super::*;
-    use crate::inspect::{packet::protocol, protocols::Judge};
-
-    /// A conversation over TCP.
-    pub(in crate::inspect::protocols) fn tcp(ports: [u16; 2], messages: &[(End, &[u8])]) -> Conversation {
-        Conversation::of(protocol::TCP, ports, messages)
-    }
-
-    /// A conversation over UDP.
-    pub(in crate::inspect::protocols) fn udp(ports: [u16; 2], messages: &[(End, &[u8])]) -> Conversation {
-        Conversation::of(protocol::UDP, ports, messages)
-    }
-
-    /// What a judge says of lines that the server and then the client send, from and to ports that mean nothing.
-    pub(in crate::inspect::protocols) fn of_lines(judge: Judge, server: &str, client: &str) -> Option<Verdict> {
-        let said = [(End::Server, server.as_bytes()), (End::Client, client.as_bytes())];
-        let said: Vec<_> = said.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
-        judge(&tcp([40_000, 50_000], &said))
-    }
-
-    /// Random bytes are nothing at any port that means nothing, and neither they nor the beginnings of what is known make a judge panic.
-    pub(in crate::inspect::protocols) fn bears_anything(judge: Judge, ports: [u16; 2], known: &[&[u8]]) {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = move || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state
-        };
-        for round in 0..4_000 {
-            let bytes: Vec<u8> = (0..random() % 160).map(|_| random() as u8).collect();
-            let other: Vec<u8> = (0..random() % 160).map(|_| random() as u8).collect();
-            let said = [(End::Client, &bytes[..]), (End::Server, &other[..])];
-            let said = if round % 2 == 0 { &said[..] } else { &said[..1] };
-            assert_eq!(judge(&tcp([40_000, 50_000], said)), None, "{bytes:?} {other:?}");
-            assert_eq!(judge(&udp([40_000, 50_000], said)), None, "{bytes:?} {other:?}");
-            judge(&tcp(ports, said));
-            judge(&udp(ports, said));
-            // What is known, with a byte that is not.
-            for bytes in known {
-                let mut bytes = bytes.to_vec();
-                let place = random() as usize % bytes.len();
-                bytes[place] = random() as u8;
-                bytes.truncate(random() as usize % bytes.len() + 1);
-                judge(&tcp(ports, &[(End::Client, &bytes), (End::Server, &bytes)]));
-                judge(&udp(ports, &[(End::Client, &bytes), (End::Server, &bytes)]));
-            }
-        }
-        for bytes in known {
-            for end in 0..=bytes.len() {
-                judge(&tcp(ports, &[(End::Client, &bytes[..end]), (End::Server, &bytes[end..])]));
-                judge(&udp(ports, &[(End::Client, &bytes[..end]), (End::Server, &bytes[end..])]));
-            }
-        }
-    }
 
     #[test]
     fn codes_and_words() {

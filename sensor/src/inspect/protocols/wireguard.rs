@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::inspect::{
         packet::protocol::UDP,
-        protocols::bytes::{assert_robust, noise},
+        protocols::testing::{assert_robust, noise},
     };
 
     fn message(kind: u8, indices: &[u32], len: usize) -> Vec<u8> {

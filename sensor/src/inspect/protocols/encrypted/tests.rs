@@ -1,9 +1,12 @@
 //! Handshakes without structure, and what has some.
 
 use super::*;
-use crate::inspect::{
-    packet::protocol::{TCP, UDP},
-    protocols::noise::{Noise, stands_damage},
+use crate::{
+    inspect::{
+        packet::protocol::{TCP, UDP},
+        protocols::testing::{bytes, noise, stands_damage},
+    },
+    testing::rng::Rng,
 };
 
 /// Random bytes by turns, of these sizes, in segments.
@@ -12,8 +15,8 @@ fn of(seed: u64, port: u16, sizes: &[usize]) -> Conversation {
 }
 
 fn random(seed: u64, sizes: &[usize]) -> Vec<Vec<u8>> {
-    let mut noise = Noise(seed);
-    sizes.iter().map(|size| noise.bytes(*size)).collect()
+    let mut rng = Rng::new(seed);
+    sizes.iter().map(|size| bytes(&mut rng, *size)).collect()
 }
 
 fn said(protocol: u8, port: u16, flights: &[Vec<u8>]) -> Conversation {
@@ -96,7 +99,7 @@ fn bytes_that_mean_something() {
     // Text in an encoding without letters that print, and base 64.
     let cyrillic: Vec<u8> = "совершенно обычный текст ".bytes().cycle().take(590).collect();
     assert_eq!(with(0, &cyrillic), None);
-    let base64: Vec<u8> = Noise(5).bytes(590).into_iter().map(|byte| b'A' + byte % 26).collect();
+    let base64: Vec<u8> = noise(5, 590).into_iter().map(|byte| b'A' + byte % 26).collect();
     assert_eq!(with(0, &base64), None);
 }
 

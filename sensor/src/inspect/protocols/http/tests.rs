@@ -3,7 +3,7 @@
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},
-    protocols::noise::{finds_nothing, stands_damage},
+    protocols::testing::{finds_nothing, stands_damage},
 };
 
 const ASK: &[u8] = b"GET /a?b=c HTTP/1.1\r\nHost: www.example\r\n\r\n";

@@ -3,7 +3,7 @@
 use super::*;
 use crate::inspect::{
     packet::protocol::TCP,
-    protocols::noise::{finds_nothing, stands_damage},
+    protocols::testing::{finds_nothing, stands_damage},
 };
 
 const ALONE: Option<Verdict> = Some(Verdict::payload(Class::HttpProxy));

@@ -1,7 +1,7 @@
 //! Tunnels in echoes, and the pings that are none.
 
 use super::*;
-use crate::inspect::protocols::bytes::{assert_robust, noise};
+use crate::inspect::protocols::testing::{assert_robust, noise};
 
 fn echo(kind: u8, number: u16, data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind, 0, 0, 0, 0x12, 0x34];

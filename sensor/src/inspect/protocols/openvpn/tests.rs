@@ -3,7 +3,7 @@
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},
-    protocols::bytes::{assert_robust, noise},
+    protocols::testing::{assert_robust, noise},
 };
 
 const TIME: [u8; 4] = [0x66, 0x11, 0x22, 0x33];

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::inspect::{
     packet::protocol::{TCP, UDP},
-    protocols::noise::{finds_nothing, stands_damage},
+    protocols::testing::{finds_nothing, stands_damage},
 };
 
 fn of(said: &[(End, &[u8])]) -> Option<Evidence> {

@@ -96,7 +96,7 @@ fn data(message: &Message) -> Option<Numbers> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::text::testing::*, *};
+    use super::{super::super::testing::*, *};
 
     fn opening_packet(acknowledged: u32, flags: u16, own: u32) -> Vec<u8> {
         let mut bytes = [&acknowledged.to_be_bytes()[..], &[0, 64], &flags.to_be_bytes(), &own.to_be_bytes()].concat();

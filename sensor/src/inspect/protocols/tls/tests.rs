@@ -3,7 +3,7 @@
 use super::*;
 use crate::inspect::{
     packet::protocol::{TCP, UDP},
-    protocols::noise::{finds_nothing, stands_damage},
+    protocols::testing::{finds_nothing, stands_damage},
 };
 
 /// Bytes behind their length of `count` bytes.

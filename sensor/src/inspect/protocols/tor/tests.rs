@@ -5,7 +5,7 @@ use crate::inspect::{
     End,
     packet::protocol::TCP,
     protocols::{
-        noise::{finds_nothing, stands_damage},
+        testing::{finds_nothing, stands_damage},
         tls::tests::{client_hello, message, record, server_hello},
     },
 };
