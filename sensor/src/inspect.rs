@@ -67,6 +67,8 @@ pub struct Found {
 #[derive(Debug)]
 struct Followed {
     found: Found,
+    /// Whether an FTP control connection announced it.
+    is_transfer: bool,
     looks: u32,
     /// What was said, as long as something more is to be learned from it.
     conversation: Option<Box<Conversation>>,
@@ -98,11 +100,9 @@ impl Inspector {
             }
             None => {
                 self.places.insert(key, self.flows.len());
-                let mut followed = Followed::new(packet);
-                if packet.tcp.is_some() && self.announced.is_announced([packet.flow.destination, packet.flow.source]) {
-                    followed.found.verdict = Some(Verdict::payload(Class::Ftp));
-                }
-                self.flows.push(followed);
+                let ends = [packet.flow.destination, packet.flow.source];
+                let is_transfer = packet.tcp.is_some() && self.announced.is_announced(ends);
+                self.flows.push(Followed::new(packet, is_transfer));
                 self.held.push_back(self.flows.len() - 1);
                 self.held_bytes += self.flows.last().map_or(0, Followed::held_bytes);
                 self.flows.len() - 1
@@ -110,24 +110,21 @@ impl Inspector {
         };
         let followed = &mut self.flows[place];
         let from = followed.count(packet);
-        if followed.is(Class::Dns) || followed.is(Class::DnsTunnel) {
-            self.names.observe(place, packet, from);
-        }
-        if followed.is(Class::Ftp) {
-            self.announced.observe(packet);
-        }
         let before = followed.held_bytes();
         followed.hear(packet, from);
         self.held_bytes = self.held_bytes + followed.held_bytes() - before;
-        // The first message that makes a flow a query counts, too.
-        if followed.looks == 1 && followed.is(Class::Dns) {
+        if followed.is(Class::Dns) {
             self.names.observe(place, packet, from);
+        }
+        // What is in a file announces nothing.
+        if followed.is(Class::Ftp) && !followed.is_transfer {
+            self.announced.observe(packet);
         }
         while self.held_bytes > MAX_HELD {
             let Some(oldest) = self.held.pop_front() else { break };
             let followed = &mut self.flows[oldest];
             self.held_bytes -= followed.held_bytes();
-            self.given_up += u64::from(followed.conversation.is_some());
+            self.given_up += u64::from(followed.conversation.is_some() && followed.found.verdict.is_none());
             followed.end();
         }
     }
@@ -158,10 +155,11 @@ impl Inspector {
 }
 
 impl Followed {
-    fn new(packet: &Packet<'_>) -> Self {
-        let found = Found { flow: packet.flow, verdict: None, packets: [0; 2], bytes: [0; 2] };
+    fn new(packet: &Packet<'_>, is_transfer: bool) -> Self {
+        let verdict = is_transfer.then_some(Verdict::payload(Class::Ftp));
+        let found = Found { flow: packet.flow, verdict, packets: [0; 2], bytes: [0; 2] };
         let conversation = Some(Box::new(Conversation::new(packet)));
-        Self { found, looks: 0, conversation }
+        Self { found, is_transfer, looks: 0, conversation }
     }
 
     fn is(&self, class: Class) -> bool {
