@@ -65,22 +65,16 @@ pub trait State {
     /// row.
     #[inline(always)]
     fn add_prefixes(&mut self, rows: [u32; 2], size: Size) -> Option<()> {
-        each(rows, |row| self.add_prefix(row, size))
+        let mut found = Some(());
+        for row in rows {
+            if row != 0 && self.add_prefix(row, size).is_none() {
+                found = None;
+            }
+        }
+        found
     }
     /// Adds to a row of the ledger; `None` where there is no such row.
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()>;
-}
-
-/// Has `add` called for each row that is not 0; `None` where it found one of them missing.
-#[inline(always)]
-pub fn each(rows: [u32; 2], mut add: impl FnMut(u32) -> Option<()>) -> Option<()> {
-    let mut found = Some(());
-    for row in rows {
-        if row != 0 && add(row).is_none() {
-            found = None;
-        }
-    }
-    found
 }
 
 /// What one packet adds to a counter.

@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use sensor_ebpf::{
     abi::{Control, ControlBlock, Counter, Entry, Line, MAX_EXTERNAL, Node, Pending, Side, Words},
-    state::{Size, State, each},
+    state::{Size, State},
 };
 
 pub(super) use self::settings::is_replay;
@@ -153,7 +153,8 @@ impl State for Maps {
     #[inline(always)]
     fn add_prefixes(&mut self, rows: [u32; 2], size: Size) -> Option<()> {
         if setting!(deferred) == 0 {
-            return each(rows, |row| self.add_prefix(row, size));
+            let [first, second] = rows.map(|row| if row == 0 { Some(()) } else { self.add_prefix(row, size) });
+            return first.and(second);
         }
         let pending = PENDING.get_ptr_mut(self.slice())?;
         pending::exchange(pending, rows, size, |row, size| {

@@ -2,10 +2,7 @@
 
 use core::{arch::asm, ptr};
 
-use sensor_ebpf::{
-    abi::Pending,
-    state::{Size, each},
-};
+use sensor_ebpf::{abi::Pending, state::Size};
 
 /// Lets `add` have what the packet before has left, and leaves what this one adds: `size` to each of `rows` that is not 0.
 /// `None` where a row was not to be had: this packet is then told of what was the one's before.
@@ -24,7 +21,12 @@ pub(super) fn exchange(
         ptr::write_volatile(&raw mut (*pending).turn, turn + 1);
         in_this_order();
         let was = Size { packets: (*pending).packets, bytes: (*pending).bytes, frame_bytes: (*pending).frame_bytes };
-        let found = each(left, |row| add(row, was));
+        let mut found = Some(());
+        for row in left {
+            if row != 0 && add(row, was).is_none() {
+                found = None;
+            }
+        }
         (*pending).rows = rows;
         (*pending).packets = size.packets;
         (*pending).bytes = size.bytes;
