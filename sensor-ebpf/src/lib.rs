@@ -12,6 +12,7 @@ pub mod account;
 pub mod class;
 pub mod lookup;
 pub mod packet;
+pub mod signature;
 pub mod state;
 
 #[cfg(test)]
