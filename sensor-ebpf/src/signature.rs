@@ -77,7 +77,8 @@ pub fn guess(opening: &Opening) -> Option<(Class, Evidence)> {
     if let Some(class) = by_service().or_else(|| table::by_first_byte(opening, is_udp)) {
         return Some((class, Evidence::Payload));
     }
-    match listed.classes[usize::from(is_udp)] {
+    let [over_tcp, over_udp] = listed.classes;
+    match if is_udp { over_udp } else { over_tcp } {
         Class::Unknown => None,
         class => Some((class, Evidence::Port)),
     }

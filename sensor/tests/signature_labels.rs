@@ -20,6 +20,48 @@ use sensor_ebpf::{
 
 /// Packets with a payload that are asked about, of a flow.
 const ASKED: u8 = 8;
+/// Ordinary flows that the captures have, at least.
+const LEAST_ORDINARY: u64 = 3_000;
+
+/// Captures with ordinary flows that are suspicious all the same.
+const EXPLAINED: [&str; 2] = [
+    // SOCKS 4 by both ends, to port 1080; labelled Cassandra.
+    "mercury__socks4_5",
+    // Requests to a tracker over HTTP; labelled as the HTTP that they are, too.
+    "ndpi__bt-http",
+];
+
+/// Percent of the flows of a class that are found by payload, at least: what was measured, rounded down. Classes that need more than 16 bytes or more
+/// than one packet (tunnels in the DNS, Tor, Shadowsocks, Ethereum) have none.
+const FLOORS: &[(Class, u64)] = &[
+    (Class::OpenVpn, 58),
+    (Class::WireGuard, 90),
+    (Class::Ipsec, 89),
+    (Class::Pptp, 75),
+    (Class::Gre, 96),
+    (Class::Ipip, 99),
+    (Class::Ssh, 96),
+    (Class::Socks, 89),
+    (Class::Stratum, 10),
+    (Class::BitcoinP2p, 100),
+    (Class::MoneroP2p, 100),
+    (Class::Telnet, 100),
+    (Class::Irc, 100),
+    (Class::BitTorrent, 84),
+    (Class::HttpProxy, 50),
+    (Class::Ftp, 78),
+    (Class::Smtp, 96),
+    (Class::Imap, 100),
+    (Class::Pop3, 100),
+    (Class::Dns, 98),
+    (Class::Tls, 99),
+    (Class::Quic, 96),
+    (Class::Rdp, 90),
+    (Class::Smb, 96),
+    (Class::Http, 99),
+    (Class::Ntp, 93),
+    (Class::Sip, 97),
+];
 
 fn is_suspicious(class: Class) -> bool {
     let ordinary = [Family::Mail, Family::File, Family::Naming, Family::Web, Family::Unknown];
@@ -59,17 +101,14 @@ fn labels(path: &Path) -> Vec<Label> {
     lines.filter_map(label).collect()
 }
 
-/// The first of the surest guesses about each flow of a capture.
+/// The surest guess about each flow of a capture, of equal ones the first.
 fn guesses(path: &Path) -> HashMap<Flow, Option<(Class, Evidence)>> {
     let mut capture = Capture::open(path).unwrap();
     let mut framer = Framer::default();
-    let mut flows: HashMap<Flow, (u8, Option<(Class, Evidence)>, [u32; 4], u32)> = HashMap::new();
+    let mut flows: HashMap<Flow, (u8, Option<(Class, Evidence)>)> = HashMap::new();
     while let Some(frame) = capture.next().unwrap() {
         let frame = framer.ethernet(&frame);
         let Some(packet) = Packet::of_frame(frame.captured, frame.wire_len) else { continue };
-        if packet.payload_len == 0 {
-            continue;
-        }
         let opening = Opening {
             protocol: packet.flow.protocol,
             source_port: packet.flow.source.1,
@@ -77,32 +116,36 @@ fn guesses(path: &Path) -> HashMap<Flow, Option<(Class, Evidence)>> {
             payload_len: packet.payload_len,
             head: Opening::head_of(packet.payload),
         };
-        let (asked, best, h, l) =
-            flows.entry(packet.flow.key()).or_insert((0, None, opening.head, opening.payload_len));
-        if *asked < ASKED {
+        let (asked, best) = flows.entry(packet.flow.key()).or_default();
+        if packet.payload_len > 0 && *asked < ASKED {
             *asked += 1;
             let found = guess(&opening);
-            if best.is_none_or(|best| found.is_some_and(|found| found.1 > best.1)) {
+            let is_surer = |best: (Class, Evidence)| found.is_some_and(|found| found.1 > best.1);
+            if best.is_none_or(is_surer) {
                 *best = found;
-                (*h, *l) = (opening.head, opening.payload_len);
             }
         }
     }
-    flows
-        .into_iter()
-        .map(|(flow, (_, best, h, l))| {
-            if std::env::var("DUMP").is_ok() {
-                println!(
-                    "HEAD {:?} {:?} {} {}",
-                    flow,
-                    best,
-                    l,
-                    h.map(|w| w.to_be_bytes().escape_ascii().to_string()).concat()
-                );
-            }
-            (flow, best)
-        })
-        .collect()
+    flows.into_iter().map(|(flow, (_, best))| (flow, best)).collect()
+}
+
+/// What was guessed of the flows of a class.
+#[derive(Clone, Copy, Debug, Default)]
+struct Guessed {
+    by_payload: u64,
+    by_port: u64,
+    otherwise: u64,
+    not: u64,
+}
+
+impl Guessed {
+    fn total(self) -> u64 {
+        self.by_payload + self.by_port + self.otherwise + self.not
+    }
+
+    fn percent(self) -> u64 {
+        self.by_payload * 100 / self.total()
+    }
 }
 
 #[test]
@@ -113,11 +156,8 @@ fn suspicious_guesses_are_right() {
         return;
     }
     let by_name: HashMap<&str, Class> = Class::ALL.iter().map(|class| (class.name(), *class)).collect();
-    // Right by payload, right by port, wrong, not said.
-    let mut classes: BTreeMap<Class, [u64; 4]> = BTreeMap::new();
-    let mut wrong = vec![];
-    let mut by_port: BTreeMap<(Class, String), u64> = BTreeMap::new();
-    let mut ordinary = 0;
+    let mut classes: BTreeMap<Class, Guessed> = BTreeMap::new();
+    let (mut ordinary, mut by_port, mut false_alarms, mut confused) = (0, 0, vec![], vec![]);
     for entry in fs::read_dir(shared.join("captures")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -129,38 +169,41 @@ fn suspicious_guesses_are_right() {
             };
             let wanted = by_name.get(label.class.as_str()).copied().filter(|class| *class != Class::Unknown);
             if let Some(wanted) = wanted {
-                let column = match guess {
-                    Some((class, Evidence::Payload)) if is_right(class) => 0,
-                    Some((class, _)) if is_right(class) => 1,
-                    Some(_) => 2,
-                    None => 3,
-                };
-                classes.entry(wanted).or_default()[column] += 1;
-                if std::env::var("MISS").is_ok_and(|want| want == wanted.name()) && column > 0 {
-                    println!("MISS {name} {:?} {:?}", label.flow, guess);
-                }
+                let guessed = classes.entry(wanted).or_default();
+                *match guess {
+                    Some((class, Evidence::Payload)) if is_right(class) => &mut guessed.by_payload,
+                    Some((class, _)) if is_right(class) => &mut guessed.by_port,
+                    Some(_) => &mut guessed.otherwise,
+                    None => &mut guessed.not,
+                } += 1;
             }
-            ordinary += u64::from(wanted.is_none_or(|class| !is_suspicious(class)));
-            if let Some((class, evidence)) = guess.filter(|(class, _)| is_suspicious(*class) && !is_right(*class)) {
-                match evidence {
-                    Evidence::Payload => wrong.push((name.clone(), label.flow, label.class, class.name())),
-                    _ => *by_port.entry((class, label.class)).or_default() += 1,
-                }
+            let is_ordinary = label.class.starts_with("benign:") || wanted.is_some_and(|class| !is_suspicious(class));
+            ordinary += u64::from(is_ordinary);
+            let Some((class, evidence)) = guess.filter(|(class, _)| is_suspicious(*class) && !is_right(*class)) else {
+                continue;
+            };
+            match evidence {
+                Evidence::Payload if is_ordinary => false_alarms.push((name.clone(), label.flow, class.name())),
+                // Of a flow that nobody named nothing is wrong.
+                Evidence::Payload if wanted.is_some() => confused.push((name.clone(), label.flow, class.name())),
+                _ => by_port += u64::from(is_ordinary),
             }
         }
     }
-    for (class, [payload, port, wrong, none]) in &classes {
-        let total = payload + port + wrong + none;
-        println!(
-            "{:14} {total:5} flows: {:.3} by payload, {:.3} by port, {wrong} as something else, {none} not",
-            class.name(),
-            *payload as f64 / total as f64,
-            *port as f64 / total as f64
-        );
+    for (class, guessed) in &classes {
+        println!("{:14} {:3} % of {:4} by payload; {guessed:?}", class.name(), guessed.percent(), guessed.total());
     }
-    println!("{ordinary} ordinary flows; suspicious by port: {by_port:?}");
-    println!("wrong:");
-    for w in &wrong {
-        println!("{w:?}");
+    println!(
+        "{ordinary} ordinary flows: {} flagged by payload, {by_port} by port: {false_alarms:?}",
+        false_alarms.len()
+    );
+    let unexplained: Vec<_> = false_alarms.iter().filter(|(name, ..)| !EXPLAINED.contains(&name.as_str())).collect();
+    assert_eq!(unexplained, Vec::<&(String, Flow, &str)>::new(), "ordinary flows flagged by payload");
+    assert_eq!(by_port, 0, "ordinary flows flagged by port");
+    assert_eq!(confused, vec![], "suspicious flows taken for another suspicious class");
+    assert!(ordinary >= LEAST_ORDINARY, "too few ordinary flows to say anything: {ordinary}");
+    for (class, floor) in FLOORS {
+        let percent = classes.get(class).map_or(0, |guessed| guessed.percent());
+        assert!(percent >= *floor, "{}: {percent} %, {floor} expected", class.name());
     }
 }

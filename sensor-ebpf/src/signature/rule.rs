@@ -181,17 +181,14 @@ impl Rule {
         is_told && (self.random == 0 || self.is_random(opening.head))
     }
 
+    /// Without a branch: what is not asked for is made all ones for one question, all zeros for the other.
     #[inline(always)]
     fn is_random(&self, [a, b, c, d]: [u32; 4]) -> bool {
-        let mut seen = 0;
-        let mut has_zeros = false;
-        // Written out: a word's place is known to the verifier.
-        for (bit, word) in [(1, a), (2, b), (4, c), (8, d)] {
-            if self.random & bit != 0 {
-                seen |= word;
-                has_zeros |= word >> 16 == 0 || word & 0xffff == 0;
-            }
-        }
-        !has_zeros && seen & HIGH_BITS != 0
+        let asked = |word: u32| 0_u32.wrapping_sub(u32::from(self.random) >> word & 1);
+        // A half that is zero borrows, which sets its highest bit.
+        let zeros = |word: u32, asked: u32| (word | !asked).wrapping_sub(0x0001_0001) & !(word | !asked) & 0x8000_8000;
+        let zeros = zeros(a, asked(0)) | zeros(b, asked(1)) | zeros(c, asked(2)) | zeros(d, asked(3));
+        let seen = a & asked(0) | b & asked(1) | c & asked(2) | d & asked(3);
+        zeros == 0 && seen & HIGH_BITS != 0
     }
 }

@@ -35,8 +35,8 @@ pub(super) const TELNET: &[Rule] = &[
 /// False alarms: none known; S7 and H.323 have other parameters. Not seen: requests without any.
 pub(super) const RDP: &[Rule] = &[
     tpkt(0xe0).bytes(6, &[0, 0]).bytes(11, b"Cooki"),
-    tpkt(0xe0).bytes(6, &[0, 0]).bytes(11, &[1]).bytes(13, &[8, 0, 0]),
-    tpkt(0xd0).bits(11, 0xfe, 2).bytes(13, &[8, 0, 0]).len(19, 19),
+    tpkt(0xe0).bytes(6, &[0, 0]).bytes(11, &[1]).bytes(13, &[8, 0]),
+    tpkt(0xd0).bits(11, 0xfe, 2).bytes(13, &[8, 0]).len(19, 19),
     Rule::udp(Rdp).bytes(0, &[0xff; 4]).bytes(7, &[1]).len(1132, 1232).at(Service::Rdp),
 ];
 
