@@ -78,10 +78,8 @@ pub fn guess(opening: &Opening) -> Option<(Class, Evidence)> {
         return Some((class, Evidence::Payload));
     }
     let [over_tcp, over_udp] = listed.classes;
-    match if is_udp { over_udp } else { over_tcp } {
-        Class::Unknown => None,
-        class => Some((class, Evidence::Port)),
-    }
+    let class = if is_udp { over_udp } else { over_tcp };
+    (class != Class::Unknown).then_some((class, Evidence::Port))
 }
 
 /// Protocols that their number names (IANA registry of protocol numbers): ESP (RFC 4303), AH (RFC 4302), IP in IP (RFC 2003, RFC 4213), GRE

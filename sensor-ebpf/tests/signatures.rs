@@ -224,9 +224,13 @@ fn equals_and_miners() {
 
     assert_eq!(whole(TCP, 9000, b"{\"method\":\"mining.subscribe\"}"), bytes(Class::Stratum));
     // A database that tells of a change (RFC 7047), a language server, a wallet.
-    for other in
-        [&b"{\"id\":null,\"method\":\"update\"}"[..], b"{\"id\":1,\"method\":\"eth_call\"}", b"{\"jsonrpc\":\"2.0\"}"]
-    {
+    for other in [
+        &b"{\"id\":null,\"method\":\"update\"}"[..],
+        b"{\"id\":1,\"method\":\"eth_call\"}",
+        b"{\"method\":\"initialize\"}",
+        b"{\"method\": \"monitor\"}",
+        b"{\"jsonrpc\":\"2.0\"}",
+    ] {
         assert_eq!(whole(TCP, 9000, other), None);
     }
 }
@@ -237,9 +241,14 @@ fn names_and_time() {
     assert_eq!(to(UDP, 53, &query, 33), bytes(Class::Dns));
     assert_eq!(to(UDP, 9000, &query, 33), None);
     assert_eq!(to(UDP, 5353, &query, 33), None);
+    let mut answer = query;
+    (answer[2], answer[3], answer[7]) = (0x85, 0x80, 4);
+    assert_eq!(to(UDP, 53, &answer, 99), bytes(Class::Dns));
     let mut update = query;
-    update[2] = 0x28;
-    assert_eq!(to(UDP, 53, &update, 33), Some((Class::Dns, Evidence::Port)));
+    for operation in [0x08, 0x10, 0x24, 0x40] {
+        update[2] = operation;
+        assert_eq!(to(UDP, 53, &update, 33), Some((Class::Dns, Evidence::Port)), "{operation:x}");
+    }
     assert_eq!(whole(UDP, 53, &[0x10, 0xd1, 0x9e, 0x20, 1, 2, 3]), bytes(Class::DnsTunnel));
     assert_eq!(whole(UDP, 54, &[0x10, 0xd1, 0x9e, 0x20, 1, 2, 3]), None);
 

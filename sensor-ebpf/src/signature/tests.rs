@@ -146,6 +146,15 @@ fn zeros_are_not_random() {
         let empty = golden(rule, [0; 4]);
         assert!(!rule.fits(&empty), "{rule:x?}");
         assert!(!rule.fits(&golden(rule, [0x4142_4344; 4])), "text: {rule:x?}");
+        for word in (0..4).filter(|word| rule.random >> word & 1 == 1) {
+            let mut halved = FILLER;
+            for half in [0xffff, 0xffff_0000] {
+                halved[word] = FILLER[word] & half;
+                // A fixed byte may stand in the half that is to be zero.
+                let is_free = rule.value[word] & !half == 0;
+                assert!(!is_free || !rule.fits(&golden(rule, halved)), "half a word of zeros: {rule:x?}");
+            }
+        }
     }
 }
 
