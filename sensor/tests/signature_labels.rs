@@ -182,11 +182,13 @@ fn suspicious_guesses_are_right() {
             let Some((class, evidence)) = guess.filter(|(class, _)| is_suspicious(*class) && !is_right(*class)) else {
                 continue;
             };
-            match evidence {
-                Evidence::Payload if is_ordinary => false_alarms.push((name.clone(), label.flow, class.name())),
+            if evidence < Evidence::Payload {
+                by_port += u64::from(is_ordinary);
+            } else if is_ordinary {
+                false_alarms.push((name.clone(), label.flow, class.name()));
+            } else if wanted.is_some() {
                 // Of a flow that nobody named nothing is wrong.
-                Evidence::Payload if wanted.is_some() => confused.push((name.clone(), label.flow, class.name())),
-                _ => by_port += u64::from(is_ordinary),
+                confused.push((name.clone(), label.flow, class.name()));
             }
         }
     }
