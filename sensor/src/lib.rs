@@ -12,6 +12,7 @@ pub mod control;
 pub mod epoch;
 pub mod inspect;
 pub mod interval;
+pub mod lists;
 pub mod logging;
 pub mod native;
 pub mod output;
