@@ -9,6 +9,7 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod control;
+pub mod counterpart;
 pub mod epoch;
 pub mod inspect;
 pub mod interval;
@@ -25,3 +26,4 @@ pub mod summary;
 pub mod table_file;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod upstream;
