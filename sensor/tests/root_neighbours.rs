@@ -1,5 +1,4 @@
 //! The kernel's neighbour table as the agent reads it, in a namespace of its own.
-#![expect(clippy::unwrap_used, reason = "whatever fails here is a failed test")]
 
 #[path = "support/root.rs"]
 mod root;

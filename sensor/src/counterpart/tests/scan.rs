@@ -108,7 +108,6 @@ proptest! {
 /// Prints what it costs; run it by name, with optimisation.
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "what it is for")]
 fn a_million_rows() {
     let mut rows = String::new();
     for number in 0..1_000_000u32 {
