@@ -6,11 +6,14 @@
 
 mod check;
 mod error;
+mod labels;
+mod limits;
 mod memory;
 mod nearest;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod values;
 
 use std::{
@@ -22,9 +25,18 @@ use std::{
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use self::check::Purpose;
 pub use self::{
     error::{ConfigError, Problem},
+    labels::{
+        Counterpart, CounterpartKind, DEFAULT_LEARN, Learn, List, MAX_COUNTERPARTS, MAX_LEARN, MAX_LISTS, Report,
+    },
+    limits::{
+        DEFAULT_ACTIVITY_ADDRESSES, DEFAULT_FLOWS, DEFAULT_SAMPLES_PER_SECOND, Limits, MAX_ACTIVITY_ADDRESSES,
+        MAX_FLOWS, MAX_SAMPLES_PER_SECOND, MIN_ACTIVITY_ADDRESSES, MIN_FLOWS,
+    },
     memory::{DEFAULT_MEMORY, MAX_MEMORY, MIN_MEMORY, Memory},
+    upstream::{MAX_UPSTREAM_ADDRESSES, MAX_UPSTREAMS, MAX_VLAN, Upstream},
     values::{
         DEFAULT_INTERVAL, InterfaceName, Interval, MAX_INTERFACE_NAME_LEN, MAX_INTERVAL, MAX_NAME_LEN,
         MAX_SENSOR_ID_LEN, MIN_INTERVAL, Name, SensorId, ValueError,
@@ -40,11 +52,14 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/sensor";
 pub const DEFAULT_BPFFS: &str = "/sys/fs/bpf";
 /// Name of the one network that `--watch` makes.
 pub const WATCH_NETWORK: &str = "watch";
+/// Name of the sensor in the records of a replay, where nothing names it.
+pub const REPLAY_SENSOR: &str = "replay";
 
 /// A valid configuration.
 ///
-/// Holds at least one interface and something to count: a network or an accounting table. Interface names, network names
-/// and table paths are unique, each network has at least one prefix, and no prefix belongs to two networks.
+/// Holds at least one interface and something to count, a network or an accounting table; read for a replay it may lack both.
+/// Interface names, network names and table paths are unique, each network has at least one prefix, and no prefix belongs to
+/// two networks. Names of upstreams and of lists are unique, too; [`Upstream`] says what holds of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Name of this sensor in everything it exports.
@@ -61,6 +76,16 @@ pub struct Config {
     pub networks: Vec<Network>,
     /// Tables of prefixes that are only counted; relative names were resolved against the folder of the file.
     pub tables: Vec<PathBuf>,
+    /// How much is remembered of watched traffic, and looked into.
+    pub limits: Limits,
+    /// Named neighbours, in the order of the file.
+    pub upstreams: Vec<Upstream>,
+    /// What the other end is, in the order of the file.
+    pub counterparts: Vec<Counterpart>,
+    /// Known endpoints, in the order of the file.
+    pub lists: Vec<List>,
+    /// What reports go by.
+    pub report: Report,
 }
 
 /// Folders of what outlives the agent; absolute paths.
@@ -182,10 +207,17 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut problems = error::Problems::new(path, text);
-        let raw = raw::decode(text, &mut problems);
-        let config = raw.and_then(|raw| check::check(&raw, path, &mut problems));
-        problems.finish(config)
+        parse(text, path, Purpose::Run)
+    }
+
+    /// Reads and checks a configuration file for a replay, which attaches to no interface: it need not name one, nor have
+    /// something to count, and an upstream may name any interface. A sensor without `id` is [`REPLAY_SENSOR`].
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for_replay(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        parse(&text, path, Purpose::Replay)
     }
 
     /// The configuration of a command line without a file.
@@ -195,6 +227,13 @@ impl Config {
     pub fn from_args(args: Args) -> Result<Self, ConfigError> {
         check::from_args(args)
     }
+}
+
+fn parse(text: &str, path: &Path, purpose: Purpose) -> Result<Config, ConfigError> {
+    let mut problems = error::Problems::new(path, text);
+    let raw = raw::decode(text, &mut problems);
+    let config = raw.and_then(|raw| check::check(&raw, path, purpose, &mut problems));
+    problems.finish(config)
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

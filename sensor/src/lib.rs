@@ -9,9 +9,11 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod control;
+pub mod counterpart;
 pub mod epoch;
 pub mod inspect;
 pub mod interval;
+pub mod lists;
 pub mod logging;
 pub mod native;
 pub mod output;
@@ -24,3 +26,4 @@ pub mod summary;
 pub mod table_file;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod upstream;

@@ -10,6 +10,7 @@ mod lines;
 mod mrt;
 mod open;
 mod progress;
+mod rows;
 
 use std::{
     io,
@@ -29,6 +30,11 @@ pub use self::{
     entries::{TooManyNames, TooManyPrefixes},
     lines::LineProblem,
     mrt::RecordProblem,
+    rows::Provenance,
+};
+pub(crate) use self::{
+    lines::parse_asn,
+    rows::{bytes, rows},
 };
 use crate::cidr::Cidr;
 
@@ -134,6 +140,14 @@ pub enum TableError {
     NoPrefix {
         /// Path as given.
         path: PathBuf,
+    },
+    /// A file that has to be held in memory as a whole, and is too large for that.
+    #[error("{} is larger than {most} bytes; give a smaller file", path.display())]
+    TooLarge {
+        /// Path as given.
+        path: PathBuf,
+        /// Most bytes, decompressed.
+        most: u64,
     },
     /// A line that is no entry.
     #[error("{}:{line}: {problem}", path.display())]

@@ -5,18 +5,18 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Selection, selected};
 use crate::{
-    config::{Interval, SensorId},
+    config::{Config, Interval, REPLAY_SENSOR, SensorId},
     output::Format,
+    pipeline::prefix_set,
+    prefix::PrefixSet,
     replay::{EngineKind, Options, replay},
 };
 
-/// Observation domain of a replay that names none.
-const DEFAULT_SENSOR: &str = "replay";
 /// Everything, where nothing else is selected.
 const EVERYTHING: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
@@ -28,6 +28,9 @@ pub(super) struct ReplayArgs {
     /// Which engine counts; without it the kernel's where this user may load programs, else the native one
     #[arg(long, value_enum)]
     engine: Option<EngineKind>,
+    /// Take what is watched and counted, upstreams and lists from this configuration file; its interfaces are passed over
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
     /// Also write what each watched flow was found to be
@@ -36,35 +39,54 @@ pub(super) struct ReplayArgs {
     /// Tables for people or JSON lines for programs; without it by where standard output goes
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Length of an interval; without it 10s, or everything at once in a table
+    /// Length of an interval; without it that of the configuration or 10s, or everything at once in a table
     #[arg(long, value_name = "DURATION")]
     interval: Option<Interval>,
-    /// Name of the sensor in the records
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_SENSOR)]
-    sensor_id: SensorId,
+    /// Name of the sensor in the records; without it that of the configuration or `replay`
+    #[arg(long, value_name = "NAME")]
+    sensor_id: Option<SensorId>,
 }
 
 impl ReplayArgs {
     pub(super) fn execute(self) -> Result<()> {
-        let Self { captures, engine, mut selection, flows, format, interval, sensor_id } = self;
-        if selection.watch.is_empty() && selection.prefixes.is_empty() {
-            selection.watch = EVERYTHING.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
-        }
+        let Self { captures, engine, config, selection, flows, format, interval, sensor_id } = self;
+        let selects = !selection.watch.is_empty() || !selection.prefixes.is_empty();
+        let config = match &config {
+            Some(_) if selects => bail!(
+                "--watch and --prefixes do without a configuration file: write them into it, or leave out --config"
+            ),
+            Some(path) => Some(Config::load_for_replay(path)?),
+            None => None,
+        };
         let format = format.unwrap_or_else(Format::of_stdout);
         let interval = match format {
-            Format::Jsonl => Some(interval.unwrap_or_default()),
+            Format::Jsonl => Some(interval.or(config.as_ref().map(|config| config.interval)).unwrap_or_default()),
             Format::Table => interval,
         };
+        let sensor_id = sensor_id.as_ref().or(config.as_ref().map(|config| &config.sensor_id));
         let options = Options {
             captures,
             engine: engine.unwrap_or_else(default_engine),
-            set: selected(&selection)?,
-            sensor: sensor_id.to_string(),
+            sensor: sensor_id.map_or(REPLAY_SENSOR, SensorId::as_str).to_owned(),
+            set: counted(config.as_ref(), selection)?,
             interval: interval.map(Interval::duration),
             format,
             flows,
         };
         replay(&options, &mut BufWriter::new(io::stdout().lock()))
+    }
+}
+
+/// What a configuration or a command line selects; everything is watched where that is nothing.
+fn counted(config: Option<&Config>, mut selection: Selection) -> Result<PrefixSet> {
+    match config {
+        Some(config) if !config.networks.is_empty() || !config.tables.is_empty() => prefix_set(config),
+        _ => {
+            if selection.watch.is_empty() && selection.prefixes.is_empty() {
+                selection.watch = EVERYTHING.iter().map(|prefix| prefix.parse()).collect::<Result<_, _>>()?;
+            }
+            selected(&selection)
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! From raw values to a valid configuration.
 
+mod labels;
+mod upstreams;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt::Display,
@@ -15,7 +18,7 @@ use sensor_ebpf::abi::MAX_NETWORKS;
 
 use super::{
     Args, Config, ConfigError, DEFAULT_BPFFS, DEFAULT_STATE_DIR, Interface, InterfaceName, Keep, Mode, Name, Network,
-    Role, WATCH_NETWORK, XdpMode,
+    REPLAY_SENSOR, Role, WATCH_NETWORK, XdpMode,
     error::Problems,
     host_name,
     nearest::nearest,
@@ -26,16 +29,32 @@ use crate::cidr::{Cidr, quote};
 /// Where a problem with the whole file is shown.
 const START: Range<usize> = 0..0;
 
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To count on interfaces.
+    Run,
+    /// To count captures: there are no interfaces, and where nothing is watched all is.
+    Replay,
+}
+
 /// Checks a whole file; `None` where a part of the configuration could not be made. What is wrong is added.
-pub(super) fn check(raw: &RawConfig, path: &Path, problems: &mut Problems<'_>) -> Option<Config> {
+pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &mut Problems<'_>) -> Option<Config> {
     let folder = path.parent().unwrap_or(Path::new(""));
     // A mistyped section is missing too: to say so would be noise.
     let complete = problems.is_empty();
     let mut check = Check { problems, folder };
-    let sensor = check.sensor(&raw.sensor);
+    let sensor = check.sensor(&raw.sensor, purpose);
     let interfaces = check.interfaces(&raw.interfaces);
     let networks = check.networks(&raw.networks);
     let tables = check.tables(&raw.tables);
+    // A capture may come from anywhere; and names that were wrong by themselves would all be missing.
+    let known = (purpose == Purpose::Run && interfaces.len() == raw.interfaces.len()).then_some(&*interfaces);
+    let upstreams = check.upstreams(&raw.upstreams, known);
+    let counterparts = check.counterparts(&raw.counterparts);
+    let lists = check.lists(&raw.lists);
+    let report = check.report(&raw.report);
+    let complete = complete && purpose == Purpose::Run;
     if raw.interfaces.is_empty() && complete {
         check.problems.add(&START, "no interface is configured; add [[interface]] with name = \"eth0\"");
     }
@@ -43,7 +62,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, problems: &mut Problems<'_>) -
         let fix = "add [[network]] with name and prefixes, or [accounting] with tables";
         check.problems.add(&START, format!("nothing to count is configured; {fix}"));
     }
-    sensor.map(|sensor| Config { interfaces, networks, tables, ..sensor })
+    sensor.map(|sensor| Config { interfaces, networks, tables, upstreams, counterparts, lists, report, ..sensor })
 }
 
 /// Checks a command line.
@@ -81,6 +100,11 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
         interfaces: interfaces.into_iter().map(interface).collect(),
         networks: networks.into_iter().collect(),
         tables,
+        limits: Default::default(),
+        upstreams: vec![],
+        counterparts: vec![],
+        lists: vec![],
+        report: Default::default(),
     });
     problems.finish(config)
 }
@@ -93,9 +117,11 @@ struct Check<'p, 't> {
 
 impl Check<'_, '_> {
     /// The values of `[sensor]`, with the rest of the configuration empty.
-    fn sensor(&mut self, raw: &RawSensor) -> Option<Config> {
+    fn sensor(&mut self, raw: &RawSensor, purpose: Purpose) -> Option<Config> {
         let sensor_id = match &raw.id {
             Some(text) => self.parse(text),
+            // The same history on every machine.
+            None if purpose == Purpose::Replay => REPLAY_SENSOR.parse().ok(),
             None => host_name()
                 .map_err(|reason| {
                     let message = format!("the host name cannot name this sensor ({reason}); add id to [sensor]");
@@ -115,6 +141,11 @@ impl Check<'_, '_> {
             interfaces: vec![],
             networks: vec![],
             tables: vec![],
+            limits: self.limits(raw),
+            upstreams: vec![],
+            counterparts: vec![],
+            lists: vec![],
+            report: Default::default(),
         })
     }
 
@@ -233,11 +264,9 @@ impl Check<'_, '_> {
         let mut seen = Seen::new("table");
         let mut tables = vec![];
         for text in raw {
-            let path = self.folder.join(text.get_ref());
-            if let Err(error) = openable(&path) {
-                let path = path.display();
-                self.problems.add(&text.span(), format!("cannot read table {path}: {error}; correct the path"));
-            } else if self.first(text, &mut seen) {
+            if let Some(path) = self.file("table", text)
+                && self.first(text, &mut seen)
+            {
                 tables.push(path);
             }
         }

@@ -3,34 +3,26 @@
 //! Walks the parsed document instead of deriving `Deserialize`, which stops at the first unknown key or wrong type. The
 //! keys a section knows are those it is asked for, so there is no list beside the code to keep up.
 
+mod section;
+
 use std::ops::Range;
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::{Spanned, de::DeTable};
 
-use super::{error::Problems, nearest::nearest};
-use crate::cidr::quote;
+use self::section::Section;
+pub(super) use self::section::{Number, Text};
+use super::error::Problems;
 
-/// Keys that the design has and later versions bring: section and key.
-const LATER: [(&str, &str); 6] = [
-    (ROOT, "upstream"),
-    (ROOT, "counterpart"),
-    (ROOT, "list"),
-    (ROOT, "report"),
-    (ROOT, "metrics"),
-    (ROOT, "exporter"),
-];
 /// Names of the sections in messages.
 const ROOT: &str = "the file";
 const SENSOR: &str = "[sensor]";
 const INTERFACE: &str = "[[interface]]";
 const NETWORK: &str = "[[network]]";
 const ACCOUNTING: &str = "[accounting]";
-
-/// A text and where it stands.
-pub(super) type Text = Spanned<String>;
+const UPSTREAM: &str = "[[upstream]]";
+const COUNTERPART: &str = "[[counterpart]]";
+const LIST: &str = "[[list]]";
+const REPORT: &str = "[report]";
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -40,6 +32,10 @@ pub(super) struct RawConfig {
     pub(super) networks: Vec<RawNetwork>,
     /// `[accounting] tables`.
     pub(super) tables: Vec<Text>,
+    pub(super) upstreams: Vec<RawUpstream>,
+    pub(super) counterparts: Vec<RawCounterpart>,
+    pub(super) lists: Vec<RawList>,
+    pub(super) report: RawReport,
 }
 
 /// `[sensor]`.
@@ -50,6 +46,9 @@ pub(super) struct RawSensor {
     pub(super) memory: Option<Text>,
     pub(super) state_dir: Option<Text>,
     pub(super) bpffs: Option<Text>,
+    pub(super) flows: Option<Number>,
+    pub(super) max_activity_addresses: Option<Number>,
+    pub(super) samples_per_second: Option<Number>,
 }
 
 /// One `[[interface]]`.
@@ -70,6 +69,43 @@ pub(super) struct RawNetwork {
     pub(super) prefixes: Vec<Text>,
 }
 
+/// One `[[upstream]]`.
+#[derive(Debug)]
+pub(super) struct RawUpstream {
+    /// Where the section stands.
+    pub(super) span: Range<usize>,
+    /// Whether it has any key that tells it from other neighbours, right or wrong.
+    pub(super) tells_apart: bool,
+    pub(super) name: Option<Text>,
+    pub(super) asn: Option<Number>,
+    pub(super) macs: Option<Vec<Text>>,
+    pub(super) neighbors: Option<Vec<Text>>,
+    pub(super) vlan: Option<Number>,
+    pub(super) interface: Option<Text>,
+}
+
+/// One `[[counterpart]]`.
+#[derive(Debug)]
+pub(super) struct RawCounterpart {
+    pub(super) kind: Option<Text>,
+    pub(super) file: Option<Text>,
+}
+
+/// One `[[list]]`.
+#[derive(Debug)]
+pub(super) struct RawList {
+    pub(super) name: Option<Text>,
+    pub(super) class: Option<Text>,
+    pub(super) file: Option<Text>,
+}
+
+/// `[report]`.
+#[derive(Debug, Default)]
+pub(super) struct RawReport {
+    pub(super) hidden_classes: Option<Vec<Text>>,
+    pub(super) learn: Option<Text>,
+}
+
 /// Takes a document apart; `None` where it is no TOML. Problems of any kind are added.
 pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfig> {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -87,7 +123,10 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
         let mut section = Section::new(SENSOR, table, span, root.problems);
         let (id, interval, memory) = (section.text("id"), section.text("interval"), section.text("memory"));
         let (state_dir, bpffs) = (section.text("state_dir"), section.text("bpffs"));
-        config.sensor = RawSensor { id, interval, memory, state_dir, bpffs };
+        let (flows, samples_per_second) = (section.number("flows"), section.number("samples_per_second"));
+        let max_activity_addresses = section.number("max_activity_addresses");
+        config.sensor =
+            RawSensor { id, interval, memory, state_dir, bpffs, flows, max_activity_addresses, samples_per_second };
         section.finish();
     }
     for (table, span) in root.tables("interface") {
@@ -112,136 +151,45 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
         config.tables = section.texts("tables").unwrap_or_default();
         section.finish();
     }
+    for (table, span) in root.tables("upstream") {
+        config.upstreams.push(upstream(Section::new(UPSTREAM, table, span, root.problems)));
+    }
+    labels(&mut root, &mut config);
     root.finish();
     Some(config)
 }
 
-/// A table being taken apart.
-struct Section<'a, 'i, 'p, 't> {
-    name: &'static str,
-    table: &'a DeTable<'i>,
-    span: Range<usize>,
-    known: Vec<&'static str>,
-    problems: &'p mut Problems<'t>,
+fn upstream(mut section: Section<'_, '_, '_, '_>) -> RawUpstream {
+    let raw = RawUpstream {
+        span: section.span(),
+        tells_apart: ["mac", "neighbor", "vlan", "interface"].iter().any(|key| section.has(key)),
+        name: section.required("name"),
+        asn: section.number("asn"),
+        macs: section.text_or_texts("mac"),
+        neighbors: section.text_or_texts("neighbor"),
+        vlan: section.number("vlan"),
+        interface: section.text("interface"),
+    };
+    section.finish();
+    raw
 }
 
-/// A table below a section, and where it stands.
-type Part<'a, 'i> = (&'a DeTable<'i>, Range<usize>);
-
-impl<'a, 'i, 'p, 't> Section<'a, 'i, 'p, 't> {
-    fn new(name: &'static str, table: &'a DeTable<'i>, span: Range<usize>, problems: &'p mut Problems<'t>) -> Self {
-        Self { name, table, span, known: vec![], problems }
+/// What says something about the other end, and what a report makes of it.
+fn labels(root: &mut Section<'_, '_, '_, '_>, config: &mut RawConfig) {
+    for (table, span) in root.tables("counterpart") {
+        let mut section = Section::new(COUNTERPART, table, span, root.problems);
+        config.counterparts.push(RawCounterpart { kind: section.text("kind"), file: section.required("file") });
+        section.finish();
     }
-
-    /// Asks for a key, and so makes it known.
-    fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'i>>> {
-        self.known.push(key);
-        self.get(key)
+    for (table, span) in root.tables("list") {
+        let mut section = Section::new(LIST, table, span, root.problems);
+        let (name, class, file) = (section.required("name"), section.text("class"), section.required("file"));
+        config.lists.push(RawList { name, class, file });
+        section.finish();
     }
-
-    fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'i>>> {
-        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
-    }
-
-    /// Whether a list is missing or empty.
-    fn lacks(&self, key: &str) -> bool {
-        self.get(key).is_none_or(|value| value.get_ref().as_array().is_some_and(|list| list.is_empty()))
-    }
-
-    fn text(&mut self, key: &'static str) -> Option<Text> {
-        let value = self.value(key)?;
-        let text = value.get_ref().as_str();
-        if text.is_none() {
-            let type_name = value.get_ref().type_str();
-            let message = format!("{key} in {} is of type {type_name}; write a string in quotes", self.name);
-            self.problems.add(&value.span(), message);
-        }
-        text.map(|text| Spanned::new(value.span(), text.to_owned()))
-    }
-
-    fn required(&mut self, key: &'static str) -> Option<Text> {
-        let text = self.text(key);
-        if self.get(key).is_none() {
-            self.problems.add(&self.span, format!("the {} has no {key}; add {key} = \"...\"", self.name));
-        }
-        text
-    }
-
-    /// A truth value.
-    fn switch(&mut self, key: &'static str) -> Option<Spanned<bool>> {
-        let value = self.value(key)?;
-        let switch = value.get_ref().as_bool();
-        if switch.is_none() {
-            let type_name = value.get_ref().type_str();
-            let message = format!("{key} in {} is of type {type_name}; write true or false, without quotes", self.name);
-            self.problems.add(&value.span(), message);
-        }
-        switch.map(|switch| Spanned::new(value.span(), switch))
-    }
-
-    /// A list of strings, without the entries that are none; `None` where there is no list.
-    fn texts(&mut self, key: &'static str) -> Option<Vec<Text>> {
-        let value = self.value(key)?;
-        let Some(list) = value.get_ref().as_array() else {
-            let type_name = value.get_ref().type_str();
-            let message = format!("{key} in {} is of type {type_name}; write a list: [\"...\", \"...\"]", self.name);
-            self.problems.add(&value.span(), message);
-            return None;
-        };
-        let mut texts = vec![];
-        for entry in list.iter() {
-            match entry.get_ref().as_str() {
-                Some(text) => texts.push(Spanned::new(entry.span(), text.to_owned())),
-                None => {
-                    let type_name = entry.get_ref().type_str();
-                    let message = format!("an entry of {key} is of type {type_name}; write a string in quotes");
-                    self.problems.add(&entry.span(), message);
-                }
-            }
-        }
-        Some(texts)
-    }
-
-    fn table(&mut self, key: &'static str) -> Option<Part<'a, 'i>> {
-        let value = self.value(key)?;
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            self.problems.add(&value.span(), format!("{key} is not a section; write [{key}] once"));
-        }
-        Some((table?, value.span()))
-    }
-
-    fn tables(&mut self, key: &'static str) -> Vec<Part<'a, 'i>> {
-        let Some(value) = self.value(key) else { return vec![] };
-        let list = value.get_ref().as_array().into_iter().flat_map(|list| list.iter());
-        let tables: Option<Vec<_>> = list.map(|entry| Some((entry.get_ref().as_table()?, entry.span()))).collect();
-        match tables {
-            Some(tables) if value.get_ref().is_array() => tables,
-            _ => {
-                let message = format!("{key} is not a list of sections; write [[{key}]] with two brackets for each");
-                self.problems.add(&value.span(), message);
-                vec![]
-            }
-        }
-    }
-
-    /// Reports the keys that nobody asked for.
-    fn finish(self) {
-        for (key, _) in self.table {
-            let (name, span) = (key.get_ref().as_ref(), key.span());
-            if self.known.contains(&name) {
-                continue;
-            }
-            let section = self.name;
-            let quoted = quote(name);
-            let message = if LATER.contains(&(section, name)) {
-                format!("{quoted} in {section} is not supported by this version; remove it")
-            } else if let Some(near) = nearest(name, self.known.iter().copied()) {
-                format!("unknown key {quoted} in {section}; did you mean {near:?}?")
-            } else {
-                format!("unknown key {quoted} in {section}; remove it, known keys are {}", self.known.join(", "))
-            };
-            self.problems.add(&span, message);
-        }
+    if let Some((table, span)) = root.table("report") {
+        let mut section = Section::new(REPORT, table, span, root.problems);
+        config.report = RawReport { hidden_classes: section.texts("hidden_classes"), learn: section.text("learn") };
+        section.finish();
     }
 }

@@ -1,5 +1,7 @@
 //! Configurations good and bad, with the words of every error.
 
+mod watched;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -122,10 +124,10 @@ prefixes = ["10.0.0.1/8", "192.0.2.0/24", 7]
 name = "a"
 prefixes = ["192.0.2.0/24"]
 
-[[upstream]]
+[[exporter]]
 name = "x"
 "#;
-    let expected = r#"s.toml:1:1: unknown key "colour" in the file; remove it, known keys are sensor, interface, network, accounting
+    let expected = r#"s.toml:1:1: unknown key "colour" in the file; remove it, known keys are sensor, interface, network, accounting, upstream, counterpart, list, report
 s.toml:3:6: "a b" is not a sensor id; write 1 to 64 letters, digits, dots, hyphens and underscores, no dot first
 s.toml:4:1: unknown key "intervall" in [sensor]; did you mean "interval"?
 s.toml:5:13: state_dir "state" is a relative path; write an absolute one
@@ -138,7 +140,7 @@ s.toml:18:13: "10.0.0.1/8" has host bits set; write 10.0.0.0/8 for the whole net
 s.toml:18:43: an entry of prefixes is of type integer; write a string in quotes
 s.toml:21:8: network "a" stands in line 16 already; remove one
 s.toml:22:13: prefix 192.0.2.0/24 belongs to network "a" already (line 18); remove it from one
-s.toml:24:3: "upstream" in the file is not supported by this version; remove it"#;
+s.toml:24:3: "exporter" in the file is not supported by this version; remove it"#;
     assert_eq!(errors(text), expected);
 }
 
@@ -187,7 +189,7 @@ fn what_is_missing() {
 
 #[test]
 fn every_later_key_is_named_as_such() {
-    for key in ["upstream", "counterpart", "list", "exporter", "report", "metrics"] {
+    for key in ["exporter", "metrics"] {
         let error = errors_before_least(&format!("[{key}]\nx = 1"));
         assert_eq!(error, format!("s.toml:1:2: \"{key}\" in the file is not supported by this version; remove it"));
     }
@@ -344,7 +346,8 @@ proptest! {
         lines in prop::collection::vec(
             prop::sample::select(vec![
                 "[sensor]", "[[interface]]", "[[network]]", "[accounting]", "name = \"a\"", "prefixes = [\"::/0\"]", "mode = 1", "egress = true", "role = \"internal\"",
-                "id = \"x\"", "[interface.name]", "tables = [[]]", "timezone = \"\"", "sensor.id = \"x\"", "interval = \"0s\"",
+                "id = \"x\"", "[interface.name]", "tables = [[]]", "[[upstream]]", "mac = []", "vlan = 1", "neighbor = \"::1\"", "[[list]]", "[report]", "learn = \"\"",
+                "[[counterpart]]", "flows = 0", "asn = -1", "timezone = \"\"", "sensor.id = \"x\"", "interval = \"0s\"",
             ]),
             0..12,
         ),

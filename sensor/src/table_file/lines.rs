@@ -62,6 +62,23 @@ pub(super) fn read(
     progress: &mut Progress,
 ) -> Result<(), TableError> {
     let mut format = format_by_name(path);
+    each_line(path, &mut reader, |line, bytes| {
+        entries.read_line(bytes, &mut format).map_err(|problem| TableError::Line {
+            path: path.to_owned(),
+            line,
+            problem,
+        })?;
+        progress.step(entries.list.len());
+        Ok(())
+    })
+}
+
+/// Hands over each line with its number, from 1, and its end; one that is too long with enough of it to see that.
+pub(super) fn each_line<E: From<TableError>>(
+    path: &Path,
+    mut reader: impl BufRead,
+    mut line_of: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut buffer = Vec::with_capacity(MAX_LINE_LEN);
     let mut line = 0;
     loop {
@@ -75,13 +92,27 @@ pub(super) fn read(
             return Ok(());
         }
         line += 1;
-        let problem = |problem| TableError::Line { path: path.to_owned(), line, problem };
         if line > MAX_LINES {
-            return Err(problem(LineProblem::TooManyLines));
+            let problem = LineProblem::TooManyLines;
+            return Err(TableError::Line { path: path.to_owned(), line, problem }.into());
         }
-        entries.read_line(&buffer, &mut format).map_err(problem)?;
-        progress.step(entries.list.len());
+        line_of(line, &buffer)?;
     }
+}
+
+/// The text of a line without its end and what surrounds it; empty for a comment.
+pub(super) fn text_of(line: &[u8]) -> Result<&str, LineProblem> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    if line.len() > MAX_LINE_LEN {
+        return Err(LineProblem::LineLength);
+    }
+    let text = str::from_utf8(line).map_err(|_| LineProblem::NotText)?;
+    if text.contains('\0') {
+        return Err(LineProblem::NotText);
+    }
+    // Spreadsheets put a byte-order mark in front; trimming takes the carriage return.
+    let text = text.trim_start_matches('\u{feff}').trim();
+    Ok(if text.starts_with('#') { "" } else { text })
 }
 
 /// How lines are read.
@@ -108,17 +139,8 @@ fn format_by_name(path: &Path) -> Format {
 
 impl Entries {
     pub(super) fn read_line(&mut self, line: &[u8], format: &mut Format) -> Result<(), LineProblem> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        if line.len() > MAX_LINE_LEN {
-            return Err(LineProblem::LineLength);
-        }
-        let text = str::from_utf8(line).map_err(|_| LineProblem::NotText)?;
-        if text.contains('\0') {
-            return Err(LineProblem::NotText);
-        }
-        // Spreadsheets put a byte-order mark in front; trimming takes the carriage return.
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.is_empty() || text.starts_with('#') {
+        let text = text_of(line)?;
+        if text.is_empty() {
             return Ok(());
         }
         if *format == Format::Unknown {
@@ -181,7 +203,7 @@ impl Entries {
 }
 
 /// An AS number with or without `AS` in front; nothing for an empty field.
-fn parse_asn(text: &str) -> Result<Option<u32>, LineProblem> {
+pub(crate) fn parse_asn(text: &str) -> Result<Option<u32>, LineProblem> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -194,7 +216,7 @@ fn parse_asn(text: &str) -> Result<Option<u32>, LineProblem> {
 }
 
 /// Splits a line with quoted fields (RFC 4180, without line ends inside fields).
-fn unquote(text: &str) -> Result<Vec<String>, LineProblem> {
+pub(super) fn unquote(text: &str) -> Result<Vec<String>, LineProblem> {
     let mut fields = vec![];
     let mut rest = text;
     loop {

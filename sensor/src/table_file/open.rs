@@ -38,7 +38,12 @@ pub(super) fn open(path: &Path) -> Result<(Content, Box<dyn BufRead>, Source), T
         return Err(TableError::Directory { path: path.to_owned() });
     }
     let source = Source { len: metadata.map_or(0, |metadata| metadata.len()), ..Source::default() };
-    let file = Counted { file, read: Rc::clone(&source.read) };
+    let (content, reader) = decompress(path, Counted { file, read: Rc::clone(&source.read) })?;
+    Ok((content, reader, source))
+}
+
+/// Decompresses what a file holds; `path` names it in messages.
+pub(super) fn decompress(path: &Path, file: impl Read + 'static) -> Result<(Content, Box<dyn BufRead>), TableError> {
     let read_error = |source| TableError::Read { path: path.to_owned(), line: 0, source };
     let (mut head, mut reader) = peek(file).map_err(read_error)?;
     if head.starts_with(GZIP_MAGIC) {
@@ -50,7 +55,7 @@ pub(super) fn open(path: &Path) -> Result<(Content, Box<dyn BufRead>, Source), T
         return Err(TableError::Compression { path: path.to_owned(), compression });
     }
     let content = if mrt::starts(&head) { Content::Mrt } else { Content::Text };
-    Ok((content, reader, source))
+    Ok((content, reader))
 }
 
 /// A file that tells how much of it was read.

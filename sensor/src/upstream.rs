@@ -1,0 +1,24 @@
+//! Which upstream a neighbour is: named by the configuration, or learned under its own address.
+//!
+//! Pure: a neighbour is what the program saw of it, and the kernel's neighbour table is handed in. `neighbours` reads that table.
+
+mod names;
+mod neighbours;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    names::{MAX_LEARNED, UpstreamEvent, UpstreamName, Upstreams},
+    neighbours::{MAX_NEIGHBOURS, NeighbourTable, read_neighbours},
+};
+
+/// A neighbour as the program knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Neighbour {
+    /// Its interface, by its place in the configuration.
+    pub interface: u32,
+    /// Its MAC address: the source of what it sends, the destination of what it gets.
+    pub mac: [u8; 6],
+    /// The VLAN its frames are tagged with.
+    pub vlan: Option<u16>,
+}
