@@ -234,13 +234,13 @@ impl Sights {
             return false;
         }
         let flags = sighting.tcp_flags.unwrap_or_default();
+        let key = (slot, address, port, protocol);
         let is_answer = match protocol {
             TCP => direction == Direction::Out && flags & (SYN | ACK | RST) == SYN | ACK,
-            // A flow from outside that was heard both ways was answered, be it before.
-            UDP => direction == Direction::Out || !answered,
+            // A flow from outside that was heard both ways was answered, though the answer itself was not among the samples.
+            UDP => direction == Direction::Out || self.services.table.get(key).is_none(),
             _ => false,
         };
-        let key = (slot, address, port, protocol);
         if is_answer {
             let initial = self.coverage.is_learning();
             let client = (!answered).then(|| self.seed.address(far.0));
