@@ -183,9 +183,49 @@ classes! {
     Sip "sip" Talk,
 }
 
+impl Class {
+    /// Whether it is worth a question in a network of ordinary use: what hides, tunnels, mines or trades among equals, and shells and chat in
+    /// which machines are steered from afar.
+    pub const fn is_suspicious(self) -> bool {
+        match self.family() {
+            Family::Vpn | Family::Anonymity | Family::Tunnel | Family::Mining | Family::P2p => true,
+            Family::Remote | Family::Talk => !matches!(self, Self::Rdp | Self::Sip),
+            Family::Mail | Family::File | Family::Naming | Family::Web | Family::Unknown => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shells_and_what_hides_are_suspicious() {
+        for class in [
+            Class::Tor,
+            Class::WireGuard,
+            Class::Gre,
+            Class::Stratum,
+            Class::BitTorrent,
+            Class::Ssh,
+            Class::Telnet,
+            Class::Irc,
+        ] {
+            assert!(class.is_suspicious(), "{}", class.name());
+        }
+        for class in [
+            Class::Unknown,
+            Class::Tls,
+            Class::Dns,
+            Class::EncryptedDns,
+            Class::Smtp,
+            Class::Smb,
+            Class::Rdp,
+            Class::Sip,
+        ] {
+            assert!(!class.is_suspicious(), "{}", class.name());
+        }
+    }
 
     #[test]
     fn numbers_and_names_are_one_each() {

@@ -21,6 +21,7 @@ pub mod pipeline;
 pub mod prefix;
 pub mod preflight;
 pub mod replay;
+pub mod sights;
 pub mod state;
 pub mod summary;
 pub mod table_file;

@@ -1,6 +1,11 @@
 //! What one interval amounted to: the records that go to operators and collectors. Pure.
 
+mod class_host;
+mod event;
 mod flow;
+mod host;
+mod names;
+mod service;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -11,7 +16,14 @@ use std::{
 use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
 use serde::{Deserialize, Serialize, Serializer};
 
-pub use self::flow::FlowRecord;
+pub(crate) use self::host::{Bits, block_prefix, place};
+pub use self::{
+    class_host::ClassHostRecord,
+    event::{Event, EventRecord},
+    flow::FlowRecord,
+    host::{AddressSet, HostRecord},
+    service::ServiceRecord,
+};
 
 use crate::{
     cidr::Cidr,

@@ -13,7 +13,7 @@ use sensor::{
     inspect::{Flow, Inspector, Packet, Verdict},
     replay::Framer,
 };
-use sensor_ebpf::class::{Class, Evidence, Family};
+use sensor_ebpf::class::{Class, Evidence};
 
 /// Least share of a class's flows that must be found, where it has [`ENOUGH`].
 const MIN_RECALL: f64 = 0.9;
@@ -48,11 +48,6 @@ const STRONG: [&str; 8] = [
     "client_sni_pattern",
     "dpi_2021_unspecified",
 ];
-
-fn is_suspicious(class: Class) -> bool {
-    let ordinary = [Family::Mail, Family::File, Family::Naming, Family::Web, Family::Unknown];
-    !ordinary.contains(&class.family()) && ![Class::Rdp, Class::Sip].contains(&class)
-}
 
 fn protocol(text: &str) -> Option<u8> {
     let names = [
@@ -143,7 +138,7 @@ fn flows_are_what_their_labels_say() {
         let found = inspected(&path);
         for label in labels {
             let verdict = found.get(&label.flow.key()).copied().flatten();
-            let is_guess = |verdict: &Verdict| is_suspicious(verdict.class) && verdict.evidence == Evidence::Port;
+            let is_guess = |verdict: &Verdict| verdict.class.is_suspicious() && verdict.evidence == Evidence::Port;
             let class = verdict.filter(|verdict| !is_guess(verdict)).map_or(Class::Unknown, |verdict| verdict.class);
             let is_right = class.name() == label.class || label.also_ok.contains(class.name());
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -154,8 +149,8 @@ fn flows_are_what_their_labels_say() {
             if let Some(wanted) = wanted.filter(|_| !label.also_ok.contains("unknown")) {
                 classes.entry(*wanted).or_default()[usize::from(!is_right)] += 1;
             }
-            let is_ordinary = label.class.starts_with("benign:") || wanted.is_some_and(|class| !is_suspicious(*class));
-            if is_ordinary && is_suspicious(class) && !is_right {
+            let is_ordinary = label.class.starts_with("benign:") || wanted.is_some_and(|class| !class.is_suspicious());
+            if is_ordinary && class.is_suspicious() && !is_right {
                 false_alarms.push((name, label.flow, label.class, class.name()));
             }
         }

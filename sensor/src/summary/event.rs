@@ -1,0 +1,159 @@
+//! What happened once, as records.
+
+use std::{net::IpAddr, sync::Arc};
+
+use sensor_ebpf::class::{Class, Evidence};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+
+use super::names;
+use crate::cidr::Cidr;
+
+/// Something that happened in a watched network, and is told once.
+///
+/// For people and collectors one flat object: `event`, `network`, `at`, and what the event has. In the binary form of a journal,
+/// which alone is read back, a structure of its fields.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct EventRecord {
+    /// Name of the watched network.
+    #[serde(with = "names::network")]
+    pub network: Arc<str>,
+    /// When.
+    pub at: jiff::Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Event {
+    /// An IPv4 address is active that never was.
+    NewlyLit {
+        /// Watched address.
+        address: IpAddr,
+    },
+    /// A /24 or /64 has an active address and never had one.
+    NewlyLitPrefix {
+        /// The /24 or /64.
+        #[serde(with = "names::prefix")]
+        prefix: Cidr,
+    },
+    /// A watched port answered that never did.
+    ServiceBorn {
+        /// Watched address.
+        address: IpAddr,
+        /// Its port.
+        port: u16,
+        /// Protocol number.
+        protocol: u8,
+        /// What it is, as far as that was known at the end of the interval.
+        #[serde(with = "names::class")]
+        class: Class,
+        /// How sure that is; nothing of an unknown class.
+        #[serde(with = "names::some_evidence")]
+        evidence: Option<Evidence>,
+    },
+    /// A network speaks a suspicious class that it never did, on more than a guess by port.
+    ClassSeen {
+        /// Class.
+        #[serde(with = "names::class")]
+        class: Class,
+        /// How sure that is.
+        #[serde(with = "names::evidence")]
+        evidence: Evidence,
+        /// The watched address that does.
+        address: IpAddr,
+    },
+}
+
+impl Event {
+    /// The name in records.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NewlyLit { .. } => "newly_lit",
+            Self::NewlyLitPrefix { .. } => "newly_lit_prefix",
+            Self::ServiceBorn { .. } => "service_born",
+            Self::ClassSeen { .. } => "class_seen",
+        }
+    }
+}
+
+/// As [`EventRecord`], for the journal.
+#[derive(Serialize)]
+struct Binary<'a> {
+    #[serde(with = "names::network")]
+    network: &'a Arc<str>,
+    at: jiff::Timestamp,
+    event: Event,
+}
+
+impl Serialize for EventRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return Binary { network: &self.network, at: self.at, event: self.event }.serialize(serializer);
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("event", self.event.name())?;
+        map.serialize_entry("network", &*self.network)?;
+        map.serialize_entry("at", &self.at)?;
+        match self.event {
+            Event::NewlyLit { address } => map.serialize_entry("address", &address)?,
+            Event::NewlyLitPrefix { prefix } => map.serialize_entry("prefix", &prefix.to_string())?,
+            Event::ServiceBorn { address, port, protocol, class, evidence } => {
+                map.serialize_entry("address", &address)?;
+                map.serialize_entry("port", &port)?;
+                map.serialize_entry("protocol", &protocol)?;
+                map.serialize_entry("class", class.name())?;
+                map.serialize_entry("family", class.family().name())?;
+                map.serialize_entry("evidence", &evidence.map(Evidence::name))?;
+            }
+            Event::ClassSeen { class, evidence, address } => {
+                map.serialize_entry("class", class.name())?;
+                map.serialize_entry("family", class.family().name())?;
+                map.serialize_entry("evidence", evidence.name())?;
+                map.serialize_entry("address", &address)?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_flat_for_readers_and_come_back_from_a_journal() {
+        let address = "10.0.0.1".parse().unwrap();
+        let [tor, confirmed] = [Class::Tor.name(), Evidence::Confirmed.name()];
+        let events = [
+            (Event::NewlyLit { address }, r#""address":"10.0.0.1""#.to_owned()),
+            (
+                Event::NewlyLitPrefix { prefix: "2001:db8::/64".parse().unwrap() },
+                r#""prefix":"2001:db8::/64""#.to_owned(),
+            ),
+            (
+                Event::ServiceBorn { address, port: 53, protocol: 17, class: Class::Unknown, evidence: None },
+                r#""address":"10.0.0.1","port":53,"protocol":17,"class":"unknown","family":"unknown","evidence":null"#
+                    .to_owned(),
+            ),
+            (
+                Event::ClassSeen { class: Class::Tor, evidence: Evidence::Confirmed, address },
+                format!(r#""class":"{tor}","family":"anonymity","evidence":"{confirmed}","address":"10.0.0.1""#),
+            ),
+        ];
+        for (event, rest) in events {
+            let record = EventRecord { network: "a\"b".into(), at: jiff::Timestamp::UNIX_EPOCH, event };
+            let name = event.name();
+            assert_eq!(
+                serde_json::to_string(&record).unwrap(),
+                format!(r#"{{"event":"{name}","network":"a\"b","at":"1970-01-01T00:00:00Z",{rest}}}"#)
+            );
+            let bytes = postcard::to_stdvec(&record).unwrap();
+            assert_eq!(postcard::from_bytes::<EventRecord>(&bytes).unwrap(), record);
+            for len in 0..bytes.len() {
+                assert!(postcard::from_bytes::<EventRecord>(&bytes[..len]).is_err());
+            }
+        }
+    }
+}
