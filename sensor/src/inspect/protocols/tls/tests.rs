@@ -81,7 +81,7 @@ fn a_hello_in_pieces() {
     let stream = [record(22, first), record(22, second)].concat();
     let (one, two) = stream.split_at(31);
     let conversation = Conversation::of(TCP, [40_000, 443], &[(End::Client, one), (End::Client, two)]);
-    let hello = proof(&conversation).unwrap().hello.unwrap();
+    let hello = proof(&conversation).unwrap().hello.clone().unwrap();
     assert!(hello.complete);
     assert_eq!(hello.server_name.as_deref(), Some(&b"host.example"[..]));
     assert_eq!(hello.extensions, [0, 16, 23, 35]);
