@@ -161,4 +161,20 @@ mod tests {
             assert!(announced.is_announced([last, last], 0));
         }
     }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let mut announced = Announced::default();
+        let at = |port| (IpAddr::from([192, 0, 2, 7]), port);
+        announced.remember(at(1), 10);
+        announced.remember(at(2), 11);
+        announced.remember(at(1), 12);
+        let awaited = |announced: &Announced, now| [1, 2].map(|port| announced.is_announced([at(port); 2], now));
+        assert_eq!(awaited(&announced, 11 + WAIT), [true, true]);
+        assert_eq!(awaited(&announced, 12 + WAIT), [true, false]);
+        announced.expire(12 + WAIT);
+        assert_eq!(announced.order.len(), 2);
+        announced.expire(13 + WAIT);
+        assert_eq!((announced.order.len(), announced.endpoints.len()), (0, 0));
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! The figures are of the labelled captures: the verdict of none of their flows is another than without them.
 
-use sensor_ebpf::class::{Class, Evidence};
+use sensor_ebpf::class::Evidence;
 
 use super::{
     Conversation, Verdict,
@@ -32,17 +32,12 @@ pub(super) fn patience(conversation: &Conversation, verdict: Option<Verdict>) ->
     if protocols::is_by_number(conversation) {
         return 0;
     }
-    match verdict.evidence {
-        Evidence::Confirmed => match verdict.class {
-            // It may go on without the format of the DNS, or with a certificate of DNSCrypt; it is listened to for its names anyway.
-            Class::Dns => INSIDE,
-            Class::Tls | Class::Quic | Class::Http => match protocols::inside(conversation, verdict.class) {
-                Inside::Known => 0,
-                Inside::Cut => HEADS,
-                Inside::MayCome => INSIDE,
-            },
-            _ => 0,
-        },
-        _ => PAYLOAD,
+    if verdict.evidence < Evidence::Confirmed {
+        return PAYLOAD;
+    }
+    match protocols::inside(conversation, verdict.class) {
+        Inside::Known => 0,
+        Inside::Cut => HEADS,
+        Inside::MayCome => INSIDE,
     }
 }

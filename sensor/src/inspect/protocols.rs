@@ -109,12 +109,17 @@ pub(super) enum Inside {
 
 /// What may still be in a conversation of such a class.
 pub(super) fn inside(conversation: &Conversation, class: Class) -> Inside {
-    match class {
-        Class::Tls => tor::inside(conversation),
-        Class::Quic if quic::hello(conversation).is_some_and(|hello| hello.complete) => Inside::Known,
-        Class::Quic => Inside::Cut,
-        Class::Http => http::inside(conversation),
-        _ => Inside::Known,
+    if class == Class::Tls {
+        tor::inside(conversation)
+    } else if class == Class::Http {
+        http::inside(conversation)
+    } else if class == Class::Quic {
+        if quic::hello(conversation).is_some_and(|hello| hello.complete) { Inside::Known } else { Inside::Cut }
+    } else if class == Class::Dns {
+        // It may go on without the format of the DNS, or with a certificate of DNSCrypt; it is listened to for its names anyway.
+        Inside::MayCome
+    } else {
+        Inside::Known
     }
 }
 

@@ -150,6 +150,27 @@ fn a_million_names_take_no_more_memory() {
     assert!(parts == names.parts && parts <= MAX_PARTS);
 }
 
+/// Tunnels without end: those that are asked for are kept, the others make room.
+#[test]
+fn tunnels_are_forgotten_once_nobody_asks_for_them() {
+    let (mut names, mut found) = (Names::default(), Found::new());
+    let asks = |names: &mut Names, found: &mut Found, flow, domain: u64, nth| {
+        observe(names, found, flow, &query(&format!("{}.t{domain}.com", hex(nth, 20)), kind::NULL), End::Client);
+    };
+    for domain in 0..5 * MAX_TUNNELS as u64 {
+        for nth in 0..8 {
+            asks(&mut names, &mut found, 1, domain, nth);
+        }
+        asks(&mut names, &mut found, 2, 0, domain);
+        assert!(names.tunnels.len() <= MAX_TUNNELS && names.elder_tunnels.len() <= MAX_TUNNELS);
+    }
+    // The first is still known, with one question of a flow that asked for none before; the last is, too; the second is not.
+    for (flow, domain) in [(3, 0), (4, 5 * MAX_TUNNELS as u64 - 1), (5, 1)] {
+        asks(&mut names, &mut found, flow, domain, 99);
+    }
+    assert_eq!([3, 4, 5].map(|flow| found.contains_key(&FlowId::of(flow))), [true, true, false]);
+}
+
 #[test]
 fn noise_is_nothing() {
     let (mut names, mut found) = (Names::default(), Found::new());
