@@ -1,28 +1,52 @@
 //! What flows are: conversations kept in bounded memory, and judges that look at their first bytes. Pure: no clock, no map, no task.
+//!
+//! Made for a life without end. A flow is listened to for as long as a packet more may say more of it ([`Listening`]), is forgotten when it was
+//! idle, and its place goes to another; a [`FlowId`] never means another flow than the one it was given for.
 
 mod announced;
 mod conversation;
+mod followed;
 mod names;
 mod packet;
+mod patience;
 mod protocols;
+mod slots;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeSet;
 
 use sensor_ebpf::class::{Class, Evidence};
 
-use self::{announced::Announced, conversation::Heard, names::Names};
+use self::{
+    announced::Announced,
+    followed::Followed,
+    names::{Names, Part},
+    slots::Slots,
+};
 pub use self::{
     conversation::{Conversation, End, Message},
     packet::{Flow, Packet, Tcp},
+    slots::FlowId,
 };
 
-/// Flows that are followed; what comes beyond them is counted as `overflow`.
-const MAX_FLOWS: usize = 1 << 20;
-/// Packets with a payload of a flow that are looked at before it stays what it was found to be.
-const MAX_LOOKS: u32 = 48;
+/// Minutes without a packet after which a flow has ended.
+pub const IDLE: u32 = 3;
+/// Places of flows that one call of [`Inspector::expire`] looks at.
+const SWEPT: usize = 1 << 16;
 
-/// Bytes that conversations hold together. Beyond that the oldest end: their flows stay what they were found to be.
-const MAX_HELD: usize = 256 << 20;
+/// What an inspector may remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows that are followed at a time; packets of others are counted as overflow. A flow takes some 200 bytes besides what it said.
+    pub flows: usize,
+    /// Bytes that conversations hold together. Beyond that the oldest end: their flows stay what they were found to be.
+    pub held_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { flows: 1 << 20, held_bytes: 256 << 20 }
+    }
+}
 
 /// What a flow was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,83 +74,164 @@ impl Verdict {
     }
 }
 
-/// A flow, and what it was found to be.
+/// Whether more packets of a flow are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Its addresses and ports, as its first packet had them.
-    pub flow: Flow,
-    /// What it is; `None`: nothing that is known.
-    pub verdict: Option<Verdict>,
-    /// Packets, by [`End`] that sent them.
-    pub packets: [u64; 2],
-    /// L3 bytes, likewise.
-    pub bytes: [u64; 2],
+pub enum Listening {
+    /// Yes, to the usual number of looks.
+    Open,
+    /// Yes, and beyond it: DNS whose names are watched, FTP that announces its transfers.
+    Long,
+    /// No: no packet more changes the verdict.
+    Closed,
 }
 
-/// A flow that is followed.
-#[derive(Debug)]
-struct Followed {
-    found: Found,
-    /// Whether an FTP control connection announced it.
-    is_transfer: bool,
-    looks: u32,
-    /// What was said, as long as something more is to be learned from it.
-    conversation: Option<Box<Conversation>>,
+/// What came of a look at a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The packet's flow.
+    pub id: FlowId,
+    /// What it is by now; `None`: nothing that is known.
+    pub verdict: Option<Verdict>,
+    /// Whether more of it is wanted.
+    pub listening: Listening,
+    /// Whether the verdict is another than before this packet.
+    pub changed: bool,
+}
+
+/// A flow that is followed no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Means nothing to the inspector any more.
+    pub id: FlowId,
+    /// Its addresses and ports, as its first packet had them.
+    pub flow: Flow,
+    /// What it was, with what is only said when nothing more comes.
+    pub verdict: Option<Verdict>,
 }
 
 /// Follows flows and says what they are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Inspector {
-    places: HashMap<Flow, usize>,
-    flows: Vec<Followed>,
+    limits: Limits,
+    slots: Slots,
     names: Names,
     announced: Announced,
-    /// Flows whose conversations are held, oldest first; some are over by now.
-    held: VecDeque<usize>,
+    /// Flows whose conversations are held; the first is the oldest.
+    held: BTreeSet<FlowId>,
     held_bytes: usize,
+    /// Flows whose verdict changed without a packet of theirs.
+    changed: BTreeSet<FlowId>,
+    /// When names last dropped the flows that had ended.
+    swept: u32,
     overflow: u64,
     given_up: u64,
 }
 
+impl Default for Inspector {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
 impl Inspector {
-    /// Takes the next packet.
-    pub fn look(&mut self, packet: &Packet<'_>) {
-        let key = packet.flow.key();
-        let place = match self.places.get(&key) {
-            Some(place) => *place,
-            None if self.flows.len() >= MAX_FLOWS => {
-                self.overflow += 1;
-                return;
-            }
-            None => {
-                self.places.insert(key, self.flows.len());
-                let ends = [packet.flow.destination, packet.flow.source];
-                let is_transfer = packet.tcp.is_some() && self.announced.is_announced(ends);
-                self.flows.push(Followed::new(packet, is_transfer));
-                self.held.push_back(self.flows.len() - 1);
-                self.held_bytes += self.flows.last().map_or(0, Followed::held_bytes);
-                self.flows.len() - 1
-            }
+    /// An inspector that knows of no flow.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            slots: Slots::new(limits.flows),
+            names: Names::default(),
+            announced: Announced::default(),
+            held: BTreeSet::new(),
+            held_bytes: 0,
+            changed: BTreeSet::new(),
+            swept: 0,
+            overflow: 0,
+            given_up: 0,
+        }
+    }
+
+    /// Takes the next packet at `now`, in minutes of any clock that moves with the packets. `None`: as many flows are followed as may be, and this
+    /// is none of them, which is counted.
+    pub fn look(&mut self, packet: &Packet<'_>, now: u32) -> Option<Look> {
+        let id = self.slots.find(packet.flow).or_else(|| self.open(packet, now));
+        let Some((id, followed)) = id.and_then(|id| Some((id, self.slots.get_mut(id)?))) else {
+            self.overflow += 1;
+            return None;
         };
-        let followed = &mut self.flows[place];
-        let from = followed.count(packet);
-        let before = followed.held_bytes();
+        followed.last = now;
+        let before = followed.verdict();
+        if followed.listening == Listening::Closed {
+            return Some(Look { id, verdict: before, listening: Listening::Closed, changed: false });
+        }
+        let from = followed.sender(packet);
+        let held = followed.held_bytes();
         followed.hear(packet, from);
-        self.held_bytes = self.held_bytes + followed.held_bytes() - before;
-        if followed.is(Class::Dns) {
-            self.names.observe(place, packet, from);
+        let parts = if followed.is_dns() { self.names.observe(id, packet, from) } else { Vec::new() };
+        if followed.announces() {
+            self.announced.observe(packet, now);
         }
-        // What is in a file announces nothing.
-        if followed.is(Class::Ftp) && !followed.is_transfer {
-            self.announced.observe(packet);
+        followed.settle();
+        let has_conversation = followed.has_conversation();
+        self.held_bytes = self.held_bytes + followed.held_bytes() - held;
+        if !has_conversation {
+            self.held.remove(&id);
         }
-        while self.held_bytes > MAX_HELD {
-            let Some(oldest) = self.held.pop_front() else { break };
-            let followed = &mut self.flows[oldest];
-            self.held_bytes -= followed.held_bytes();
-            self.given_up += u64::from(followed.conversation.is_some() && followed.found.verdict.is_none());
-            followed.end();
+        self.take_part(&parts);
+        self.give_up();
+        let followed = self.slots.get(id)?;
+        let verdict = followed.verdict();
+        // What was not told yet is told now.
+        let changed = self.changed.remove(&id) || verdict != before;
+        Some(Look { id, verdict, listening: followed.listening, changed })
+    }
+
+    /// Other flows than those that were looked at whose verdict changed since the last call, in the order of their first packets: they asked for names
+    /// under a domain that is a tunnel, or their conversations ended for want of memory.
+    pub fn changed(&mut self) -> impl Iterator<Item = (FlowId, Verdict)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().filter_map(|id| Some((id, self.verdict(id)?)))
+    }
+
+    /// What a flow is by now; `None`, too, where it has ended.
+    pub fn verdict(&self, id: FlowId) -> Option<Verdict> {
+        self.slots.get(id)?.verdict()
+    }
+
+    /// Addresses and ports of a flow, as its first packet had them; `None` where it has ended.
+    pub fn flow(&self, id: FlowId) -> Option<Flow> {
+        Some(self.slots.get(id)?.flow)
+    }
+
+    /// Flows that are followed.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no flow is followed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends flows of which nothing came for [`IDLE`] minutes, in the order of their first packets. A call looks at some of the places only and the next
+    /// one at those that follow, so that its work is bounded.
+    pub fn expire(&mut self, now: u32) -> Vec<Ended> {
+        self.announced.expire(now);
+        let idle = self.slots.sweep(SWEPT, |followed| {
+            // A clock that was set back keeps no flow for longer.
+            followed.last = followed.last.min(now);
+            now - followed.last >= IDLE
+        });
+        let ended = idle.into_iter().filter_map(|id| self.end(id)).collect();
+        if self.swept != now {
+            self.swept = now;
+            self.names.retain(|id| self.slots.get(id).is_some());
         }
+        ended
+    }
+
+    /// Ends all flows, in the order of their first packets.
+    pub fn finish(&mut self) -> Vec<Ended> {
+        self.slots.ids().into_iter().filter_map(|id| self.end(id)).collect()
     }
 
     /// Flows that were no longer listened to, for want of memory, before it was clear what they are.
@@ -144,73 +249,55 @@ impl Inspector {
         self.names.overflow()
     }
 
-    /// All flows in the order of their first packets, with everything that is known of them now.
-    pub fn flows(&self) -> impl Iterator<Item = Found> {
-        self.flows.iter().enumerate().map(|(place, followed)| {
-            let mut found = followed.found;
-            found.verdict = self.names.verdict(place).or_else(|| followed.verdict_at_last());
-            found
-        })
-    }
-}
-
-impl Followed {
-    fn new(packet: &Packet<'_>, is_transfer: bool) -> Self {
-        let verdict = is_transfer.then_some(Verdict::payload(Class::Ftp));
-        let found = Found { flow: packet.flow, verdict, packets: [0; 2], bytes: [0; 2] };
-        let conversation = Some(Box::new(Conversation::new(packet)));
-        Self { found, is_transfer, looks: 0, conversation }
+    /// Follows a flow from this packet on, where there is room.
+    fn open(&mut self, packet: &Packet<'_>, now: u32) -> Option<FlowId> {
+        let ends = [packet.flow.destination, packet.flow.source];
+        let is_transfer = packet.tcp.is_some() && self.announced.is_announced(ends, now);
+        let followed = Followed::new(packet, is_transfer, now);
+        let held = followed.held_bytes();
+        let id = self.slots.insert(followed)?;
+        self.held.insert(id);
+        self.held_bytes += held;
+        Some(id)
     }
 
-    fn is(&self, class: Class) -> bool {
-        self.found.verdict.is_some_and(|verdict| verdict.class == class)
-    }
-
-    /// Which end sent a packet, after counting it.
-    fn count(&mut self, packet: &Packet<'_>) -> End {
-        let from = if packet.flow == self.found.flow { End::Client } else { End::Server };
-        self.found.packets[from as usize] += 1;
-        self.found.bytes[from as usize] += u64::from(packet.length);
-        from
-    }
-
-    /// Judges anew with one more packet.
-    fn hear(&mut self, packet: &Packet<'_>, from: End) {
-        let Some(conversation) = &mut self.conversation else { return };
-        if conversation.hear(packet, from) == Heard::Nothing {
-            return;
-        }
-        self.looks += 1;
-        if let Some(verdict) = protocols::judge(conversation)
-            && self.found.verdict.is_none_or(|before| verdict.evidence >= before.evidence)
-        {
-            self.found.verdict = Some(verdict);
-        }
-        if self.looks >= MAX_LOOKS {
-            self.end();
+    /// Tells flows that they took part in a tunnel.
+    fn take_part(&mut self, parts: &[Part]) {
+        for (id, ends) in parts {
+            let Some(followed) = self.slots.get_mut(*id) else { continue };
+            let (before, held) = (followed.verdict(), followed.held_bytes());
+            followed.take_part(*ends);
+            self.held_bytes = self.held_bytes + followed.held_bytes() - held;
+            if !followed.has_conversation() {
+                self.held.remove(id);
+            }
+            if followed.verdict() != before {
+                self.changed.insert(*id);
+            }
         }
     }
 
-    /// Listens no more.
-    fn end(&mut self) {
-        self.found.verdict = self.verdict_at_last();
-        self.conversation = None;
-    }
-
-    /// Memory of what was said.
-    fn held_bytes(&self) -> usize {
-        self.conversation.as_ref().map_or(0, |conversation| size_of::<Conversation>() + conversation.held_bytes())
-    }
-
-    /// The verdict if nothing more were to come.
-    fn verdict_at_last(&self) -> Option<Verdict> {
-        let verdict = self.found.verdict;
-        let last = self.conversation.as_ref().and_then(|conversation| protocols::judge_at_last(conversation));
-        match (verdict, last) {
-            (Some(verdict), Some(last)) if last.evidence > verdict.evidence => Some(last),
-            (Some(verdict), _) => Some(verdict),
-            (None, last) => last,
+    /// Ends the oldest conversations until what is held is within its limit.
+    fn give_up(&mut self) {
+        while self.held_bytes > self.limits.held_bytes {
+            let Some(oldest) = self.held.pop_first() else { break };
+            let Some(followed) = self.slots.get_mut(oldest) else { continue };
+            self.held_bytes -= followed.held_bytes();
+            let before = followed.verdict();
+            self.given_up += u64::from(before.is_none());
+            followed.fall_silent();
+            if followed.verdict() != before {
+                self.changed.insert(oldest);
+            }
         }
+    }
+
+    fn end(&mut self, id: FlowId) -> Option<Ended> {
+        let followed = self.slots.remove(id)?;
+        self.held_bytes -= followed.held_bytes();
+        self.held.remove(&id);
+        self.changed.remove(&id);
+        Some(Ended { id, flow: followed.flow, verdict: followed.verdict_at_last() })
     }
 }
 

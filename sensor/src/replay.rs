@@ -1,6 +1,7 @@
 //! Captures through the packet engine, in the kernel or in this process, with the capture's own clock.
 
 mod engine;
+mod flow_book;
 mod frame;
 mod link;
 mod source;
@@ -16,11 +17,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use sensor_ebpf::abi::Side;
 
-use self::source::Source;
 pub use self::{
     engine::{Engine, EngineKind},
     frame::{Framer, LinkFrame},
 };
+use self::{flow_book::FlowBook, source::Source};
 use crate::{
     capture::{Capture, LinkType},
     collect::{Meter, Reading},
@@ -88,6 +89,13 @@ fn unsupported(name: &Path, link_type: LinkType) -> anyhow::Error {
     )
 }
 
+/// What is known of flows: what they are, and what they carried.
+#[derive(Default)]
+struct Flows {
+    inspector: Inspector,
+    book: FlowBook,
+}
+
 /// The summaries as they come.
 struct History<'a> {
     options: &'a Options,
@@ -98,14 +106,14 @@ struct History<'a> {
     current: Option<Interval>,
     sequence: u64,
     /// Where flows are asked for.
-    inspector: Option<Inspector>,
+    flows: Option<Flows>,
 }
 
 impl<'a> History<'a> {
     fn new(options: &'a Options, engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
         let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
-        let inspector = options.flows.then(Inspector::default);
-        Self { options, out, engine, epoch, reported, current: None, sequence: 0, inspector }
+        let flows = options.flows.then(Flows::default);
+        Self { options, out, engine, epoch, reported, current: None, sequence: 0, flows }
     }
 
     fn add(&mut self, source: &Source) -> Result<()> {
@@ -117,7 +125,8 @@ impl<'a> History<'a> {
         let (mut known, mut unknown) = (false, None);
         while let Some(frame) = capture.next()? {
             let (seconds, nanoseconds) = frame.timestamp.to_parts();
-            self.advance(Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX))?;
+            let moment = Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX);
+            self.advance(moment)?;
             if link::is_known(frame.link_type) {
                 known = true;
             } else if unknown.replace(frame.link_type) != Some(frame.link_type) {
@@ -125,7 +134,7 @@ impl<'a> History<'a> {
             }
             let frame = framer.ethernet(&frame);
             self.engine.count(frame)?;
-            self.inspect(frame);
+            self.inspect(frame, moment);
             if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
                 progress.set_position(capture.bytes_read());
             }
@@ -162,23 +171,29 @@ impl<'a> History<'a> {
         }
     }
 
-    fn inspect(&mut self, frame: LinkFrame<'_>) {
-        let Some(inspector) = &mut self.inspector else { return };
+    fn inspect(&mut self, frame: LinkFrame<'_>, moment: Timestamp) {
+        let Some(flows) = &mut self.flows else { return };
         if let Some(packet) = Packet::of_frame(frame.captured, frame.wire_len) {
             let ends = [packet.flow.source.0, packet.flow.destination.0];
             if ends.into_iter().any(|address| self.engine.is_watched(address)) {
-                inspector.look(&packet);
+                flows.book.count(&packet);
+                flows.inspector.look(&packet, minute(moment));
             }
         }
     }
 
     fn finish(mut self) -> Result<()> {
         let last = self.current.unwrap_or(Interval { start: Timestamp::UNIX_EPOCH, end: Timestamp::UNIX_EPOCH });
-        let mut flows = Vec::new();
-        if let Some(inspector) = &self.inspector {
-            flows.extend(inspector.flows().map(FlowRecord::from));
+        let mut records = Vec::new();
+        if let Some(Flows { mut inspector, mut book }) = self.flows.take() {
+            // No flow ends before the capture does: one of the same addresses and ports is the same record.
+            for ended in inspector.finish() {
+                if let Some(verdict) = ended.verdict {
+                    book.decide(ended.flow, verdict);
+                }
+            }
             for (count, what) in [
-                (inspector.overflow(), "packets of flows beyond those that are followed are in no flow record"),
+                (book.overflow(), "packets of flows beyond those that are followed are in no flow record"),
                 (
                     inspector.given_up(),
                     "flows were not listened to until it was clear what they are: memory was held for no more",
@@ -192,8 +207,9 @@ impl<'a> History<'a> {
                     tracing::warn!("{count} {what}");
                 }
             }
+            records.extend(book.records());
         }
-        self.report(last, flows)
+        self.report(last, records)
     }
 
     fn report(&mut self, interval: Interval, flows: Vec<FlowRecord>) -> Result<()> {
@@ -216,6 +232,11 @@ impl<'a> History<'a> {
         self.sequence += 1;
         Ok(())
     }
+}
+
+/// The clock of inspection: minutes since 1970, as many as fit.
+fn minute(moment: Timestamp) -> u32 {
+    u32::try_from(moment.as_second() / 60).unwrap_or_default()
 }
 
 fn progress(capture: &Capture, name: &Path) -> ProgressBar {

@@ -112,10 +112,10 @@ fn inspected(path: &Path) -> HashMap<Flow, Option<Verdict>> {
     while let Some(frame) = capture.next().unwrap() {
         let frame = framer.ethernet(&frame);
         if let Some(packet) = Packet::of_frame(frame.captured, frame.wire_len) {
-            inspector.look(&packet);
+            inspector.look(&packet, 0);
         }
     }
-    inspector.flows().map(|found| (found.flow.key(), found.verdict)).collect()
+    inspector.finish().into_iter().map(|ended| (ended.flow.key(), ended.verdict)).collect()
 }
 
 #[test]

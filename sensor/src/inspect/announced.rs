@@ -5,7 +5,7 @@
 //! seen: transfers whose control connection is encrypted or was not seen.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -13,6 +13,8 @@ use super::Packet;
 
 /// Announcements that are remembered; the oldest is forgotten for another.
 const MAX_ANNOUNCED: usize = 4096;
+/// Minutes for which a transfer is waited for; servers do for one to five.
+const WAIT: u32 = 5;
 /// Lines of a packet that are read.
 const MAX_LINES: usize = 16;
 
@@ -22,30 +24,44 @@ pub(super) type Endpoint = (IpAddr, u16);
 /// Announced endpoints.
 #[derive(Debug, Default)]
 pub(super) struct Announced {
-    endpoints: HashSet<Endpoint>,
+    /// With the minute of the last announcement.
+    endpoints: HashMap<Endpoint, u32>,
     order: VecDeque<Endpoint>,
 }
 
 impl Announced {
-    /// Takes a packet of an FTP control connection.
-    pub(super) fn observe(&mut self, packet: &Packet<'_>) {
+    /// Takes a packet of an FTP control connection at that minute.
+    pub(super) fn observe(&mut self, packet: &Packet<'_>, now: u32) {
         for line in packet.payload.split(|byte| *byte == b'\n').take(MAX_LINES) {
             let Ok(line) = std::str::from_utf8(line.trim_ascii_end()) else { continue };
             let (sender, _) = packet.flow.source;
             let Some((address, port)) = announcement(line) else { continue };
             // A server behind a translator announces the address it has there.
-            self.remember((sender, port));
-            self.remember((address.unwrap_or(sender), port));
+            self.remember((sender, port), now);
+            self.remember((address.unwrap_or(sender), port), now);
         }
     }
 
-    /// Whether a connection to one of these was announced.
-    pub(super) fn is_announced(&self, endpoints: [Endpoint; 2]) -> bool {
-        !self.endpoints.is_empty() && endpoints.iter().any(|endpoint| self.endpoints.contains(endpoint))
+    /// Whether a connection to one of these was announced and is still waited for.
+    pub(super) fn is_announced(&self, endpoints: [Endpoint; 2], now: u32) -> bool {
+        let is_awaited = |at: &u32| now.saturating_sub(*at) <= WAIT;
+        !self.endpoints.is_empty()
+            && endpoints.iter().any(|endpoint| self.endpoints.get(endpoint).is_some_and(is_awaited))
     }
 
-    fn remember(&mut self, endpoint: Endpoint) {
-        if !self.endpoints.insert(endpoint) {
+    /// Forgets announcements that nobody waits for any more.
+    pub(super) fn expire(&mut self, now: u32) {
+        while let Some(oldest) = self.order.front() {
+            if self.is_announced([*oldest; 2], now) {
+                break;
+            }
+            self.endpoints.remove(oldest);
+            self.order.pop_front();
+        }
+    }
+
+    fn remember(&mut self, endpoint: Endpoint, now: u32) {
+        if self.endpoints.insert(endpoint, now).is_some() {
             return;
         }
         self.order.push_back(endpoint);
@@ -139,10 +155,26 @@ mod tests {
                 payload,
                 payload_len: payload.len() as u32,
             };
-            announced.observe(&packet);
+            announced.observe(&packet, 0);
             assert!(announced.order.len() <= MAX_ANNOUNCED && announced.endpoints.len() == announced.order.len());
             let last = (flow(number.to_be_bytes()).source.0, (number % 60_000) as u16);
-            assert!(announced.is_announced([last, last]));
+            assert!(announced.is_announced([last, last], 0));
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let mut announced = Announced::default();
+        let at = |port| (IpAddr::from([192, 0, 2, 7]), port);
+        announced.remember(at(1), 10);
+        announced.remember(at(2), 11);
+        announced.remember(at(1), 12);
+        let awaited = |announced: &Announced, now| [1, 2].map(|port| announced.is_announced([at(port); 2], now));
+        assert_eq!(awaited(&announced, 11 + WAIT), [true, true]);
+        assert_eq!(awaited(&announced, 12 + WAIT), [true, false]);
+        announced.expire(12 + WAIT);
+        assert_eq!(announced.order.len(), 2);
+        announced.expire(13 + WAIT);
+        assert_eq!((announced.order.len(), announced.endpoints.len()), (0, 0));
     }
 }

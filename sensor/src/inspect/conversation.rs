@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::packet::{Flow, Packet, protocol};
+use super::{
+    packet::{Flow, Packet, protocol},
+    protocols::Memo,
+};
 
 /// Bytes of each direction of a TCP connection that are put together.
 pub(crate) const MAX_STREAM: usize = 8192;
@@ -47,7 +50,7 @@ pub struct Message {
     pub bytes: Vec<u8>,
 }
 
-/// Whether something was learned.
+/// Whether something was learned, that is, whether another verdict may follow than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Something,
@@ -62,6 +65,7 @@ pub struct Conversation {
     turned: bool,
     streams: [Stream; 2],
     messages: Vec<Message>,
+    memo: Memo,
 }
 
 /// One direction of a TCP connection, in order.
@@ -79,7 +83,7 @@ impl Conversation {
     pub(super) fn new(packet: &Packet<'_>) -> Self {
         // Whoever answers a SYN is not who opened the connection, though its packet be the first that was seen.
         let turned = packet.tcp.is_some_and(|tcp| tcp.is_syn() && tcp.flags & 16 != 0);
-        Self { flow: packet.flow, turned, streams: Default::default(), messages: Vec::new() }
+        Self { flow: packet.flow, turned, streams: Default::default(), messages: Vec::new(), memo: Memo::default() }
     }
 
     /// A conversation of these messages, from port to port; TCP from its first byte.
@@ -164,11 +168,22 @@ impl Conversation {
         End::ALL.iter().all(|end| self.messages_of(*end).next().is_some())
     }
 
+    /// Whether nothing more is kept, whatever comes.
+    pub(super) fn is_full(&self) -> bool {
+        self.messages.len() >= MAX_MESSAGES
+            && (!self.is_tcp() || self.streams.iter().all(|stream| stream.bytes.len() >= MAX_STREAM))
+    }
+
+    /// What judges found in it and keep.
+    pub(in crate::inspect) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
     /// Bytes that are kept of what was said.
     pub(super) fn held_bytes(&self) -> usize {
         let streams = self.streams.iter().map(Stream::held_bytes).sum::<usize>();
         let messages = self.messages.iter().map(|message| size_of::<Message>() + message.bytes.capacity());
-        streams + messages.sum::<usize>()
+        streams + messages.sum::<usize>() + self.memo.held_bytes()
     }
 
     fn end(&self, end: End) -> (IpAddr, u16) {
@@ -178,26 +193,35 @@ impl Conversation {
     /// Takes a packet that the flow's first sender (`End::Client`) or the other one sent.
     pub(super) fn hear(&mut self, packet: &Packet<'_>, from: End) -> Heard {
         let from = if self.turned { from.other() } else { from };
+        let mut heard = Heard::Nothing;
         if let Some(tcp) = packet.tcp {
             let stream = &mut self.streams[from as usize];
+            let before = stream.bytes.len();
             let mut first = tcp.sequence;
+            let begins = tcp.is_syn() && stream.open(first);
+            if begins {
+                self.memo.forget();
+            }
             if tcp.is_syn() {
-                stream.open(first);
                 // A SYN is a byte of its own; data may follow at once (RFC 7413).
                 first = first.wrapping_add(1);
             }
             if packet.payload_len > 0 {
                 stream.take(first, packet.payload);
             }
+            if packet.payload_len > 0 && (begins || stream.bytes.len() != before) {
+                heard = Heard::Something;
+            }
         }
-        if packet.payload_len == 0 {
-            return Heard::Nothing;
-        }
-        if self.messages.len() < MAX_MESSAGES {
+        if packet.payload_len > 0 && self.messages.len() < MAX_MESSAGES {
             let bytes = &packet.payload[..packet.payload.len().min(MAX_MESSAGE)];
             self.messages.push(Message { from, len: packet.payload_len, bytes: bytes.to_vec() });
+            heard = Heard::Something;
         }
-        Heard::Something
+        if heard == Heard::Something {
+            self.memo.learn(self.is_udp().then_some(packet.payload));
+        }
+        heard
     }
 }
 
@@ -206,12 +230,14 @@ impl Stream {
         self.bytes.capacity() + self.early.iter().map(|(_, bytes)| bytes.capacity()).sum::<usize>()
     }
 
-    /// A SYN with this sequence number.
-    fn open(&mut self, sequence: u32) {
+    /// A SYN with this sequence number; whether the stream begins with it.
+    fn open(&mut self, sequence: u32) -> bool {
         let first = sequence.wrapping_add(1);
-        if self.bytes.is_empty() || self.next != Some(first) {
+        let begins = self.bytes.is_empty() || self.next != Some(first);
+        if begins {
             *self = Self { next: Some(first), from_start: true, ..Self::default() };
         }
+        begins
     }
 
     /// Bytes from this sequence number on.

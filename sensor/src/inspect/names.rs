@@ -18,20 +18,21 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use sensor_ebpf::class::Class;
-
 use self::{
     domain::{Domain, Kept, Name},
     message::Dns,
 };
-use super::{End, Packet, Verdict};
+use super::{End, FlowId, Packet};
 
 /// Domains of one of the two generations; when one is full, the elder is forgotten.
 const MAX_DOMAINS: usize = 1 << 15;
-/// Domains that are known to be tunnels and not forgotten.
+/// Tunnels of one of the two generations likewise; those that are asked for stay.
 const MAX_TUNNELS: usize = 1 << 12;
 /// Flows that are remembered for all domains together until these are judged.
 const MAX_PARTS: usize = 1 << 20;
+
+/// A flow that took part in a tunnel, and which of its ends did: a bit for each.
+pub(super) type Part = (FlowId, u8);
 
 /// What is known of the domains that names were asked under.
 #[derive(Debug, Default)]
@@ -41,8 +42,7 @@ pub(super) struct Names {
     domains: HashMap<u64, Domain>,
     elder: HashMap<u64, Domain>,
     tunnels: HashSet<u64>,
-    /// Flows that took part, and which ends did: a bit for each.
-    flows: HashMap<usize, u8>,
+    elder_tunnels: HashSet<u64>,
     /// Flows that are remembered for domains that are not judged.
     parts: usize,
     /// Domains that were forgotten, and flows that were not kept for one.
@@ -50,23 +50,21 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Takes a message of the DNS flow at `place`.
-    pub(super) fn observe(&mut self, place: usize, packet: &Packet<'_>, from: End) {
-        let Some(dns) = Dns::read(without_length(packet)) else { return };
-        let Some(question) = &dns.question else { return };
-        let Some(name) = Name::of(question, dns.is_answer) else { return };
-        let end = 1 << from as u8;
+    /// Takes a message of a DNS flow; the flows that it shows to take part in a tunnel, this one or those that asked before.
+    pub(super) fn observe(&mut self, id: FlowId, packet: &Packet<'_>, from: End) -> Vec<Part> {
+        self.parts_of(id, packet, from).unwrap_or_default()
+    }
+
+    fn parts_of(&mut self, id: FlowId, packet: &Packet<'_>, from: End) -> Option<Vec<Part>> {
+        let dns = Dns::read(without_length(packet))?;
+        let name = Name::of(dns.question.as_ref()?, dns.is_answer)?;
+        let part = (id, 1 << from as u8);
         if name.is_signature() {
-            self.take_part(place, end);
-            return;
+            return Some(vec![part]);
         }
         let key = self.state.hash_one(name.domain());
-        let part = (place, end);
-        if self.tunnels.contains(&key) {
-            if !name.is_plain() {
-                self.take_part(place, end);
-            }
-            return;
+        if self.is_known_tunnel(key) {
+            return (!name.is_plain()).then(|| vec![part]);
         }
         let print = self.state.hash_one(name.whole());
         self.make_room(key);
@@ -76,22 +74,28 @@ impl Names {
             Kept::Known => {}
             Kept::Not => self.overflow += 1,
         }
-        if domain.is_tunnel() && self.tunnels.len() < MAX_TUNNELS {
-            let parts = self.domains.remove(&key).map(Domain::into_parts).unwrap_or_default();
-            self.parts -= parts.len();
-            self.tunnels.insert(key);
-            for (place, end) in parts {
-                self.take_part(place, end);
-            }
+        if !domain.is_tunnel() {
+            return None;
         }
+        let parts = self.domains.remove(&key).map(Domain::into_parts)?;
+        self.parts -= parts.len();
+        self.remember_tunnel(key);
+        Some(parts)
     }
 
-    /// What the DNS flow at `place` is, where it is more than that.
-    pub(super) fn verdict(&self, place: usize) -> Option<Verdict> {
-        self.flows.get(&place).map(|ends| match ends {
-            3 => Verdict::confirmed(Class::DnsTunnel),
-            _ => Verdict::payload(Class::DnsTunnel),
-        })
+    /// What holds of each flow that is remembered.
+    #[cfg(test)]
+    pub(super) fn parts(&self, is: impl Fn(FlowId) -> bool) -> Vec<bool> {
+        self.domains.values().chain(self.elder.values()).flat_map(Domain::flows).map(is).collect()
+    }
+
+    /// Forgets the flows that have ended.
+    pub(super) fn retain(&mut self, is_alive: impl Fn(FlowId) -> bool) {
+        self.parts = 0;
+        for domain in self.domains.values_mut().chain(self.elder.values_mut()) {
+            domain.retain(&is_alive);
+            self.parts += domain.parts();
+        }
     }
 
     /// Domains that were forgotten before they were judged, and flows that were not kept for one.
@@ -99,8 +103,19 @@ impl Names {
         self.overflow
     }
 
-    fn take_part(&mut self, place: usize, end: u8) {
-        *self.flows.entry(place).or_default() |= end;
+    /// Whether a domain is a tunnel; one that is asked for is not forgotten.
+    fn is_known_tunnel(&mut self, key: u64) -> bool {
+        if self.elder_tunnels.remove(&key) {
+            self.remember_tunnel(key);
+        }
+        self.tunnels.contains(&key)
+    }
+
+    fn remember_tunnel(&mut self, key: u64) {
+        if self.tunnels.len() >= MAX_TUNNELS {
+            self.elder_tunnels = std::mem::take(&mut self.tunnels);
+        }
+        self.tunnels.insert(key);
     }
 
     /// Makes room for that domain among the younger ones, where what the elder ones know of it is kept.

@@ -16,6 +16,7 @@ mod ip;
 mod ipsec;
 mod irc;
 mod l2tp;
+mod memo;
 mod monero_p2p;
 mod ntp;
 mod openvpn;
@@ -39,8 +40,9 @@ mod tls;
 mod tor;
 mod wireguard;
 
-use sensor_ebpf::class::Evidence;
+use sensor_ebpf::class::{Class, Evidence};
 
+pub(super) use self::memo::Memo;
 use super::{Conversation, Verdict};
 
 /// Says what a conversation is, where it knows.
@@ -92,6 +94,38 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
 /// What it is if nothing more comes.
 pub(super) fn judge_at_last(conversation: &Conversation) -> Option<Verdict> {
     best(AT_LAST, conversation)
+}
+
+/// What is to be expected of the inside of a conversation that is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    /// Nothing more: its heads are there.
+    Known,
+    /// The rest of its heads.
+    Cut,
+    /// Something that has a name of its own.
+    MayCome,
+}
+
+/// What may still be in a conversation of such a class.
+pub(super) fn inside(conversation: &Conversation, class: Class) -> Inside {
+    if class == Class::Tls {
+        tor::inside(conversation)
+    } else if class == Class::Http {
+        http::inside(conversation)
+    } else if class == Class::Quic {
+        if quic::hello(conversation).is_some_and(|hello| hello.complete) { Inside::Known } else { Inside::Cut }
+    } else if class == Class::Dns {
+        // It may go on without the format of the DNS, or with a certificate of DNSCrypt; it is listened to for its names anyway.
+        Inside::MayCome
+    } else {
+        Inside::Known
+    }
+}
+
+/// Whether the number of its protocol says what a conversation is, whatever it holds.
+pub(super) fn is_by_number(conversation: &Conversation) -> bool {
+    ip::judge(conversation).is_some()
 }
 
 fn best(judges: &[Judge], conversation: &Conversation) -> Option<Verdict> {

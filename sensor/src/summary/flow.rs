@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sensor_ebpf::class::Class;
 use serde::Serialize;
 
-use crate::inspect::{Flow, Found};
+use crate::inspect::{Flow, Verdict};
 
 /// What a watched flow was found to be, of a replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,10 +37,11 @@ pub struct FlowRecord {
     pub reverse_bytes: u64,
 }
 
-impl From<Found> for FlowRecord {
-    fn from(found: Found) -> Self {
-        let class = found.verdict.map_or(Class::Unknown, |verdict| verdict.class);
-        let Flow { protocol, source: (src, src_port), destination: (dst, dst_port) } = found.flow;
+impl FlowRecord {
+    /// Of a flow as its first packet had it: what it was found to be, and packets and L3 bytes of who sent that packet and of the other end.
+    pub fn new(flow: Flow, verdict: Option<Verdict>, packets: [u64; 2], bytes: [u64; 2]) -> Self {
+        let class = verdict.map_or(Class::Unknown, |verdict| verdict.class);
+        let Flow { protocol, source: (src, src_port), destination: (dst, dst_port) } = flow;
         Self {
             protocol,
             src,
@@ -49,11 +50,11 @@ impl From<Found> for FlowRecord {
             dst_port,
             class: class.name(),
             family: class.family().name(),
-            evidence: found.verdict.map(|verdict| verdict.evidence.name()),
-            packets: found.packets[0],
-            bytes: found.bytes[0],
-            reverse_packets: found.packets[1],
-            reverse_bytes: found.bytes[1],
+            evidence: verdict.map(|verdict| verdict.evidence.name()),
+            packets: packets[0],
+            bytes: bytes[0],
+            reverse_packets: packets[1],
+            reverse_bytes: bytes[1],
         }
     }
 }

@@ -19,44 +19,53 @@ const PROTOCOLS: [u8; 4] = [6, 17, 1, 47];
 /// Pairs of ports.
 const PORTS: [[u16; 2]; 4] = [[40_000, 53], [40_001, 443], [40_002, 6881], [40_003, 40_003]];
 
+/// Packets that each end of a flow sent, and how many had a payload.
+type Sent = HashMap<Flow, ([u64; 2], u64)>;
+
 /// Inspects what bytes say, and then the frames they are.
 ///
 /// # Panics
-/// A packet was not counted once and where it belongs, or a flow was found to be something that nobody said.
+/// A flow is there twice or not at all, what is said of it does not agree, or it was found to be something that nobody said.
 pub(crate) fn inspect(bytes: &[u8]) {
     let mut inspector = Inspector::default();
-    let mut sent: HashMap<Flow, [u64; 2]> = HashMap::new();
+    let mut sent = Sent::new();
     let mut rest = bytes;
     while let Some((packet, behind)) = packet(rest) {
         rest = behind;
-        inspector.look(&packet);
-        let [packets, payloads] = sent.entry(packet.flow.key()).or_default();
-        *packets += 1;
+        look(&mut inspector, &packet);
+        let (packets, payloads) = sent.entry(packet.flow.key()).or_default();
+        packets[usize::from(packet.flow != packet.flow.key())] += 1;
         *payloads += u64::from(packet.payload_len > 0);
     }
-    check(&inspector, &sent);
+    check(inspector, &sent);
 
     // The same bytes as a frame: whatever the parser makes of it is inspected, too.
     let mut inspector = Inspector::default();
     let wire_len = bytes.len() as u32 + MORE;
     if let Some(packet) = Packet::of_frame(bytes, wire_len) {
         assert!(packet.payload.len() <= bytes.len(), "a payload longer than its frame");
-        inspector.look(&packet);
-        inspector.look(&packet);
-        check(&inspector, &HashMap::from([(packet.flow.key(), [2, 2])]));
+        look(&mut inspector, &packet);
+        look(&mut inspector, &packet);
+        check(inspector, &HashMap::from([(packet.flow.key(), ([2, 0], 2))]));
     }
 }
 
-fn check(inspector: &Inspector, sent: &HashMap<Flow, [u64; 2]>) {
+fn look(inspector: &mut Inspector, packet: &Packet<'_>) {
+    let look = inspector.look(packet, 0).expect("a few flows are too many");
+    assert_eq!(inspector.verdict(look.id), look.verdict, "another verdict than that of the look");
+    assert_eq!(inspector.flow(look.id).map(Flow::key), Some(packet.flow.key()), "another flow");
+}
+
+fn check(mut inspector: Inspector, sent: &Sent) {
     assert_eq!(inspector.overflow(), 0, "a few flows are too many");
-    assert_eq!(inspector.flows().count(), sent.len(), "flows");
-    for found in inspector.flows() {
-        let [packets, payloads] = sent[&found.flow.key()];
-        assert_eq!(found.packets.iter().sum::<u64>(), packets, "{found:?}");
+    let flows = inspector.finish();
+    assert_eq!(flows.len(), sent.len(), "flows");
+    for found in flows {
+        let (packets, payloads) = sent[&found.flow.key()];
         let Some(verdict) = found.verdict else { continue };
         let evidence = verdict.evidence.name();
         assert!(payloads > 0 || evidence == "port", "{found:?} by nothing");
-        let is_two_way = found.packets.iter().all(|packets| *packets > 0);
+        let is_two_way = packets.iter().all(|packets| *packets > 0);
         assert!(is_two_way || evidence != "confirmed", "{found:?} confirmed by one end");
     }
 }

@@ -1,9 +1,11 @@
 //! What a name carries, and what is remembered of a registered domain.
 
 use super::{
+    Part,
     message::{Question, kind},
     services,
 };
+use crate::inspect::FlowId;
 
 /// Different names of types that nobody else uses.
 const MIN_RARE: u32 = 3;
@@ -214,12 +216,12 @@ pub(super) struct Domain {
     /// Questions for these, and answers.
     asked: [u32; 2],
     /// Flows that asked for a name that is not plain, and the end that did.
-    parts: Vec<(usize, u8)>,
+    parts: Vec<Part>,
 }
 
 impl Domain {
     /// Takes a name, and remembers the flow where there is room.
-    pub(super) fn add(&mut self, name: &Name, print: u64, part: (usize, u8), has_room: bool) -> Kept {
+    pub(super) fn add(&mut self, name: &Name, print: u64, part: Part, has_room: bool) -> Kept {
         for (is, several) in
             [(name.is_rare(), &mut self.rare), (name.is_large(), &mut self.large), (name.is_long(), &mut self.long)]
         {
@@ -260,7 +262,18 @@ impl Domain {
         self.parts.len()
     }
 
-    pub(super) fn into_parts(self) -> Vec<(usize, u8)> {
+    pub(super) fn into_parts(self) -> Vec<Part> {
         self.parts
+    }
+
+    /// Flows that are remembered.
+    #[cfg(test)]
+    pub(super) fn flows(&self) -> impl Iterator<Item = FlowId> {
+        self.parts.iter().map(|(id, _)| *id)
+    }
+
+    /// Forgets the flows that have ended.
+    pub(super) fn retain(&mut self, is_alive: impl Fn(FlowId) -> bool) {
+        self.parts.retain(|(id, _)| is_alive(*id));
     }
 }

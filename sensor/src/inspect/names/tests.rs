@@ -17,20 +17,26 @@ fn query(name: &str, kind: u16) -> Vec<u8> {
     bytes
 }
 
-fn observe(names: &mut Names, place: usize, payload: &[u8], from: End) {
+/// What flows, by number, were found to have taken part, and the ends that did.
+type Found = HashMap<FlowId, u8>;
+
+fn observe(names: &mut Names, found: &mut Found, flow: u32, payload: &[u8], from: End) {
+    let id = FlowId::of(flow);
     let address = IpAddr::from(Ipv4Addr::LOCALHOST);
     let flow = Flow { protocol: UDP, source: (address, 1), destination: (address, 53) };
     let packet = Packet { flow, length: 0, tcp: None, payload, payload_len: payload.len() as u32 };
-    names.observe(place, &packet, from);
+    for (id, ends) in names.observe(id, &packet, from) {
+        *found.entry(id).or_default() |= ends;
+    }
 }
 
 /// What each flow is after these names were asked for, each in a flow of its own.
 fn of(asked: &[(String, u16)]) -> Vec<bool> {
-    let mut names = Names::default();
-    for (place, (name, kind)) in asked.iter().enumerate() {
-        observe(&mut names, place, &query(name, *kind), End::Client);
+    let (mut names, mut found) = (Names::default(), Found::new());
+    for (flow, (name, kind)) in asked.iter().enumerate() {
+        observe(&mut names, &mut found, flow as u32, &query(name, *kind), End::Client);
     }
-    (0..asked.len()).map(|place| names.verdict(place).is_some()).collect()
+    (0..asked.len()).map(|flow| found.contains_key(&FlowId::of(flow as u32))).collect()
 }
 
 fn hex(seed: u64, len: usize) -> String {
@@ -106,55 +112,78 @@ fn only_flows_that_took_part() {
 
 #[test]
 fn confirmed_by_both_ends() {
-    let mut names = Names::default();
+    let (mut names, mut found) = (Names::default(), Found::new());
     for nth in 0..4 {
         let query = query(&format!("{}.t.example.com", hex(nth, 20)), kind::NULL);
-        observe(&mut names, 0, &query, End::Client);
-        observe(&mut names, 1, &query, End::Client);
-        observe(&mut names, 1, &query, End::Server);
+        observe(&mut names, &mut found, 0, &query, End::Client);
+        observe(&mut names, &mut found, 1, &query, End::Client);
+        observe(&mut names, &mut found, 1, &query, End::Server);
     }
-    assert_eq!(names.verdict(0), Some(Verdict::payload(Class::DnsTunnel)));
-    assert_eq!(names.verdict(1), Some(Verdict::confirmed(Class::DnsTunnel)));
-    assert_eq!(names.verdict(2), None);
+    assert_eq!([0, 1, 2].map(|flow| found.get(&FlowId::of(flow)).copied()), [Some(1), Some(3), None]);
 }
 
 #[test]
 fn a_million_names_take_no_more_memory() {
-    let mut names = Names::default();
+    let (mut names, mut found) = (Names::default(), Found::new());
     for nth in 0..1_000_000u64 {
         observe(
             &mut names,
-            (nth % 1000) as usize,
+            &mut found,
+            (nth % 1000) as u32,
             &query(&format!("a{nth}.b{}.com", nth.wrapping_mul(77)), 1),
             End::Client,
         );
     }
     assert!(names.domains.len() <= MAX_DOMAINS && names.elder.len() <= MAX_DOMAINS);
-    assert!(names.overflow() > 900_000 && names.tunnels.is_empty() && names.flows.is_empty());
+    assert!(names.overflow() > 900_000 && names.tunnels.is_empty() && found.is_empty());
     // And a tunnel is still found.
     for nth in 0..4 {
-        observe(&mut names, 7, &query(&format!("{}.t.example.com", hex(nth, 20)), kind::NULL), End::Client);
+        observe(&mut names, &mut found, 7, &query(&format!("{}.t.example.com", hex(nth, 20)), kind::NULL), End::Client);
     }
-    assert!(names.verdict(7).is_some());
+    assert!(found.contains_key(&FlowId::of(7)));
     // Many names of one domain.
     for nth in 0..100_000u64 {
-        observe(&mut names, nth as usize, &query(&format!("host{nth}.example.org"), 1), End::Client);
+        observe(&mut names, &mut found, nth as u32, &query(&format!("host{nth}.example.org"), 1), End::Client);
     }
     assert!(names.domains.values().all(|domain| domain.parts() <= 256));
     let parts = names.domains.values().chain(names.elder.values()).map(Domain::parts).sum::<usize>();
     assert!(parts == names.parts && parts <= MAX_PARTS);
 }
 
+/// Tunnels without end: those that are asked for are kept, the others make room.
+#[test]
+fn tunnels_are_forgotten_once_nobody_asks_for_them() {
+    let (mut names, mut found) = (Names::default(), Found::new());
+    let asks = |names: &mut Names, found: &mut Found, flow, domain: u64, nth| {
+        observe(names, found, flow, &query(&format!("{}.t{domain}.com", hex(nth, 20)), kind::NULL), End::Client);
+    };
+    for domain in 0..5 * MAX_TUNNELS as u64 {
+        for nth in 0..8 {
+            asks(&mut names, &mut found, 1, domain, nth);
+        }
+        // Every flow that asks for the first one is known by its one name.
+        let flow = 100 + domain as u32;
+        asks(&mut names, &mut found, flow, 0, domain);
+        assert!(found.contains_key(&FlowId::of(flow)), "{domain}");
+        assert!(names.tunnels.len() <= MAX_TUNNELS && names.elder_tunnels.len() <= MAX_TUNNELS);
+    }
+    // The first is still known, with one question of a flow that asked for none before; the last is, too; the second is not.
+    for (flow, domain) in [(3, 0), (4, 5 * MAX_TUNNELS as u64 - 1), (5, 1)] {
+        asks(&mut names, &mut found, flow, domain, 99);
+    }
+    assert_eq!([3, 4, 5].map(|flow| found.contains_key(&FlowId::of(flow))), [true, true, false]);
+}
+
 #[test]
 fn noise_is_nothing() {
-    let mut names = Names::default();
+    let (mut names, mut found) = (Names::default(), Found::new());
     for seed in 0..2000 {
         let mut bytes = query("abcdefgh.t.example.com", kind::TXT);
         let noise = noise(seed, bytes.len());
         bytes.iter_mut().zip(&noise).filter(|(_, noise)| **noise % 8 == 0).for_each(|(byte, noise)| *byte = *noise);
         bytes.truncate(seed as usize % 64);
-        observe(&mut names, 0, &bytes, End::Client);
-        observe(&mut names, 1, &noise, End::Client);
+        observe(&mut names, &mut found, 0, &bytes, End::Client);
+        observe(&mut names, &mut found, 1, &noise, End::Client);
     }
-    assert_eq!(names.verdict(1), None);
+    assert!(!found.contains_key(&FlowId::of(1)));
 }

@@ -30,8 +30,8 @@ const MAX_MESSAGES: usize = 8;
 const USUAL_FLAGS: u16 = 0x85BF;
 /// The label of a question for a certificate of DNSCrypt.
 const DNSCRYPT: &[u8] = b"dnscrypt-cert";
-/// What such a certificate begins with: magic and the two constructions.
-const CERTIFICATES: [&[u8]; 2] = [b"DNSC\0\x01", b"DNSC\0\x02"];
+/// Bytes that such a certificate begins with.
+const CERTIFICATE: usize = 6;
 
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     let is_raw = |end| is_raw(conversation, end);
@@ -97,8 +97,9 @@ fn is_certificate(bytes: &[u8]) -> bool {
                 && question.labels().nth(1).is_some_and(|label| label.eq_ignore_ascii_case(DNSCRYPT))
         })
     };
-    asks()
-        || CERTIFICATES.iter().any(|certificate| bytes.windows(certificate.len()).any(|window| window == *certificate))
+    // Magic and one of the two constructions.
+    let is_start = |window: &[u8]| matches!(window, [b'D', b'N', b'S', b'C', 0, 1 | 2]);
+    bytes.windows(CERTIFICATE).any(is_start) || asks()
 }
 
 /// The messages that an end sent.

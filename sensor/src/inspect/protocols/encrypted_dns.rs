@@ -66,12 +66,12 @@ const PORT: u16 = 853;
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     let (hello, evidence) = if conversation.is_tcp() {
         let proof = tls::proof(conversation)?;
-        (proof.hello, proof.evidence)
+        (proof.hello.as_ref(), proof.evidence)
     } else {
         let evidence = quic::proof(conversation)?;
         (quic::hello(conversation), evidence)
     };
-    let says_so = hello.as_ref().is_some_and(asks_a_resolver);
+    let says_so = hello.is_some_and(asks_a_resolver);
     (says_so || conversation.has_port(PORT)).then_some(Verdict { class: Class::EncryptedDns, evidence })
 }
 

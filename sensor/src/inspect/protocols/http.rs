@@ -12,7 +12,7 @@ pub(super) mod head;
 use sensor_ebpf::class::Class;
 
 use self::head::{Answer, Request, starts};
-use super::reader::Reader;
+use super::{Inside, reader::Reader};
 use crate::inspect::{Conversation, End, Verdict};
 
 /// What a client opens HTTP 2 with.
@@ -36,6 +36,14 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     }
     let any = asks.into_iter().chain(answers).chain(opens).any(|seen| seen);
     any.then_some(Verdict::payload(Class::Http))
+}
+
+/// What else a confirmed one may turn out to be: what the other protocol says that an answer switches to (RFC 9110, section 15.2.2), or what the bodies
+/// of requests ask for; proxies and miners show themselves in the heads.
+pub(super) fn inside(conversation: &Conversation) -> Inside {
+    const SWITCHES: &[&[u8]] = &[b"HTTP/1.1 101 ", b"POST "];
+    let has_body = |end| SWITCHES.iter().any(|start| conversation.stream(end).starts_with(start));
+    if End::ALL.into_iter().any(has_body) { Inside::MayCome } else { Inside::Cut }
 }
 
 /// Whether the first frame of HTTP 2 is `SETTINGS` (RFC 9113, section 6.5).

@@ -22,13 +22,18 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
 }
 
 /// The client's hello, where its packets open.
-pub(super) fn hello(conversation: &Conversation) -> Option<ClientHello> {
+pub(super) fn hello(conversation: &Conversation) -> Option<&ClientHello> {
     let datagrams = |end| conversation.messages_of(end).map(|message| message.bytes.as_slice());
-    End::ALL.into_iter().find_map(|end| initial::hello(datagrams(end)))?
+    let open = || End::ALL.into_iter().find_map(|end| initial::hello(datagrams(end)))?;
+    conversation.memo().opened.get_or_init(open).as_ref()
 }
 
 /// Whether a conversation is QUIC, and how sure that is.
 pub(super) fn proof(conversation: &Conversation) -> Option<Evidence> {
+    *conversation.memo().quic.get_or_init(|| find_proof(conversation))
+}
+
+fn find_proof(conversation: &Conversation) -> Option<Evidence> {
     if !conversation.is_udp() {
         return None;
     }

@@ -56,7 +56,11 @@ fn chooses(hello: &ClientHello, answer: ServerHello) -> bool {
 }
 
 /// Whether a conversation is TLS.
-pub(super) fn proof(conversation: &Conversation) -> Option<Proof> {
+pub(super) fn proof(conversation: &Conversation) -> Option<&Proof> {
+    conversation.memo().tls.get_or_init(|| find_proof(conversation)).as_ref()
+}
+
+fn find_proof(conversation: &Conversation) -> Option<Proof> {
     if !conversation.is_tcp() {
         return None;
     }

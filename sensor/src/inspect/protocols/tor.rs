@@ -13,8 +13,10 @@ mod certificate;
 
 use sensor_ebpf::class::Class;
 
+use super::Inside;
 use super::tls::{
     self,
+    hello::ClientHello,
     records::{APPLICATION_DATA, handshake, records},
 };
 use crate::inspect::{Conversation, Verdict};
@@ -39,10 +41,7 @@ const SCATTERED: usize = 2;
 pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     let proof = tls::proof(conversation)?;
     let hello = proof.hello.as_ref()?;
-    let wish = random_part(hello.server_name.as_deref()?, b".com", WISHED)?;
-    if hello.alpn.is_some() {
-        return None;
-    }
+    let wish = wish(hello)?;
     let [asked, answered] = [proof.client, proof.client.other()].map(|end| conversation.stream(end));
     match proof.answer {
         Some(answer) if answer.version >= TLS_1_3 => {
@@ -61,6 +60,21 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
             (plain && alone && is_scattered(wish)).then_some(Verdict::payload(Class::Tor))
         }
     }
+}
+
+/// What TLS that both ends confirm may turn out to be: a link, as long as its client asked for such a name.
+pub(super) fn inside(conversation: &Conversation) -> Inside {
+    match tls::proof(conversation).and_then(|proof| proof.hello.as_ref()) {
+        Some(hello) if wish(hello).is_some() => Inside::MayCome,
+        Some(hello) if hello.complete => Inside::Known,
+        _ => Inside::Cut,
+    }
+}
+
+/// The random part of the name that a client asks for as Tor's do.
+fn wish(hello: &ClientHello) -> Option<&[u8]> {
+    let name = hello.server_name.as_deref().filter(|_| hello.alpn.is_none())?;
+    random_part(name, b".com", WISHED)
 }
 
 /// What stands between `www.` and an ending, where it is base 32 of such a length.

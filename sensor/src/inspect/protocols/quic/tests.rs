@@ -5,8 +5,13 @@ use super::{
     *,
 };
 use crate::inspect::{
+    Flow, Packet,
     packet::protocol::{TCP, UDP},
-    protocols::testing::{finds_nothing, stands_damage},
+    protocols::{
+        encrypted_dns,
+        testing::{finds_nothing, stands_damage},
+        tls::tests::client_hello,
+    },
 };
 
 fn of(said: &[(End, &[u8])]) -> Option<Evidence> {
@@ -30,6 +35,36 @@ fn both_ends_agree() {
     assert_eq!(of(&[(End::Client, &ours), (End::Server, &other)]), Some(Evidence::Payload));
     let short = [&[0x41, 1, 2, 3, 4, 5][..], &[0xa5; 30]].concat();
     assert_eq!(of(&[(End::Client, &ours), (End::Server, &short)]), Some(Evidence::Confirmed));
+}
+
+/// What was found is found anew as soon as there is more to find.
+#[test]
+fn a_hello_that_comes_in_pieces() {
+    let hello = client_hello("dns.google", &[], &[]);
+    let cut = hello.len() - 10;
+    let (first, second) = hello.split_at(cut);
+    let piece = |offset: usize, bytes: &[u8]| {
+        let length = bytes.len() as u16 | 0x4000;
+        let frame = [&[6][..], &(offset as u16 | 0x4000).to_be_bytes(), &length.to_be_bytes(), bytes].concat();
+        initial(1, 0, &[1, 2, 3, 4, 5], &frame)
+    };
+    let address = |last| std::net::IpAddr::from([192, 0, 2, last]);
+    let flow = Flow { protocol: UDP, source: (address(1), 40_000), destination: (address(2), 8443) };
+    let empty = Packet { flow, length: 0, tcp: None, payload: &[], payload_len: 1200 };
+    let mut conversation = Conversation::new(&empty);
+    let mut complete = |payload: &[u8]| {
+        conversation.hear(&Packet { payload, ..empty }, End::Client);
+        let complete = super::hello(&conversation).map(|hello| hello.complete);
+        // Asked again, the same.
+        assert_eq!(super::hello(&conversation).map(|hello| hello.complete), complete);
+        assert_eq!(encrypted_dns::judge(&conversation).is_some(), complete == Some(true));
+        complete
+    };
+    assert_eq!(complete(&[0x41; 40]), None);
+    assert_eq!(complete(&piece(0, first)), Some(false));
+    assert_eq!(complete(&[0x41; 40]), Some(false));
+    assert_eq!(complete(&piece(cut, second)), Some(true));
+    assert_eq!(complete(&piece(0, &[7; 90])), Some(true));
 }
 
 #[test]

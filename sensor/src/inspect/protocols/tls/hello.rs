@@ -35,6 +35,13 @@ pub(in super::super) struct ClientHello {
 }
 
 impl ClientHello {
+    /// Memory that it takes.
+    pub(in super::super) fn held_bytes(&self) -> usize {
+        let bytes = [Some(&self.ciphers), self.server_name.as_ref(), self.alpn.as_ref()];
+        let bytes = bytes.into_iter().flatten().map(Vec::capacity).sum::<usize>();
+        bytes + self.extensions.capacity() * size_of::<u16>()
+    }
+
     /// Reads a handshake message, of which the end may be missing.
     pub(in super::super) fn read(message: &[u8]) -> Option<Self> {
         let mut reader = start(message, CLIENT_HELLO)?;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::inspect::{
+    Flow, Packet, Tcp,
     packet::protocol::{TCP, UDP},
     protocols::testing::{finds_nothing, stands_damage},
 };
@@ -81,7 +82,7 @@ fn a_hello_in_pieces() {
     let stream = [record(22, first), record(22, second)].concat();
     let (one, two) = stream.split_at(31);
     let conversation = Conversation::of(TCP, [40_000, 443], &[(End::Client, one), (End::Client, two)]);
-    let hello = proof(&conversation).unwrap().hello.unwrap();
+    let hello = proof(&conversation).unwrap().hello.clone().unwrap();
     assert!(hello.complete);
     assert_eq!(hello.server_name.as_deref(), Some(&b"host.example"[..]));
     assert_eq!(hello.extensions, [0, 16, 23, 35]);
@@ -153,4 +154,25 @@ fn noise_is_not_tls() {
     let hello = record(22, &client_hello("a.example", &["h2"], &[]));
     let answer = record(22, &server_hello([0x13, 1], 0x0304));
     stands_damage(judge, TCP, 443, &[(End::Client, &hello), (End::Server, &answer)]);
+}
+
+/// What was found of a connection is not said of the next one of the same ports.
+#[test]
+fn a_connection_that_begins_anew_is_read_anew() {
+    let end = |last, port| (std::net::IpAddr::from([192, 0, 2, last]), port);
+    let flow = Flow { protocol: TCP, source: end(1, 40_000), destination: end(2, 443) };
+    let hello = record(22, &client_hello("www.example.com", &[], &[]));
+    let segment = |sequence, flags, payload| {
+        let tcp = Some(Tcp { sequence, flags });
+        Packet { flow, length: 0, tcp, payload, payload_len: <[u8]>::len(payload) as u32 }
+    };
+    let mut conversation = Conversation::new(&segment(0, 2, &[]));
+    let mut has_hello = |packet: &Packet<'_>| {
+        conversation.hear(packet, End::Client);
+        proof(&conversation).is_some_and(|proof| proof.hello.is_some())
+    };
+    assert!(!has_hello(&segment(0, 2, &[])));
+    assert!(has_hello(&segment(1, 24, &hello)));
+    assert!(!has_hello(&segment(70_000, 2, &[])));
+    assert!(has_hello(&segment(70_001, 24, &hello)));
 }

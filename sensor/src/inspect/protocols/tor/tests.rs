@@ -1,8 +1,10 @@
 //! Hellos as Tor makes them, and those of others.
 
 use super::*;
+use std::net::IpAddr;
+
 use crate::inspect::{
-    End,
+    End, Flow, Inspector, Listening, Packet, Tcp,
     packet::protocol::TCP,
     protocols::{
         testing::{finds_nothing, stands_damage},
@@ -101,4 +103,39 @@ fn a_client_alone() {
 #[test]
 fn noise_is_no_link() {
     finds_nothing(judge, 9001);
+}
+
+type Socket = (IpAddr, u16);
+
+fn tcp(source: Socket, destination: Socket, sequence: u32, payload: &[u8]) -> Packet<'_> {
+    let flow = Flow { protocol: TCP, source, destination };
+    let payload_len = payload.len() as u32;
+    Packet { flow, length: 40 + payload_len, tcp: Some(Tcp { sequence, flags: 24 }), payload, payload_len }
+}
+
+/// TLS is known with its answer; where a client asks for such a name as Tor's do, its cells are waited for; a hello may come in pieces.
+#[test]
+fn what_may_be_inside_is_waited_for() {
+    let listening = |name: &str, alpn: &[&str], cut: usize| {
+        let hello = record(22, &client_hello(name, alpn, &[]));
+        let answer = record(22, &server_hello([0x13, 1], 0x0304));
+        let (client, server) = ((IpAddr::from([192, 0, 2, 1]), 40_000), (IpAddr::from([192, 0, 2, 2]), 443));
+        let mut inspector = Inspector::default();
+        let syn = Packet { tcp: Some(Tcp { sequence: 0, flags: 2 }), ..tcp(client, server, 0, &[]) };
+        inspector.look(&syn, 0);
+        inspector.look(&tcp(client, server, 1, &hello[..cut]), 0);
+        inspector.look(&tcp(client, server, 1 + cut as u32, &hello[cut..]), 0);
+        let look = inspector.look(&tcp(server, client, 1, &answer), 0).unwrap();
+        assert_eq!(look.verdict.map(|verdict| verdict.evidence), Some(Evidence::Confirmed));
+        // Records of any size.
+        let data = record(23, &[0xa5; 100]);
+        let more = (0..100_u32).map(|nth| 1 + (answer.len() + nth as usize * data.len()) as u32);
+        let mut looks = more.map(|sequence| inspector.look(&tcp(server, client, sequence, &data), 0).unwrap());
+        let mut further = || looks.position(|look| look.listening == Listening::Closed).map(|nth| nth + 1);
+        if look.listening == Listening::Closed { Some(0) } else { further() }
+    };
+    assert_eq!(listening("www.example.org", &[], 20), Some(0));
+    assert_eq!(listening("www.k3vq5zx2mhd7ua.com", &["h2"], 20), Some(0));
+    // All 24 messages are there then, and one stream has no more room.
+    assert_eq!(listening("www.k3vq5zx2mhd7ua.com", &[], 20), Some(24));
 }

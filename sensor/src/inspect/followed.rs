@@ -1,0 +1,152 @@
+//! A flow that is followed: what it was found to be, and what it said as long as more is to be learned from it.
+
+use sensor_ebpf::class::Class;
+
+use super::{
+    Conversation, End, Flow, Listening, Packet, Verdict,
+    conversation::Heard,
+    patience::{MAX_LONG_LOOKS, MAX_LOOKS, patience},
+    protocols,
+};
+
+/// Both ends took part in a tunnel.
+const BOTH_ENDS: u8 = 3;
+
+/// A flow that is followed.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// Addresses and ports, as its first packet had them.
+    pub(super) flow: Flow,
+    /// Minute of the last packet.
+    pub(super) last: u32,
+    /// Whether more of it is wanted.
+    pub(super) listening: Listening,
+    verdict: Option<Verdict>,
+    /// Ends that took part in a tunnel of names: a bit for each.
+    tunnel_ends: u8,
+    /// Whether an FTP control connection announced it.
+    is_transfer: bool,
+    /// Packets with a payload that were looked at, and how many they were when the verdict last changed.
+    looks: u32,
+    settled: u32,
+    conversation: Option<Box<Conversation>>,
+}
+
+impl Followed {
+    /// Of its first packet, which is not heard yet.
+    pub(super) fn new(packet: &Packet<'_>, is_transfer: bool, now: u32) -> Self {
+        Self {
+            flow: packet.flow,
+            last: now,
+            listening: Listening::Open,
+            verdict: is_transfer.then_some(Verdict::payload(Class::Ftp)),
+            tunnel_ends: 0,
+            is_transfer,
+            looks: 0,
+            settled: 0,
+            conversation: Some(Box::new(Conversation::new(packet))),
+        }
+    }
+
+    /// Which end sent a packet.
+    pub(super) fn sender(&self, packet: &Packet<'_>) -> End {
+        if packet.flow == self.flow { End::Client } else { End::Server }
+    }
+
+    /// Whether names may be asked for in it.
+    pub(super) fn is_dns(&self) -> bool {
+        self.is(Class::Dns)
+    }
+
+    /// Whether it may announce transfers. What is in a file announces nothing.
+    pub(super) fn announces(&self) -> bool {
+        self.is(Class::Ftp) && !self.is_transfer
+    }
+
+    fn is(&self, class: Class) -> bool {
+        self.verdict.is_some_and(|verdict| verdict.class == class)
+    }
+
+    /// Judges anew with one more packet.
+    pub(super) fn hear(&mut self, packet: &Packet<'_>, from: End) {
+        self.looks = self.looks.saturating_add(u32::from(packet.payload_len > 0));
+        let Some(conversation) = &mut self.conversation else { return };
+        if conversation.hear(packet, from) == Heard::Nothing {
+            return;
+        }
+        if let Some(verdict) = protocols::judge(conversation)
+            && self.verdict != Some(verdict)
+            && self.verdict.is_none_or(|before| verdict.evidence >= before.evidence)
+        {
+            self.verdict = Some(verdict);
+            self.settled = self.looks;
+        }
+    }
+
+    /// Takes note that it asked for names of a tunnel, of which `ends` did.
+    pub(super) fn take_part(&mut self, ends: u8) {
+        self.tunnel_ends |= ends;
+        self.settle();
+    }
+
+    /// Listens no more where nothing more is to be learned.
+    pub(super) fn settle(&mut self) {
+        let is_over = self.conversation.as_ref().is_some_and(|conversation| {
+            self.looks >= MAX_LOOKS
+                || self.looks - self.settled >= patience(conversation, self.verdict)
+                || conversation.is_full()
+        });
+        if is_over || self.tunnel_ends == BOTH_ENDS {
+            self.fall_silent();
+        }
+        self.listening = match () {
+            () if self.tunnel_ends == BOTH_ENDS => Listening::Closed,
+            () if (self.is_dns() || self.announces()) && self.looks < MAX_LONG_LOOKS => Listening::Long,
+            () if self.conversation.is_some() => Listening::Open,
+            () => Listening::Closed,
+        };
+    }
+
+    /// Ends the conversation; the flow stays what it was found to be.
+    pub(super) fn fall_silent(&mut self) {
+        self.verdict = self.judged_at_last();
+        self.conversation = None;
+    }
+
+    /// Whether what was said is held.
+    pub(super) fn has_conversation(&self) -> bool {
+        self.conversation.is_some()
+    }
+
+    /// Memory of what was said.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.conversation.as_ref().map_or(0, |conversation| size_of::<Conversation>() + conversation.held_bytes())
+    }
+
+    /// What it is by now.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.tunnel().or(self.verdict)
+    }
+
+    /// What it is if nothing more is to come.
+    pub(super) fn verdict_at_last(&self) -> Option<Verdict> {
+        self.tunnel().or_else(|| self.judged_at_last())
+    }
+
+    fn tunnel(&self) -> Option<Verdict> {
+        match self.tunnel_ends {
+            0 => None,
+            BOTH_ENDS => Some(Verdict::confirmed(Class::DnsTunnel)),
+            _ => Some(Verdict::payload(Class::DnsTunnel)),
+        }
+    }
+
+    fn judged_at_last(&self) -> Option<Verdict> {
+        let last = self.conversation.as_ref().and_then(|conversation| protocols::judge_at_last(conversation));
+        match (self.verdict, last) {
+            (Some(verdict), Some(last)) if last.evidence > verdict.evidence => Some(last),
+            (Some(verdict), _) => Some(verdict),
+            (None, last) => last,
+        }
+    }
+}
