@@ -120,6 +120,7 @@ impl Model {
         seen.map(|(_, seen)| seen.watched.0).collect()
     }
 
+    #[expect(clippy::type_complexity, reason = "a row of a model, compared whole")]
     fn hosts(&self, network: u32) -> (Vec<IpAddr>, Vec<Cidr>, Vec<IpAddr>, Vec<Cidr>, [u64; 3]) {
         let now = self.active(network, |interval| interval == self.interval);
         let before = self.active(network, |interval| interval < self.interval);
@@ -145,6 +146,7 @@ impl Model {
     }
 
     /// Services that answered in the interval: address, port, protocol, class, first, last, answers, clients.
+    #[expect(clippy::type_complexity, reason = "a row of a model, compared whole")]
     fn services(&self, network: u32) -> Vec<(IpAddr, u16, u8, Option<Verdict>, Timestamp, Timestamp, u64, u64)> {
         #[derive(Default)]
         struct Known {
