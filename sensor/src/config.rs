@@ -220,6 +220,25 @@ impl Config {
         parse(&text, path, Purpose::Replay)
     }
 
+    /// Keys that are checked and that this version does nothing with, as far as they say something.
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let said = [
+            ("flows, max_activity_addresses and samples_per_second in [sensor]", self.limits != Limits::default()),
+            ("[[upstream]]", !self.upstreams.is_empty()),
+            ("[[counterpart]]", !self.counterparts.is_empty()),
+            ("[[list]]", !self.lists.is_empty()),
+            ("[report]", self.report != Report::default()),
+        ];
+        said.into_iter().filter(|(_, is_said)| *is_said).map(|(keys, _)| keys).collect()
+    }
+
+    /// Warns of them in the log.
+    pub fn tell_without_effect(&self) {
+        for keys in self.without_effect() {
+            tracing::warn!("{keys}: checked, and without effect in this version; nothing in the records comes from it");
+        }
+    }
+
     /// The configuration of a command line without a file.
     ///
     /// # Errors

@@ -40,11 +40,13 @@ pub struct Limits {
     pub flows: usize,
     /// Bytes that conversations hold together. Beyond that the oldest end: their flows stay what they were found to be.
     pub held_bytes: usize,
+    /// What names are hashed with: nobody who does not know it can choose two that are taken for one.
+    pub seed: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 1 << 20, held_bytes: 256 << 20 }
+        Self { flows: 1 << 20, held_bytes: 256 << 20, seed: 0 }
     }
 }
 
@@ -139,7 +141,7 @@ impl Inspector {
         Self {
             limits,
             slots: Slots::new(limits.flows),
-            names: Names::default(),
+            names: Names::new(limits.seed),
             announced: Announced::default(),
             held: BTreeSet::new(),
             held_bytes: 0,

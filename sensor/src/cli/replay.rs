@@ -28,7 +28,7 @@ pub(super) struct ReplayArgs {
     /// Which engine counts; without it the kernel's where this user may load programs, else the native one
     #[arg(long, value_enum)]
     engine: Option<EngineKind>,
-    /// Take what is watched and counted, upstreams and lists from this configuration file; its interfaces are passed over
+    /// Take what is watched and counted from this configuration file; its interfaces are passed over
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -58,6 +58,9 @@ impl ReplayArgs {
             Some(path) => Some(Config::load_for_replay(path)?),
             None => None,
         };
+        if let Some(config) = &config {
+            config.tell_without_effect();
+        }
         let format = format.unwrap_or_else(Format::of_stdout);
         let interval = match format {
             Format::Jsonl => Some(interval.or(config.as_ref().map(|config| config.interval)).unwrap_or_default()),

@@ -60,6 +60,7 @@ impl RunArgs {
             Some(path) => Config::load(path)?,
             None => Config::from_args(self.args())?,
         };
+        config.tell_without_effect();
         pipeline::run(config, self.config.as_deref(), format)
     }
 

@@ -52,7 +52,7 @@ impl Inspector {
 #[test]
 fn floods_of_flows_are_counted_in_flat_memory() {
     const FLOWS: u32 = 60_000;
-    let limits = Limits { flows: 50_000, held_bytes: 16 << 20 };
+    let limits = Limits { flows: 50_000, held_bytes: 16 << 20, ..Limits::default() };
     let mut inspector = Inspector::new(limits);
     let mut rng = Rng::new(5);
     let payload: Vec<u8> = (0..1400).map(|_| rng.next_u64() as u8).collect();
@@ -70,7 +70,7 @@ fn floods_of_flows_are_counted_in_flat_memory() {
 #[test]
 fn a_million_flows_in_their_time_take_the_places_of_those_before() {
     const A_MINUTE: u32 = 4_000;
-    let mut inspector = Inspector::new(Limits { flows: 30_000, held_bytes: 64 << 20 });
+    let mut inspector = Inspector::new(Limits { flows: 30_000, held_bytes: 64 << 20, ..Limits::default() });
     let mut rng = Rng::new(6);
     let mut ended = 0;
     for number in 0..1_000_000_u32 {
@@ -254,7 +254,7 @@ fn flows_that_have_ended_take_part_in_nothing() {
 /// What a flow was found to be for want of memory is told, and where nothing was, it is counted.
 #[test]
 fn conversations_that_end_for_want_of_memory_are_told_of() {
-    let mut inspector = Inspector::new(Limits { flows: 100, held_bytes: 4000 });
+    let mut inspector = Inspector::new(Limits { flows: 100, held_bytes: 4000, ..Limits::default() });
     // Port 25 says something once nothing more comes.
     let guessed = inspector.look(&tcp(end(1, 4000), end(2, 25), 1, b"what"), 0).unwrap();
     assert_eq!(guessed.verdict, None);

@@ -261,3 +261,16 @@ fn a_replay_needs_no_interface() {
     assert!(load("[sensor]\nid = \"a b\"").is_err());
     assert!(load("[[interface]]\nname = \"a/b\"").is_err());
 }
+
+#[test]
+fn what_has_no_effect_is_told_and_nothing_else() {
+    let silent = "[sensor]\nid = \"edge\"\n[[interface]]\nname = \"eth0\"\n[[network]]\nname = \"a\"\nprefixes = [\"10.0.0.0/8\"]\n";
+    let told =
+        |more: &str| Config::parse(&format!("{silent}{more}"), Path::new("sensor.toml")).unwrap().without_effect();
+    assert!(told("").is_empty());
+    let more = "[[upstream]]\nname = \"u\"\nmac = \"02:00:00:00:00:01\"\n[report]\nlearn = \"1d\"\n";
+    assert_eq!(told(more), ["[[upstream]]", "[report]"]);
+    let limits =
+        Config::parse(&silent.replace("[[interface]]", "flows = 1024\n[[interface]]"), Path::new("sensor.toml"));
+    assert_eq!(limits.unwrap().without_effect(), ["flows, max_activity_addresses and samples_per_second in [sensor]"]);
+}

@@ -61,6 +61,7 @@ impl Prepared {
         let began = Instant::now();
         let config = Config::load(file)?;
         check_lasting(&base.config, &config)?;
+        config.tell_without_effect();
         let wanted = prefix_set(&config)?;
         let read = began.elapsed();
         let began = Instant::now();
