@@ -4,7 +4,7 @@
 //! enough fixed bits to be believed on any segment of a connection, which need not be its first. Who asks about several packets of a flow
 //! keeps the guess with the most [`Evidence`], and of equal ones the first.
 //!
-//! Rules are data (`rules`): masks and values of four words, a range of lengths, a service. A packet meets those of its service ([`service`])
+//! Rules are data (`rules`): masks and values of four words, a range of lengths, a service. A packet meets those of its service (`service`)
 //! and those of its first byte (`table`), never more than [`CHAIN`] of each, and most meet none. The judges of user space see whole conversations;
 //! what takes two messages, or a byte beyond the 16th, is left to them.
 
