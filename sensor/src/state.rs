@@ -39,7 +39,14 @@ const ADVICE: &str = "give [sensor] state_dir a folder that this user may write 
 pub struct StateDir {
     path: PathBuf,
     /// Held open: the lock is the file's, and ends with it, however the process ends.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        // A child that is being started holds a copy of the file for a moment, and with it the lock.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl StateDir {
@@ -73,7 +80,7 @@ impl StateDir {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .with_context(|| format!("cannot write to {}; free disk space, or {ADVICE}", name.display()))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// Makes the folder that of `owner` and of nobody else: journal and manifests of one are no use to another, who would take them

@@ -85,6 +85,12 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&directories).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
+/// The same, also where root's programs are, which many users do not have in their path.
+pub fn in_path_or_sbin(program: &str) -> Option<PathBuf> {
+    let sbin = ["/usr/sbin", "/sbin"].map(|directory| Path::new(directory).join(program));
+    in_path(program).or_else(|| sbin.into_iter().find(|file| file.is_file()))
+}
+
 /// The cargo that runs this task, on the workspace, with the user's settings.
 pub fn host_cargo(workspace_root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

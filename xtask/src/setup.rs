@@ -53,6 +53,23 @@ pub fn setup() -> Result<Toolchain> {
     Ok(Toolchain { rust, bpf_linker })
 }
 
+/// Programs that tests call, and the Debian packages they are in.
+const TEST_PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("ethtool", "ethtool"), ("bpftool", "bpftool")];
+
+/// Installs what tests call, where apt can; tests that miss one of them say so.
+pub fn test_programs() -> Result<String> {
+    let missing = || TEST_PROGRAMS.into_iter().filter(|(program, _)| exec::in_path_or_sbin(program).is_none());
+    let packages: Vec<&str> = missing().map(|(_, package)| package).collect();
+    if packages.is_empty() {
+        return Ok("present".to_owned());
+    }
+    if exec::in_path("apt-get").is_none() || !exec::may_elevate()? {
+        return Ok(format!("missing, and to be installed by hand: {}", packages.join(", ")));
+    }
+    apt_install(&packages)?;
+    Ok(format!("installed: {}", packages.join(", ")))
+}
+
 /// A Rust that lacks nothing; one whose linker is built already comes first.
 fn complete_rust() -> Option<Rust> {
     let mut complete: Vec<Rust> = Rust::installed().into_iter().filter(|rust| rust.lacks().is_none()).collect();

@@ -46,7 +46,8 @@ pub fn test() -> Result<()> {
         passes.push((format!("tests that need root, {how}"), elevated));
     }
     let mut tally = Tally::default();
-    let mut steps = Steps::new("test", passes.len());
+    let mut steps = Steps::new("test", passes.len() + 1);
+    steps.run("programs that tests call", || Ok(((), setup::test_programs()?)))?;
     for (name, mut cargo) in passes {
         steps.run(&name, || Ok(((), run_pass(&mut cargo, &mut tally)?)))?;
     }
