@@ -1,11 +1,18 @@
 //! The body of every program: what a frame is, whose it is, and where it is booked.
 
 use crate::{
-    abi::{Cell, Control, Degraded, Direction, Entry, Matched, Outcome, PrefixId, Unparsed, ledger_row, prefix_row},
+    abi::{
+        Cell, Control, Degraded, Direction, Entry, Matched, NetworkId, Outcome, PrefixId, Unparsed, ledger_row,
+        prefix_row,
+    },
     lookup,
-    packet::{Ipv4, Ipv6, L3, L4, LengthCheck, Plain, Window, network, plain},
+    packet::{Behind, Ipv4, Ipv6, L3, LengthCheck, Plain, Window, network, plain},
     state::{Size, State},
+    watch::Watched,
 };
+
+/// What stands before an IPv4 address in an IPv6 one that means it (RFC 4291 section 2.5.5.2), in the trailing 64 bits.
+pub(crate) const V4_MAPPED: u64 = 0xffff << 32;
 
 /// An IP packet with both its addresses looked up; not where it was billed before.
 struct Packet {
@@ -18,28 +25,31 @@ struct Packet {
     /// Bytes of the whole frame.
     frame_len: u32,
     seen_before: bool,
-    /// `Some` where a watched packet's ports are not to be had.
-    l4: Option<Degraded>,
+    addresses: [[u64; 2]; 2],
+    upper: Behind,
 }
 
 impl Packet {
     #[inline(always)]
     const fn seen_before(length: u32, length_check: LengthCheck, frame_len: u32) -> Self {
         let (source, destination) = (Entry::NONE, Entry::NONE);
-        Self { source, destination, fault: false, length, length_check, frame_len, seen_before: true, l4: None }
+        let (addresses, upper) = ([[0; 2]; 2], Behind::NOTHING);
+        Self { source, destination, fault: false, length, length_check, frame_len, seen_before: true, addresses, upper }
     }
 
     /// With what two lookups found.
     #[inline(always)]
     fn looked_up(
-        source: Option<Entry>,
-        destination: Option<Entry>,
+        [source, destination]: [Entry; 2],
         (length, length_check, frame_len): (u32, LengthCheck, u32),
+        addresses: [[u64; 2]; 2],
+        upper: Behind,
     ) -> Self {
-        let fault = source.is_none() || destination.is_none();
-        // Never a value that is only there sometimes: the compiler computes with it before it asks, which the verifier refuses.
-        let (source, destination) = (source.unwrap_or(Entry::NONE), destination.unwrap_or(Entry::NONE));
-        Self { source, destination, fault, length, length_check, frame_len, seen_before: false, l4: None }
+        let is_fault = |entry: Entry| entry.word() == Entry::FAULT.word();
+        let fault = is_fault(source) || is_fault(destination);
+        let known = |entry: Entry| if is_fault(entry) { Entry::NONE } else { entry };
+        let (source, destination) = (known(source), known(destination));
+        Self { source, destination, fault, length, length_check, frame_len, seen_before: false, addresses, upper }
     }
 
     #[inline(always)]
@@ -54,17 +64,27 @@ impl Packet {
 pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
     let control = state.control();
     let packets = window.segments();
-    let (cell, size) = match read(window, state, control) {
-        Ok(packet) => {
-            let size = Size { packets, bytes: packet.length, frame_bytes: packet.frame_len };
-            (book(state, control, &packet, size), size)
-        }
+    let packet = match read(window, state, control) {
+        Ok(packet) => packet,
         Err(reason) => {
             let size = Size { packets, bytes: 0, frame_bytes: window.lengths(0).frame };
-            (Cell::outcome(Outcome::Unparsed(reason)), size)
+            return enter(state, control, Cell::outcome(Outcome::Unparsed(reason)), size);
         }
     };
-    // A row of the ledger always exists: the loader sizes the map for every slot it gives out.
+    let size = Size { packets, bytes: packet.length, frame_bytes: packet.frame_len };
+    let cell = book(state, control, &packet, size);
+    let cell = enter(state, control, cell, size);
+    // At last: whatever else there was to tell of the packet need not be remembered any more.
+    if packet.watched() {
+        let networks = [packet.source, packet.destination].map(network_of);
+        state.watch(window, Watched::new(packet.addresses, networks, packet.upper, size));
+    }
+    cell
+}
+
+/// Adds to the row of an outcome, which always exists: the loader sizes the map for every slot it gives out.
+#[inline(always)]
+fn enter<S: State>(state: &mut S, control: Control, cell: Cell, size: Size) -> Cell {
     let _ = state.add_ledger(row(state, control, cell), size);
     cell
 }
@@ -72,41 +92,46 @@ pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
 #[inline(always)]
 fn read<W: Window, S: State>(window: &W, state: &S, control: Control) -> Result<Packet, Unparsed> {
     match plain(window) {
-        Plain::V4(header) => return Ok(v4(window, state, control, &header)),
-        Plain::V6(header) => return Ok(v6(window, state, control, &header)),
+        Plain::V4(header) => return Ok(v4(state, control, &header)),
+        Plain::V6(header) => return Ok(v6(state, control, &header)),
         Plain::Not => {}
     }
     match network(window)? {
-        L3::V4(offset) => Ipv4::read(window, offset).map(|header| v4(window, state, control, &header)),
-        L3::V6(offset) => Ipv6::read(window, offset).map(|header| v6(window, state, control, &header)),
+        L3::V4(offset) => Ipv4::read(window, offset).map(|header| v4(state, control, &header)),
+        L3::V6(offset) => Ipv6::read(window, offset).map(|header| v6(state, control, &header)),
     }
 }
 
-/// Both lookups stand next to each other: their loads overlap, and the second costs a fifth of the first.
+/// Both lookups stand next to each other: their loads overlap, and the second costs a fifth of the first. What they find is never a value that is only there
+/// sometimes: the compiler computes with it before it asks, which the verifier refuses.
 #[inline(always)]
-fn v4<W: Window, S: State>(window: &W, state: &S, control: Control, header: &Ipv4) -> Packet {
+fn v4<S: State>(state: &S, control: Control, header: &Ipv4) -> Packet {
     if state.seen_before() {
         return Packet::seen_before(header.length, header.length_check, header.frame_len);
     }
     let half = lookup::half(state, control);
-    let source = state.entry_v4(half, header.source);
-    let destination = state.entry_v4(half, header.destination);
-    let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
-    let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
-    Packet { l4, ..packet }
+    let source = state.entry_v4(half, header.source).unwrap_or(Entry::FAULT);
+    let destination = state.entry_v4(half, header.destination).unwrap_or(Entry::FAULT);
+    let addresses = [header.source, header.destination].map(|address| [0, V4_MAPPED | u64::from(address)]);
+    let lengths = (header.length, header.length_check, header.frame_len);
+    Packet::looked_up([source, destination], lengths, addresses, header.behind())
 }
 
 #[inline(always)]
-fn v6<W: Window, S: State>(window: &W, state: &S, control: Control, header: &Ipv6) -> Packet {
+fn v6<S: State>(state: &S, control: Control, header: &Ipv6) -> Packet {
     if state.seen_before() {
         return Packet::seen_before(header.length, header.length_check, header.frame_len);
     }
     let half = lookup::half(state, control);
-    let source = state.entry_v6(half, header.source);
-    let destination = state.entry_v6(half, header.destination);
-    let packet = Packet::looked_up(source, destination, (header.length, header.length_check, header.frame_len));
-    let l4 = if packet.watched() { trouble(header.l4(window)) } else { None };
-    Packet { l4, ..packet }
+    let source = state.entry_v6(half, header.source).unwrap_or(Entry::FAULT);
+    let destination = state.entry_v6(half, header.destination).unwrap_or(Entry::FAULT);
+    let lengths = (header.length, header.length_check, header.frame_len);
+    Packet::looked_up([source, destination], lengths, [header.source, header.destination], header.behind())
+}
+
+#[inline(always)]
+fn network_of(entry: Entry) -> u32 {
+    entry.network().map_or(0, NetworkId::get)
 }
 
 #[inline(always)]
@@ -127,7 +152,7 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
         LengthCheck::OverFrame => Some(Degraded::IpLengthOverFrame),
         LengthCheck::UnderHeader => Some(Degraded::IpLengthUnderHeader),
     };
-    for reason in [length, packet.l4, fault.then_some(Degraded::MapFault)].into_iter().flatten() {
+    for reason in [length, fault.then_some(Degraded::MapFault)].into_iter().flatten() {
         let _ = state.add_ledger(row(state, control, Cell::degraded(reason)), size);
     }
     if packet.seen_before {
@@ -144,9 +169,4 @@ fn book<S: State>(state: &mut S, control: Control, packet: &Packet, size: Size) 
 #[inline(always)]
 fn row<S: State>(state: &S, control: Control, cell: Cell) -> u32 {
     ledger_row(state.ledger_slot(), control.bank(), state.slice(), state.slices(), cell)
-}
-
-#[inline(always)]
-fn trouble(l4: Result<L4, Degraded>) -> Option<Degraded> {
-    l4.err()
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod look;
 mod maps;
 mod window;
 
@@ -22,8 +23,9 @@ use sensor_ebpf::{
 };
 
 use self::{
+    look::Look,
     maps::Maps,
-    window::{FrameWindow, received_on},
+    window::{FrameWindow, OneBuffer, SeveralBuffers, SocketBuffer, received_on},
 };
 
 /// A sensor in the path of a router never touches a packet.
@@ -36,40 +38,45 @@ const EGRESS: i32 = TC_ACT_UNSPEC;
 /// Counts what an inline interface receives, frames of several buffers too (Linux 5.18).
 #[xdp(frags)]
 fn sensor_inline_frags(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_several_buffers(&ctx), Maps::rx());
+    let memory = SeveralBuffers(ctx.ctx);
+    count(&ctx, &FrameWindow::of_several_buffers(memory), Maps::rx(memory));
     INLINE
 }
 
 /// Counts what an inline interface receives, for drivers and kernels without multi-buffer frames.
 #[xdp]
 fn sensor_inline(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_one_buffer(&ctx), Maps::rx());
+    let memory = OneBuffer(ctx.ctx);
+    count(&ctx, &FrameWindow::of_one_buffer(memory), Maps::rx(memory));
     INLINE
 }
 
 /// Counts what a mirror port delivers, frames of several buffers too (Linux 5.18).
 #[xdp(frags)]
 fn sensor_mirror_frags(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_several_buffers(&ctx), Maps::rx());
+    let memory = SeveralBuffers(ctx.ctx);
+    count(&ctx, &FrameWindow::of_several_buffers(memory), Maps::rx(memory));
     MIRROR
 }
 
 /// Counts what a mirror port delivers, for drivers and kernels without multi-buffer frames.
 #[xdp]
 fn sensor_mirror(ctx: XdpContext) -> u32 {
-    count(&ctx, &FrameWindow::of_one_buffer(&ctx), Maps::rx());
+    let memory = OneBuffer(ctx.ctx);
+    count(&ctx, &FrameWindow::of_one_buffer(memory), Maps::rx(memory));
     MIRROR
 }
 
 /// Counts what an inline interface sends.
 #[classifier]
 fn sensor_egress(ctx: TcContext) -> i32 {
-    count(&ctx, &FrameWindow::of_socket_buffer(&ctx), Maps::tx(received_on(&ctx)));
+    let memory = SocketBuffer(ctx.skb.skb);
+    count(&ctx, &FrameWindow::of_socket_buffer(memory), Maps::tx(memory, received_on(memory)));
     EGRESS
 }
 
 #[inline(always)]
-fn count<C: EbpfContext, W: Window>(ctx: &C, window: &W, mut maps: Maps) {
+fn count<C: EbpfContext, W: Window, M: Look>(ctx: &C, window: &W, mut maps: Maps<M>) {
     const NOT_IP: Cell = Cell::outcome(Outcome::Unparsed(Unparsed::NotIp));
     let cell = account(window, &mut maps);
     if cell.is_unparsed() && cell.index() != NOT_IP.index() {

@@ -10,10 +10,12 @@
 pub mod abi;
 pub mod account;
 pub mod class;
+pub mod hash;
 pub mod lookup;
 pub mod packet;
 pub mod signature;
 pub mod state;
+pub mod watch;
 
 #[cfg(test)]
 extern crate std;

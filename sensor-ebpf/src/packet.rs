@@ -6,19 +6,21 @@ mod ipv4;
 mod ipv6;
 mod l4;
 mod link;
+mod payload;
 mod plain;
 mod segments;
 mod slice;
 
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
-pub use l4::{L4, MAX_EXTENSION_HEADERS, Ports, Upper};
-pub use link::{ETHERNET_HEADER_LEN, L3, MAX_MPLS_LABELS, MAX_VLAN_TAGS, VLAN_TAG_LEN, link};
+pub use l4::{Behind, L4, MAX_EXTENSION_HEADERS, Ports, Upper};
+pub use link::{ETHERNET_HEADER_LEN, L3, MAX_MPLS_LABELS, MAX_VLAN_TAGS, VLAN_TAG_LEN, is_vlan, link};
+pub use payload::{Payload, tcp_flag};
 pub use plain::{Plain, plain};
 pub use segments::Offload;
 pub use slice::SliceWindow;
 
-use crate::abi::Unparsed;
+use crate::abi::{MAX_SAMPLE, Unparsed};
 
 /// Headers that begin beyond this offset are not looked for: a bound, and a mask, that the kernel's verifier can follow.
 pub const MAX_OFFSET: usize = 4095;
@@ -48,10 +50,26 @@ pub trait Window {
         offset
     }
 
+    /// The same number, with its value hidden likewise: where different ones lead the same way, the verifier walks it once.
+    fn forget(&self, number: u32) -> u32 {
+        number
+    }
+
     /// Packets on the wire that this one is cut into; more than one where segmentation was put off (GSO). Both lengths are those of
     /// all of them, repeated headers included.
     fn segments(&self) -> u32 {
         1
+    }
+
+    /// Bytes within reach, from the link header on; a capture may hold fewer than the wire.
+    fn reach(&self) -> u32;
+
+    /// Copies `len` bytes from `offset`; false where they are not all within reach, or more than there is room for.
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool;
+
+    /// The tag control information of a VLAN tag that is kept beside the bytes (IEEE 802.1Q).
+    fn tag(&self) -> Option<u16> {
+        None
     }
 }
 

@@ -1,8 +1,13 @@
 //! What the engine needs of its surroundings: maps in the kernel, vectors on the host.
 
 use crate::{
-    abi::{Control, Counter, Entry, Node},
+    abi::{
+        Cell, Clock, Control, Counter, Entry, HashKeys, Neighbour, Node, Open, Progress, RowKey, Sample, Shed,
+        Spending, WAYS, ledger_row,
+    },
     lookup::{self, root_len_v4, root_len_v6},
+    packet::Window,
+    watch::{self, Watched},
 };
 
 /// The maps of one sensor as one program instance sees them. Every index is checked by the implementation: a map knows its length.
@@ -75,10 +80,111 @@ pub trait State {
     }
     /// Adds to a row of the ledger; `None` where there is no such row.
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()>;
+
+    /// Does what there is to be done with a packet of which at least one end is watched: here, to say where its upper layer is not to be had.
+    #[inline(always)]
+    fn watch<W: Window>(&mut self, window: &W, watched: Watched)
+    where
+        Self: Sized,
+    {
+        if let Err(reason) = watched.l4(window) {
+            self.add_cell(Cell::degraded(reason), watched.size());
+        }
+    }
+
+    /// Adds to a cell of the ledger.
+    #[inline(always)]
+    fn add_cell(&mut self, cell: Cell, size: Size) {
+        let row = ledger_row(self.ledger_slot(), self.control().bank(), self.slice(), self.slices(), cell);
+        // A row of the ledger always exists: the loader sizes the map for every slot it gives out.
+        let _ = self.add_ledger(row, size);
+    }
+
+    /// Counts what was shed for a reason.
+    #[inline(always)]
+    fn add_shed(&mut self, reason: Shed, size: Size) {
+        self.add_cell(Cell::shed(reason), size);
+    }
+}
+
+/// The maps of watched traffic as one program instance sees them. As of [`State`], a map knows its length.
+pub trait Watching: State {
+    /// Place of the interface in the configuration.
+    fn interface(&self) -> u32;
+    /// [`Settings::tap`](crate::abi::Settings::tap).
+    fn is_tap(&self) -> bool;
+    /// Whether packets are sent here, and not received.
+    fn sends(&self) -> bool;
+    /// [`Settings::networks`](crate::abi::Settings::networks).
+    fn networks(&self) -> u32;
+    /// The clock.
+    fn clock(&self) -> Clock;
+    /// [`Settings::idle`](crate::abi::Settings::idle).
+    fn idle(&self) -> u32;
+    /// What flows are numbered with.
+    fn hash_keys(&self) -> Option<&HashKeys>;
+
+    /// Neighbour number `place` of this slice.
+    fn neighbour(&self, place: u32) -> Option<Neighbour>;
+    /// See [`watch::find_neighbour`](crate::watch::find_neighbour).
+    #[inline(always)]
+    fn find_neighbour(&mut self, neighbour: Neighbour, size: Size) -> u32
+    where
+        Self: Sized,
+    {
+        watch::find_neighbour(self, neighbour, size)
+    }
+    /// Puts a neighbour there, where nobody is; false where somebody is.
+    fn claim_neighbour(&mut self, place: u32, neighbour: Neighbour) -> bool;
+
+    /// [`Settings::breakdown_rows`](crate::abi::Settings::breakdown_rows).
+    fn breakdown_rows(&self) -> u32;
+    /// Key of row `index` of the breakdown, over all slices.
+    fn row_key(&self, index: u32) -> Option<u64>;
+    /// See [`watch::find_row`](crate::watch::find_row).
+    #[inline(always)]
+    fn find_row(&mut self, key: RowKey, size: Size) -> u32
+    where
+        Self: Sized,
+    {
+        watch::find_row(self, key, size)
+    }
+    /// Gives a row without a key this one; false where it has another one.
+    fn claim_row(&mut self, index: u32, key: u64) -> bool;
+    /// Adds to a row of the breakdown; `None` where there is no such row.
+    fn add_row(&mut self, index: u32, size: Size) -> Option<()>;
+
+    /// [`Settings::flow_sets`](crate::abi::Settings::flow_sets).
+    fn flow_sets(&self) -> u32;
+    /// The tags of a set of the table of flows.
+    fn flow_tags(&self, set: u32) -> Option<[u64; WAYS]>;
+    /// Tag and state of a way of a set; zeros where there is none.
+    fn flow_way(&self, set: u32, way: u32) -> (u64, u64);
+    /// Stores a tag.
+    fn set_flow_tag(&mut self, set: u32, way: u32, word: u64);
+    /// Stores a state.
+    fn set_flow_state(&mut self, set: u32, way: u32, word: u64);
+
+    /// [`Settings::open_entries`](crate::abi::Settings::open_entries).
+    fn open_entries(&self) -> u32;
+    /// Entry `index` of the open flows, over all slices; those of a slice change on its CPU alone.
+    fn open(&mut self, index: u32) -> Option<&mut Open>;
+    /// How far a slice is.
+    fn progress(&mut self, slice: u32) -> Option<&mut Progress>;
+    /// Puts an entry on the list of those that changed.
+    fn note_change(&mut self, index: u32);
+
+    /// Whether the budget of a network, or of all where that is 0, has something left.
+    fn may_spend(&self, network: u32, spending: Spending) -> bool;
+    /// Takes one from it.
+    fn spend(&mut self, network: u32, spending: Spending);
+    /// Makes a record, its payload from `offset` of the frame on; false where there is no room for it.
+    fn sample<W: Window>(&mut self, window: &W, sample: Sample, offset: usize) -> bool;
 }
 
 /// What one packet adds to a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Size {
     /// Packets on the wire; more than one where the hook saw them merged.
     pub packets: u32,

@@ -11,7 +11,7 @@ use proptest::{
     test_runner::{Config, RngSeed, TestRunner},
 };
 use sensor_ebpf::{
-    abi::{Counter, Degraded, Direction, Matched, Outcome, Unparsed},
+    abi::{Counter, Degraded, Direction, MAX_SAMPLE, Matched, Outcome, Unparsed},
     packet::{Ipv4, Ipv6, L3, Lengths, Plain, SliceWindow, Window, network, plain},
 };
 
@@ -55,6 +55,14 @@ impl Window for Asked<'_> {
 
     fn segments(&self) -> u32 {
         self.frame.segments
+    }
+
+    fn reach(&self) -> u32 {
+        self.frame.window().reach()
+    }
+
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool {
+        self.frame.window().copy(offset, len, to)
     }
 }
 
@@ -174,13 +182,19 @@ fn every_plain_frame_is_read_the_fast_way_and_as_by_the_general_way() {
             Plain::V4(header) => {
                 prop_assert_eq!(network(&general), Ok(L3::V4(14)));
                 prop_assert_eq!(Ok(header), Ipv4::read(&general, 14));
-                prop_assert_eq!(header.l4(&fast), Ipv4::read(&frame.window(), 14).unwrap().l4(&general));
+                prop_assert_eq!(
+                    header.behind().l4(&fast),
+                    Ipv4::read(&frame.window(), 14).unwrap().behind().l4(&general)
+                );
                 0
             }
             Plain::V6(header) => {
                 prop_assert_eq!(network(&general), Ok(L3::V6(14)));
                 prop_assert_eq!(Ok(header), Ipv6::read(&general, 14));
-                prop_assert_eq!(header.l4(&fast), Ipv6::read(&frame.window(), 14).unwrap().l4(&general));
+                prop_assert_eq!(
+                    header.behind().l4(&fast),
+                    Ipv6::read(&frame.window(), 14).unwrap().behind().l4(&general)
+                );
                 1
             }
             Plain::Not => 2,

@@ -230,12 +230,16 @@ fn ours(frame: &[u8]) -> (Ends, Result<L4, Degraded>) {
     let (source, destination, l4) = match link(&window).unwrap() {
         L3::V4(offset) => {
             let header = Ipv4::read(&window, offset).unwrap();
-            (header.source.to_be_bytes().to_vec(), header.destination.to_be_bytes().to_vec(), header.l4(&window))
+            (
+                header.source.to_be_bytes().to_vec(),
+                header.destination.to_be_bytes().to_vec(),
+                header.behind().l4(&window),
+            )
         }
         L3::V6(offset) => {
             let header = Ipv6::read(&window, offset).unwrap();
             let bytes = |address: [u64; 2]| address.map(u64::to_be_bytes).concat();
-            (bytes(header.source), bytes(header.destination), header.l4(&window))
+            (bytes(header.source), bytes(header.destination), header.behind().l4(&window))
         }
     };
     let ports = l4.ok().and_then(|l4| l4.ports);

@@ -11,6 +11,7 @@ mod pinned;
 mod pins;
 mod sys;
 mod test_run;
+mod watching;
 
 use std::{fs, io, num::NonZero, path::Path, thread};
 
@@ -23,11 +24,12 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub(crate) use self::layout::Watched;
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::{Footprint, Layout, Room, TooLarge},
+    layout::{Footprint, Layout, Room, TooLarge, Wanted},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
@@ -35,8 +37,9 @@ pub use self::{
 };
 use crate::{
     collect::{Meter, Reading, SparseReading},
-    config::{DEFAULT_MEMORY, Memory},
+    config::{DEFAULT_FLOWS, DEFAULT_MEMORY, Memory},
     prefix::{PrefixSet, Trie},
+    random,
 };
 
 /// The object as built from `sensor-ebpf`.
@@ -49,6 +52,9 @@ const LOG_LEVEL: &str = "AYA_LOG_LEVEL";
 
 /// The manifest of maps that end with their process, whose ids nobody else will have to read.
 pub const NO_MANIFEST: [u8; 32] = [0; 32];
+
+/// Flows that a replay remembers: it ends none before its captures do.
+pub const REPLAY_FLOWS: u32 = 1 << 20;
 
 /// CPUs that verify programs at the same time, at most: a router has other things to do.
 const MAX_LOADERS: usize = 4;
@@ -77,6 +83,15 @@ impl Drop for LogTask {
     }
 }
 
+/// What an instance must know of its interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceKind {
+    /// It is internal: it has a ledger, and bills nobody.
+    pub internal: bool,
+    /// Packets of both directions are received at it.
+    pub tap: bool,
+}
+
 /// What the programs are loaded for.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
@@ -84,8 +99,10 @@ pub struct Plan<'a> {
     pub set: &'a PrefixSet,
     /// Their table.
     pub trie: &'a Trie,
-    /// For each interface whether it is internal: it has a ledger, and bills no prefix.
-    pub internal: &'a [bool],
+    /// What each interface is.
+    pub interfaces: &'a [InterfaceKind],
+    /// Flows of watched networks that are remembered.
+    pub flows: u32,
     /// Most memory that the maps may take.
     pub memory: Memory,
 }
@@ -97,8 +114,8 @@ impl Kernel {
     /// # Errors
     /// Missing rights, a kernel that refuses a map or program, or no memory for them.
     pub fn load(set: &PrefixSet, trie: &Trie, interfaces: u32) -> Result<Self> {
-        let internal = vec![false; interfaces as usize];
-        Self::load_for(&Plan { set, trie, internal: &internal, memory: DEFAULT_MEMORY })
+        let interfaces = vec![InterfaceKind::default(); interfaces as usize];
+        Self::load_for(&Plan { set, trie, interfaces: &interfaces, flows: DEFAULT_FLOWS, memory: DEFAULT_MEMORY })
     }
 
     /// The same for interfaces of any role.
@@ -114,12 +131,14 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_for_replay(set: &PrefixSet, trie: &Trie) -> Result<Self> {
-        Self::load_detached(&Plan { set, trie, internal: &[false], memory: DEFAULT_MEMORY }, true)
+        let interfaces = &[InterfaceKind { internal: false, tap: true }];
+        Self::load_detached(&Plan { set, trie, interfaces, flows: REPLAY_FLOWS, memory: DEFAULT_MEMORY }, true)
     }
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
-        let mut kernel = Self::load_at(&pins.path(), plan.layout_for(Room::None)?, plan.internal, replay)?;
+        let mut kernel = Self::load_at(&pins.path(), plan.layout_for(Room::None)?, plan.interfaces, replay)?;
+        kernel.maps.number_flows_by(if replay { random::replay_keys() } else { random::draw_keys()? })?;
         kernel.maps.publish(plan.trie, NO_MANIFEST)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
@@ -130,25 +149,26 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::load`].
     pub fn load_pinned(directory: &Path, plan: &Plan<'_>, manifest: [u8; 32]) -> Result<Self> {
-        let mut kernel = Self::load_at(directory, plan.layout()?, plan.internal, false)?;
+        let mut kernel = Self::load_at(directory, plan.layout()?, plan.interfaces, false)?;
+        kernel.maps.number_flows_by(random::draw_keys()?)?;
         kernel.maps.publish(plan.trie, manifest)?;
         Ok(kernel)
     }
 
-    /// Loads one instance for each interface, internal or not, with the maps that were left pinned in `directory` with this layout. The
+    /// Loads one instance for each interface with the maps that were left pinned in `directory` with this layout. The
     /// table in force stays.
     ///
     /// # Errors
     /// As [`Kernel::load`], or a map is of another shape.
-    pub fn load_left(directory: &Path, layout: Layout, internal: &[bool]) -> Result<Self> {
-        Self::load_at(directory, layout, internal, false)
+    pub fn load_left(directory: &Path, layout: Layout, interfaces: &[InterfaceKind]) -> Result<Self> {
+        Self::load_at(directory, layout, interfaces, false)
     }
 
-    fn load_at(directory: &Path, layout: Layout, internal: &[bool], replay: bool) -> Result<Self> {
+    fn load_at(directory: &Path, layout: Layout, interfaces: &[InterfaceKind], replay: bool) -> Result<Self> {
         let shared = is_shared(layout.slices())?;
         let mut instances = Vec::new();
-        for (interface, internal) in (0..).zip(internal) {
-            instances.push(Instance::load(directory, &layout, layout.settings(interface, *internal, replay, shared))?);
+        for (interface, kind) in (0..).zip(interfaces) {
+            instances.push(Instance::load(directory, &layout, layout.settings(interface, *kind, replay, shared))?);
         }
         let maps = SharedMaps::open(directory, layout, !replay)?;
         Ok(Self { instances, maps, pins: None })
@@ -203,8 +223,22 @@ impl Plan<'_> {
     }
 
     fn layout_for(&self, room: Room) -> Result<Layout> {
-        let interfaces = self.internal.len() as u32;
-        Ok(Layout::new(self.trie, self.set.highest_id(), cpus()?, interfaces, self.memory.bytes(), room)?)
+        Ok(Layout::new(&self.wanted(cpus()?, room))?)
+    }
+
+    /// What maps for that many CPUs must hold.
+    pub fn wanted(&self, cpus: u32, room: Room) -> Wanted<'_> {
+        let Self { set, trie, interfaces, flows, memory } = *self;
+        Wanted {
+            trie,
+            highest_id: set.highest_id(),
+            highest_network: set.highest_network(),
+            flows,
+            cpus,
+            interfaces: interfaces.len() as u32,
+            memory: memory.bytes(),
+            room,
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! One life of the counters: the part of a record's key that tells apart what must never be added up twice.
 
-use std::{fmt, fs::File, io::Read, str::FromStr};
+use std::{fmt, io::Read, str::FromStr};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sensor_ebpf::abi::ABI_VERSION;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::prefix::{Meaning, PrefixSet};
+use crate::{
+    prefix::{Meaning, PrefixSet},
+    random,
+};
 
 /// 128 bits, shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,11 +32,8 @@ impl Epoch {
     /// # Errors
     /// The kernel's random numbers cannot be read.
     pub fn draw() -> Result<Self> {
-        const RANDOM: &str = "/dev/urandom";
         let mut bytes = [0; 16];
-        File::open(RANDOM)
-            .and_then(|mut file| file.read_exact(&mut bytes))
-            .with_context(|| format!("cannot read {RANDOM}"))?;
+        random::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 }

@@ -20,6 +20,7 @@ pub mod output;
 pub mod pipeline;
 pub mod prefix;
 pub mod preflight;
+pub mod random;
 pub mod replay;
 pub mod sights;
 pub mod state;
@@ -28,3 +29,4 @@ pub mod table_file;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod upstream;
+pub mod watch;

@@ -1,5 +1,7 @@
 //! The library twin: the body of the kernel program over plain vectors. Needs no privileges.
 
+mod watching;
+
 use std::net::IpAddr;
 
 use anyhow::Result;
@@ -9,11 +11,17 @@ use sensor_ebpf::{
     lookup,
     packet::Window,
     state::{Size, State},
+    watch,
 };
 
+use self::watching::Watch;
+
 use crate::{
+    bpf::Watched,
     collect::{LedgerRow, Meter, Reading},
-    prefix::Trie,
+    config::DEFAULT_MEMORY,
+    prefix::{PrefixSet, Trie},
+    random,
 };
 
 /// Counts frames in this process.
@@ -24,11 +32,21 @@ pub struct Native {
     prefix_capacity: u32,
     prefixes: Vec<Counter>,
     ledger: Vec<Counter>,
+    watch: Watch,
 }
 
 impl Native {
-    /// A twin for `prefixes` prefixes.
+    /// A twin for `prefixes` prefixes, which watches nothing.
     pub fn new(trie: Trie, prefixes: u32) -> Self {
+        Self::with(trie, prefixes, Watched::NOTHING)
+    }
+
+    /// A twin that counts for `set`, whose table this is, and remembers so many flows of its networks.
+    pub fn watching(trie: Trie, set: &PrefixSet, flows: u32) -> Self {
+        Self::with(trie, set.highest_id(), Watched::new(set.highest_network(), flows, 1, DEFAULT_MEMORY.bytes(), false))
+    }
+
+    fn with(trie: Trie, prefixes: u32, sizes: Watched) -> Self {
         let prefix_capacity = prefixes + 1;
         Self {
             roots: trie.root_lines(|entry| entry).collect(),
@@ -36,7 +54,15 @@ impl Native {
             prefix_capacity,
             prefixes: vec![Counter::default(); (prefix_capacity * Direction::COUNT) as usize],
             ledger: vec![Counter::default(); Cell::COUNT as usize],
+            watch: Watch::new(sizes, random::replay_keys()),
         }
+    }
+
+    /// Receives packets of both directions, as a tap does and most captures hold.
+    #[must_use]
+    pub fn at_a_tap(mut self) -> Self {
+        self.watch.is_tap = true;
+        self
     }
 
     /// Counts one frame and returns the cell of its outcome.
@@ -121,6 +147,10 @@ impl State for Native {
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()> {
         add(self.ledger.get_mut(row as usize)?, size);
         Some(())
+    }
+
+    fn watch<W: Window>(&mut self, window: &W, mut watched: watch::Watched) {
+        watch::watch(window, self, &mut watched);
     }
 }
 

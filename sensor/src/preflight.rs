@@ -15,7 +15,7 @@ use self::{
     links::Link,
 };
 use crate::{
-    bpf::{self, Hook, Kernel, Layout, Plan, Room},
+    bpf::{self, Hook, InterfaceKind, Kernel, Layout, Plan, Room},
     config::{Config, Interface, Mode, Role},
     pipeline::prefix_set,
 };
@@ -45,8 +45,9 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
     table::prefixes(&set).into_iter().try_for_each(&mut finding)?;
     let cpus = bpf::cpus()?;
     let room = if config.keep.is_some() { Room::ForReloads } else { Room::None };
-    let layout =
-        Layout::new(&trie, set.highest_id(), cpus, config.interfaces.len() as u32, config.memory.bytes(), room);
+    let kinds = vec![InterfaceKind::default(); config.interfaces.len()];
+    let plan = Plan { set: &set, trie: &trie, interfaces: &kinds, flows: config.limits.flows, memory: config.memory };
+    let layout = Layout::new(&plan.wanted(cpus, room));
     table::memory(&set, &trie, &layout, cpus, config.memory).into_iter().try_for_each(&mut finding)?;
     match links::read() {
         Ok(links) => interfaces(config, &links).into_iter().try_for_each(&mut finding)?,
@@ -68,8 +69,7 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
             }
             instance.load_all(hooks(config))
         };
-        let plan = Plan { set: &set, trie: &trie, internal: &[false], memory: config.memory };
-        match Kernel::load_for(&plan).and_then(load) {
+        match Kernel::load_for(&Plan { interfaces: &[InterfaceKind::default()], ..plan }).and_then(load) {
             Ok(buffers) => finding((Severity::Good, format!("the kernel takes the programs, for {buffers}")))?,
             Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
         }

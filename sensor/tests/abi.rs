@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, fs, mem::size_of};
 
 use aya_obj::{Object, ProgramSection, generated::bpf_map_type};
-use sensor_ebpf::abi::{ControlBlock, Counter, MAX_EXTERNAL, Node, Pending, Settings, Words, map_name};
+use sensor_ebpf::abi::{
+    Budget, ControlBlock, Counter, FlowSet, MAX_EXTERNAL, Neighbour, Node, Open, Pending, Progress, Row, Settings,
+    Words, map_name,
+};
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -25,8 +28,16 @@ fn every_other_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
         (map_name::PREFIXES, size_of::<Counter>()),
         (map_name::PENDING, size_of::<Pending>()),
         (map_name::LEDGER, size_of::<Counter>()),
+        (map_name::FLOWS, size_of::<FlowSet>()),
+        (map_name::OPEN, size_of::<Open>()),
+        (map_name::CHANGES, size_of::<u64>()),
+        (map_name::PROGRESS, size_of::<Progress>()),
+        (map_name::BREAKDOWN, size_of::<Row>()),
+        (map_name::NEIGHBOURS, size_of::<Neighbour>()),
+        (map_name::BUDGETS, size_of::<Budget>()),
     ]);
-    for name in map_name::SHARED.into_iter().filter(|name| *name != map_name::EXTERNAL) {
+    let others = [map_name::EXTERNAL, map_name::SAMPLES];
+    for name in map_name::SHARED.into_iter().filter(|name| !others.contains(name)) {
         let map = object.maps.get(name).unwrap_or_else(|| panic!("the object has no map {name}"));
         let found = (map.map_type(), map.key_size(), map.value_size() as usize, map.map_flags());
         assert_eq!(found, (bpf_map_type::BPF_MAP_TYPE_ARRAY as u32, 4, values[name], MMAPABLE), "{name}");
@@ -40,6 +51,15 @@ fn the_external_interfaces_are_a_hash_of_their_indices() {
     let map = &object.maps[map_name::EXTERNAL];
     let found = (map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags());
     assert_eq!(found, (bpf_map_type::BPF_MAP_TYPE_HASH as u32, 4, 4, MAX_EXTERNAL, 0));
+}
+
+#[test]
+fn samples_come_by_a_ring() {
+    let bytes = object();
+    let object = Object::parse(&bytes).unwrap();
+    let map = &object.maps[map_name::SAMPLES];
+    let found = (map.map_type(), map.key_size(), map.value_size(), map.map_flags());
+    assert_eq!(found, (bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32, 0, 0, 0));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/watched.rs"]
+mod watched;
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +14,7 @@ use std::{
 };
 
 use sensor::{
-    bpf::{Buffers, Hook, Kernel, MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
+    bpf::{Buffers, Hook, Kernel, MAX_FRAME_LEN, MIN_FRAME_LEN, REPLAY_FLOWS, TestRun},
     capture::{Capture, LinkType},
     cidr::Cidr,
     collect::Meter,
@@ -20,11 +22,16 @@ use sensor::{
     output::Format,
     prefix::{PrefixSet, SetBuilder},
     replay::{EngineKind, Options, replay},
+    testing::socket,
+    watch::Memory as _,
 };
 use sensor_ebpf::packet::{Ipv4, L3, SliceWindow, link};
 use serde_json::Value;
 
-use self::root::is_root;
+use self::{
+    root::is_root,
+    watched::{at, attend, rows, samples, total},
+};
 
 /// Accounting prefixes: the first /24s that the captures have addresses in.
 const ACCOUNTED: usize = 5_000;
@@ -83,14 +90,21 @@ fn captures_for(test: &str) -> Option<Vec<PathBuf>> {
 fn every_ethernet_frame_of_the_captures_counts_alike_in_both_engines() {
     let test = "every_ethernet_frame_of_the_captures_counts_alike_in_both_engines";
     let Some(captures) = captures_for(test) else { return };
+    // What is bounded is so for each CPU.
+    socket::pin_to_cpu(0).unwrap();
     let set = set(&captures);
     let trie = set.trie().unwrap();
     let mut kernel = Kernel::load_for_replay(&set, &trie).unwrap();
     let mut test_run = TestRun::prepare(kernel.instance(0).unwrap(), Hook::Inline, Buffers::Several).unwrap();
-    let mut native = Native::new(trie, set.len());
+    let mut native = Native::watching(trie, &set, REPLAY_FLOWS).at_a_tap();
+    attend(kernel.maps(), 1);
+    attend(&mut native, 1);
     let mut before = (kernel.read().unwrap(), native.read().unwrap());
-    let (mut given, mut left_out, mut different) = (0_u64, 0_u64, Vec::new());
-    for path in &captures {
+    let (mut given, mut left_out, mut told, mut different) = (0_u64, 0_u64, 0, Vec::new());
+    for (second, path) in (1..).zip(&captures) {
+        kernel.maps().set_clock(at(second));
+        native.set_clock(at(second));
+        let mut is_told_alike = true;
         frames(path, |data, wire_len, frame_len| {
             if !(MIN_FRAME_LEN..=MAX_FRAME_LEN).contains(&data.len()) {
                 left_out += 1;
@@ -99,21 +113,30 @@ fn every_ethernet_frame_of_the_captures_counts_alike_in_both_engines() {
             given += 1;
             native.count(&SliceWindow::captured(data, wire_len, frame_len));
             test_run.run_captured(kernel.instance(0).unwrap(), data, wire_len, frame_len).unwrap();
+            let samples = (samples(kernel.maps()), samples(&mut native));
+            told += samples.0.len();
+            is_told_alike &= samples.0 == samples.1;
         });
         let now = (kernel.read().unwrap(), native.read().unwrap());
-        if now.0.since(&before.0).unwrap() != now.1.since(&before.1).unwrap() {
+        if !is_told_alike
+            || rows(kernel.maps()) != rows(&native)
+            || now.0.since(&before.0).unwrap() != now.1.since(&before.1).unwrap()
+        {
             different.push(path.file_name().unwrap().to_string_lossy().into_owned());
         }
         before = now;
     }
     println!(
-        "{} captures, {given} frames, {left_out} that the kernel does not take, {} prefixes",
+        "{} captures, {given} frames, {left_out} that the kernel does not take, {told} samples, {} prefixes",
         captures.len(),
         set.len()
     );
     assert!(different.is_empty(), "the engines differ on {different:?}");
     assert_eq!(before.0.ledger[0].seen().packets, given);
-    assert!(given > 50_000, "only {given} frames were compared");
+    // Everything is watched: each packet with addresses is billed once by its source and once by its destination.
+    let matched = before.0.ledger[0].matched();
+    assert_eq!(total(&rows(kernel.maps())), matched.sum(&matched));
+    assert!(given > 50_000 && told > 10_000, "only {given} frames were compared, and {told} samples");
 }
 
 /// The records of a history, without what only the kernel's engine has to tell.

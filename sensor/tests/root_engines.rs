@@ -20,6 +20,8 @@ mod root;
 mod sets;
 #[path = "support/tables.rs"]
 mod tables;
+#[path = "support/watched.rs"]
+mod watched;
 #[path = "support/wild.rs"]
 mod wild;
 

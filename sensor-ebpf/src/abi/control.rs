@@ -1,6 +1,6 @@
 //! The words by which user space steers the running programs.
 
-/// The single entry of map `CONTROL`: written by the agent; programs read its word, and nothing that is written beside it.
+/// The single entry of map `CONTROL`: written by the agent, read by the programs.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C, align(64))]
@@ -13,11 +13,48 @@ pub struct ControlBlock {
     pub reserved: u32,
     /// Which life of the counters this is; drawn when the maps were made.
     pub epoch: [u8; 16],
-    /// Zeros: the rest of the cache line that programs read.
-    pub unused: [u8; 32],
+    /// A [`Clock`], as its word.
+    pub clock: u64,
+    /// Zeros: the rest of the cache line that programs read for each packet.
+    pub unused: [u8; 24],
     /// By half of the prefix table the SHA-256 of its manifest: what the ids in it mean. The one store that switches the half switches
     /// this too, so no table is ever read by the manifest of another.
     pub manifests: [[u8; 32]; Control::SLOTS as usize],
+    /// What flows are numbered with; drawn when the maps were made.
+    pub hash: HashKeys,
+    /// Zeros.
+    pub rest: [u64; 2],
+}
+
+/// The key of the hash that numbers flows, see [`crate::hash`].
+pub type HashKeys = [[u64; HASH_WORDS + 1]; 2];
+
+/// Words of 32 bits that a flow is hashed from: two addresses of IPv6, both ports, the protocol number.
+pub const HASH_WORDS: usize = 10;
+
+/// The clock of programs, which ask no other: seconds of any clock that is never set, as the agent stores them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// The second.
+    pub now: u32,
+    /// The second from which on a flow is told of once more.
+    pub since: u32,
+}
+
+impl Clock {
+    /// Where its word stands in the control block, in words.
+    pub const PLACE: usize = core::mem::offset_of!(ControlBlock, clock) / size_of::<u64>();
+
+    /// Read back.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self { now: word as u32, since: (word >> 32) as u32 }
+    }
+
+    /// The word to store.
+    pub const fn word(self) -> u64 {
+        (self.since as u64) << 32 | self.now as u64
+    }
 }
 
 impl ControlBlock {
@@ -97,9 +134,17 @@ mod tests {
 
     #[test]
     fn the_manifests_have_a_cache_line_of_their_own() {
-        assert_eq!(core::mem::size_of::<ControlBlock>(), 128);
+        assert_eq!(core::mem::size_of::<ControlBlock>(), 320);
         assert_eq!(core::mem::offset_of!(ControlBlock, word), 0);
+        assert_eq!(Clock::PLACE, 4);
         assert_eq!(core::mem::offset_of!(ControlBlock, manifests), 64);
+        assert_eq!(core::mem::offset_of!(ControlBlock, hash), 128);
+    }
+
+    #[test]
+    fn the_clock_is_one_word() {
+        let clock = Clock { now: u32::MAX, since: 7 };
+        assert_eq!(Clock::from_word(clock.word()), clock);
     }
 
     #[test]

@@ -65,6 +65,28 @@ pub enum Degraded {
     MapFault = 6,
 }
 
+/// What was not looked into, not told or not kept of watched packets; they were counted all the same. Not part of the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Shed {
+    /// Nobody looked into it: the budget for payloads was spent, or no agent runs. Billed as what its first bytes or ports say.
+    LookBudget = 0,
+    /// Nobody was told of it: the budget for records without payload was spent.
+    SightingBudget = 1,
+    /// The agent was told less: the ring was full.
+    RingFull = 2,
+    /// Of a flow that found no room in the table of flows: each packet is judged by itself.
+    FlowRefused = 3,
+    /// A flow that was not over was forgotten for another one.
+    FlowEvicted = 4,
+    /// Of an undecided flow that was not kept apart, or not any more: what it is billed as stays undecided.
+    OpenLost = 5,
+    /// Of a neighbour beyond those that there is room for.
+    NeighbourRefused = 6,
+    /// Billed without class and neighbour: there was no row left.
+    RowRefused = 7,
+}
+
 impl Matched {
     /// All, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Source, Self::Destination, Self::Both];
@@ -114,7 +136,35 @@ impl Degraded {
     }
 }
 
-/// One row of the ledger: an outcome or a degradation.
+impl Shed {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::LookBudget,
+        Self::SightingBudget,
+        Self::RingFull,
+        Self::FlowRefused,
+        Self::FlowEvicted,
+        Self::OpenLost,
+        Self::NeighbourRefused,
+        Self::RowRefused,
+    ];
+
+    /// The reason in records and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LookBudget => "look_budget",
+            Self::SightingBudget => "sighting_budget",
+            Self::RingFull => "ring_full",
+            Self::FlowRefused => "flow_refused",
+            Self::FlowEvicted => "flow_evicted",
+            Self::OpenLost => "open_lost",
+            Self::NeighbourRefused => "neighbour_refused",
+            Self::RowRefused => "row_refused",
+        }
+    }
+}
+
+/// One row of the ledger: an outcome, a degradation or what was shed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell(u32);
 
@@ -123,7 +173,8 @@ impl Cell {
     const SEEN_BEFORE: u32 = Self::OTHER + 1;
     const UNPARSED: u32 = Self::SEEN_BEFORE + 1;
     const DEGRADED: u32 = Self::UNPARSED + Unparsed::ALL.len() as u32;
-    const USED: u32 = Self::DEGRADED + Degraded::ALL.len() as u32;
+    const SHED: u32 = Self::DEGRADED + Degraded::ALL.len() as u32;
+    const USED: u32 = Self::SHED + Shed::ALL.len() as u32;
 
     /// Rows of one interface side, bank and slice; a power of two with room for reasons to come.
     pub const COUNT: u32 = 32;
@@ -139,7 +190,7 @@ impl Cell {
         })
     }
 
-    /// The outcome of this row; `None` for a degradation.
+    /// The outcome of this row; `None` for any other.
     pub fn as_outcome(self) -> Option<Outcome> {
         let matched = Matched::ALL.map(Outcome::Matched).into_iter();
         let mut all = matched.chain([Outcome::Other, Outcome::SeenBefore]).chain(Unparsed::ALL.map(Outcome::Unparsed));
@@ -156,6 +207,12 @@ impl Cell {
     #[inline(always)]
     pub const fn degraded(reason: Degraded) -> Self {
         Self(Self::DEGRADED + reason as u32)
+    }
+
+    /// The row of what was shed for that reason.
+    #[inline(always)]
+    pub const fn shed(reason: Shed) -> Self {
+        Self(Self::SHED + reason as u32)
     }
 
     /// Every row in use.
@@ -189,13 +246,15 @@ mod tests {
         let matched = Matched::ALL.map(|kind| Cell::outcome(Outcome::Matched(kind)));
         let unparsed = Unparsed::ALL.map(|reason| Cell::outcome(Outcome::Unparsed(reason)));
         let degraded = Degraded::ALL.map(Cell::degraded);
+        let shed = Shed::ALL.map(Cell::shed);
         let other = [Outcome::Other, Outcome::SeenBefore].map(Cell::outcome);
         assert!(unparsed.iter().all(|cell| cell.is_unparsed()));
         assert_eq!(Cell::all().filter(|cell| cell.is_unparsed()).count(), unparsed.len());
         for cell in Cell::all() {
-            assert_eq!(cell.as_outcome().map(Cell::outcome), (!degraded.contains(&cell)).then_some(cell));
+            let is_outcome = !degraded.contains(&cell) && !shed.contains(&cell);
+            assert_eq!(cell.as_outcome().map(Cell::outcome), is_outcome.then_some(cell));
         }
-        let named = [matched.as_slice(), &other, &unparsed, &degraded].concat();
+        let named = [matched.as_slice(), &other, &unparsed, &degraded, &shed].concat();
         assert_eq!(named, Cell::all().collect::<Vec<_>>());
     }
 
@@ -219,7 +278,8 @@ mod tests {
             .iter()
             .map(|reason| reason.name())
             .chain(Degraded::ALL.iter().map(|reason| reason.name()))
+            .chain(Shed::ALL.iter().map(|reason| reason.name()))
             .collect();
-        assert_eq!(names.len(), Unparsed::ALL.len() + Degraded::ALL.len());
+        assert_eq!(names.len(), Unparsed::ALL.len() + Degraded::ALL.len() + Shed::ALL.len());
     }
 }

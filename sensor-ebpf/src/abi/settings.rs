@@ -25,6 +25,22 @@ pub struct Settings {
     pub shared: u32,
     /// Non-zero where additions to prefix counters wait for the next packet, see [`Pending`](super::Pending); not where they are shared.
     pub deferred: u32,
+    /// Place of the interface in the configuration.
+    pub interface: u32,
+    /// Non-zero where packets of both directions are received: the neighbour is the source of what goes in and the destination of what goes out.
+    pub tap: u32,
+    /// Sets of map `FLOWS`, a power of two; 0: flows are not followed.
+    pub flow_sets: u32,
+    /// Entries of map `OPEN` for each slice, a power of two.
+    pub open_entries: u32,
+    /// Rows of map `BREAKDOWN` for each slice that are found by key, a power of two.
+    pub breakdown_rows: u32,
+    /// Rows of map `COUNTERPARTS` likewise.
+    pub counterpart_rows: u32,
+    /// Numbers of networks are below this.
+    pub networks: u32,
+    /// Seconds without a packet after which a flow is over; 0: never.
+    pub idle: u32,
 }
 
 impl Settings {
@@ -34,4 +50,4 @@ impl Settings {
     }
 }
 
-const _: () = assert!(core::mem::size_of::<Settings>() == 40);
+const _: () = assert!(core::mem::size_of::<Settings>() == 72);

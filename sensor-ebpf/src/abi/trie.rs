@@ -61,6 +61,8 @@ impl Entry {
 
     /// No prefix covers these addresses.
     pub const NONE: Self = Self(0);
+    /// What no table holds: an index in it pointed outside its map.
+    pub const FAULT: Self = Self(u32::MAX);
 
     /// The longest prefix, and the network it bills.
     pub const fn leaf(prefix: PrefixId, network: Option<NetworkId>) -> Self {

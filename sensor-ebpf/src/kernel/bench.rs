@@ -5,6 +5,7 @@
 //! a benchmark that only ever runs on frames of its own.
 
 mod frame;
+mod lru;
 mod other_table;
 
 use core::ptr::read_volatile;
@@ -22,7 +23,10 @@ use self::{
     frame::{write_mix, write_v4, write_v6},
     other_table::{KernelLpm, NoTable, Over},
 };
-use super::{maps::Maps, window::FrameWindow};
+use super::{
+    maps::Maps,
+    window::{FrameWindow, SeveralBuffers},
+};
 
 /// Key: 0. Value: the program under test, of those that take several buffers.
 #[map]
@@ -93,26 +97,38 @@ fn null_drop(_ctx: XdpContext) -> u32 {
 
 #[xdp(frags)]
 fn parse_frags(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(NoTable, Maps::rx()));
+    let memory = SeveralBuffers(ctx.ctx);
+    account(&FrameWindow::of_several_buffers(memory), &mut Over(NoTable, Maps::rx(memory)));
     XDP_PASS
 }
 
 #[xdp(frags)]
 fn parse_drop(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(NoTable, Maps::rx()));
+    let memory = SeveralBuffers(ctx.ctx);
+    account(&FrameWindow::of_several_buffers(memory), &mut Over(NoTable, Maps::rx(memory)));
     XDP_DROP
 }
 
 #[xdp(frags)]
 fn kernel_lpm_frags(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(KernelLpm, Maps::rx()));
+    let memory = SeveralBuffers(ctx.ctx);
+    account(&FrameWindow::of_several_buffers(memory), &mut Over(KernelLpm, Maps::rx(memory)));
     XDP_PASS
 }
 
 #[xdp(frags)]
 fn kernel_lpm_drop(ctx: XdpContext) -> u32 {
-    account(&FrameWindow::of_several_buffers(&ctx), &mut Over(KernelLpm, Maps::rx()));
+    let memory = SeveralBuffers(ctx.ctx);
+    account(&FrameWindow::of_several_buffers(memory), &mut Over(KernelLpm, Maps::rx(memory)));
     XDP_DROP
+}
+
+#[xdp(frags)]
+fn lru_frags(ctx: XdpContext) -> u32 {
+    let memory = SeveralBuffers(ctx.ctx);
+    account(&FrameWindow::of_several_buffers(memory), &mut Over(NoTable, Maps::rx(memory)));
+    lru::count(&FrameWindow::of_several_buffers(memory));
+    XDP_PASS
 }
 
 #[inline(always)]

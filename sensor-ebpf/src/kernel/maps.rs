@@ -3,6 +3,7 @@
 mod counter;
 mod pending;
 mod settings;
+mod watching;
 
 use core::ptr::read_volatile;
 
@@ -14,11 +15,14 @@ use aya_ebpf::{
 };
 use sensor_ebpf::{
     abi::{Control, ControlBlock, Counter, Entry, Line, MAX_EXTERNAL, Node, Pending, Side, Words},
+    packet::Window,
     state::{Size, State},
+    watch::Watched,
 };
 
 pub(super) use self::settings::is_replay;
 use self::settings::{setting, shared};
+use super::look::Look;
 
 /// Entries of maps that the loader sizes: their real number is known only then.
 const SIZED_BY_LOADER: u32 = 1;
@@ -56,27 +60,29 @@ static LEDGER: Array<Counter> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_M
 static EXTERNAL: HashMap<u32, u32> = HashMap::with_max_entries(MAX_EXTERNAL, 0);
 
 /// The maps of this object, as one side of the interface uses them.
-pub(super) struct Maps {
+pub(super) struct Maps<M> {
+    /// Where the frame is.
+    memory: M,
     side: Side,
     /// Index of the interface that received the packet; 0 where this is the first the sensor hears of it.
     received_on: u32,
 }
 
-impl Maps {
+impl<M> Maps<M> {
     /// For a packet that comes in.
     #[inline(always)]
-    pub(super) const fn rx() -> Self {
-        Self { side: Side::Rx, received_on: 0 }
+    pub(super) const fn rx(memory: M) -> Self {
+        Self { memory, side: Side::Rx, received_on: 0 }
     }
 
     /// For a packet that goes out and came in by the interface with that index, 0 where it was made here.
     #[inline(always)]
-    pub(super) const fn tx(received_on: u32) -> Self {
-        Self { side: Side::Tx, received_on }
+    pub(super) const fn tx(memory: M, received_on: u32) -> Self {
+        Self { memory, side: Side::Tx, received_on }
     }
 }
 
-impl State for Maps {
+impl<M: Look> State for Maps<M> {
     #[inline(always)]
     fn control(&self) -> Control {
         // SAFETY: the pointer is into a live map value; the agent stores the word whole, so a volatile read is never torn.
@@ -165,6 +171,14 @@ impl State for Maps {
     #[inline(always)]
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()> {
         LEDGER.get_ptr_mut(row).map(|counter| counter::add(counter, size, shared()))
+    }
+
+    #[inline(always)]
+    fn watch<W: Window>(&mut self, _window: &W, watched: Watched) {
+        if let Some(place) = watching::place() {
+            *place = watched;
+            self.memory.watch(place);
+        }
     }
 }
 

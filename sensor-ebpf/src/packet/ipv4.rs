@@ -1,7 +1,7 @@
 //! The IPv4 header (RFC 791).
 
-use super::{L4, LengthCheck, Lengths, Upper, Window, billed_length, claimed_end, l4};
-use crate::abi::{Degraded, Unparsed};
+use super::{Behind, LengthCheck, Lengths, Window, billed_length, claimed_end};
+use crate::abi::Unparsed;
 
 /// Bytes of a word, in which the header counts its length.
 const WORD_LEN: u32 = 4;
@@ -23,6 +23,7 @@ pub struct Ipv4 {
     pub frame_len: u32,
     protocol: u8,
     fragment_offset: u16,
+    offset: usize,
     payload: usize,
 }
 
@@ -63,27 +64,31 @@ impl Ipv4 {
             frame_len: frame,
             protocol: (protocol >> 16) as u8,
             fragment_offset: (fragment & 0x1fff) as u16,
+            offset,
             payload: offset + header_len as usize,
         })
     }
 
-    /// The upper layer: protocol and, where the packet carries them, ports.
-    ///
-    /// # Errors
-    /// The reason why the ports are not to be had.
+    /// What is behind it.
     #[inline(always)]
-    pub fn l4<W: Window>(&self, window: &W) -> Result<L4, Degraded> {
-        if self.fragment_offset != 0 {
-            return Err(Degraded::LaterFragment);
+    pub const fn behind(&self) -> Behind {
+        Behind {
+            protocol: self.protocol,
+            has_extensions: false,
+            is_later_fragment: self.fragment_offset != 0,
+            offset: self.payload,
+            end: (self.offset as u32).saturating_add(self.length),
         }
-        l4::ports(window, Upper { protocol: self.protocol, offset: self.payload })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Ports, SliceWindow, testing::ipv4};
+    use crate::{
+        abi::Degraded,
+        packet::{Ports, SliceWindow, testing::ipv4},
+    };
 
     fn read(bytes: &[u8]) -> Result<Ipv4, Unparsed> {
         Ipv4::read(&SliceWindow::whole(bytes), 0)
@@ -97,7 +102,7 @@ mod tests {
         let header = read(&packet).unwrap();
         assert_eq!((header.source, header.destination), (0xc000_0201, 0xc633_6402));
         assert_eq!((header.length, header.length_check), (28, LengthCheck::Plausible));
-        let upper = header.l4(&SliceWindow::whole(&packet)).unwrap();
+        let upper = header.behind().l4(&SliceWindow::whole(&packet)).unwrap();
         assert_eq!(upper.ports, Some(Ports { source: 12345, destination: 53 }));
         assert_eq!((upper.upper.protocol, upper.upper.offset), (17, 20));
     }
@@ -109,11 +114,11 @@ mod tests {
         packet.extend([1; 8]);
         packet.extend([0, 80, 1, 187]);
         let header = read(&packet).unwrap();
-        let upper = header.l4(&SliceWindow::whole(&packet)).unwrap();
+        let upper = header.behind().l4(&SliceWindow::whole(&packet)).unwrap();
         assert_eq!(upper.ports, Some(Ports { source: 80, destination: 443 }));
         let cut = SliceWindow::captured(&packet[..24], 32, 32);
         assert_eq!(Ipv4::read(&cut, 0).unwrap().length, 32);
-        assert_eq!(header.l4(&cut), Err(Degraded::L4Truncated));
+        assert_eq!(header.behind().l4(&cut), Err(Degraded::L4Truncated));
     }
 
     #[test]
@@ -149,13 +154,13 @@ mod tests {
         packet.extend([0; 40]);
         packet[6] = 0x20; // more fragments, offset 0
         let window = SliceWindow::whole(&packet);
-        assert!(Ipv4::read(&window, 0).unwrap().l4(&window).unwrap().ports.is_some());
+        assert!(Ipv4::read(&window, 0).unwrap().behind().l4(&window).unwrap().ports.is_some());
         packet[7] = 1;
         let window = SliceWindow::whole(&packet);
-        assert_eq!(Ipv4::read(&window, 0).unwrap().l4(&window), Err(Degraded::LaterFragment));
+        assert_eq!(Ipv4::read(&window, 0).unwrap().behind().l4(&window), Err(Degraded::LaterFragment));
         packet[6] = 0x40; // don't fragment is no fragment
         packet[7] = 0;
         let window = SliceWindow::whole(&packet);
-        assert!(Ipv4::read(&window, 0).unwrap().l4(&window).is_ok());
+        assert!(Ipv4::read(&window, 0).unwrap().behind().l4(&window).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! The IPv6 header (RFC 8200).
 
-use super::{L4, LengthCheck, Lengths, Upper, Window, billed_length, claimed_end, l4};
-use crate::abi::{Degraded, Unparsed};
+use super::{Behind, LengthCheck, Lengths, Window, billed_length, claimed_end};
+use crate::abi::Unparsed;
 
 /// Bytes of the header.
 const HEADER_LEN: usize = 8 * HEADER_WORDS;
@@ -31,6 +31,7 @@ pub struct Ipv6 {
     /// Bytes of the whole frame.
     pub frame_len: u32,
     next_header: u8,
+    offset: usize,
     payload: usize,
 }
 
@@ -76,18 +77,21 @@ impl Ipv6 {
             length_check,
             frame_len: frame.saturating_sub(taken_out),
             next_header,
+            offset,
             payload,
         })
     }
 
-    /// The upper layer behind the extension headers: protocol and, where the packet carries them, ports.
-    ///
-    /// # Errors
-    /// The reason why the ports are not to be had.
+    /// What is behind it.
     #[inline(always)]
-    pub fn l4<W: Window>(&self, window: &W) -> Result<L4, Degraded> {
-        let upper = l4::skip_extensions(window, Upper { protocol: self.next_header, offset: self.payload })?;
-        l4::ports(window, upper)
+    pub const fn behind(&self) -> Behind {
+        Behind {
+            protocol: self.next_header,
+            has_extensions: true,
+            is_later_fragment: false,
+            offset: self.payload,
+            end: (self.offset as u32).saturating_add(self.length),
+        }
     }
 }
 
@@ -102,11 +106,14 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
-    use crate::packet::{MAX_EXTENSION_HEADERS, Ports, SliceWindow, testing::ipv6};
+    use crate::{
+        abi::{Degraded, MAX_SAMPLE},
+        packet::{L4, MAX_EXTENSION_HEADERS, Ports, SliceWindow, Upper, testing::ipv6},
+    };
 
     fn l4_of(packet: &[u8]) -> Result<L4, Degraded> {
         let window = SliceWindow::whole(packet);
-        Ipv6::read(&window, 0).unwrap().l4(&window)
+        Ipv6::read(&window, 0).unwrap().behind().l4(&window)
     }
 
     fn chain(kinds: &[u8], protocol: u8) -> Vec<u8> {
@@ -168,6 +175,14 @@ mod tests {
         fn segments(&self) -> u32 {
             self.segments
         }
+
+        fn reach(&self) -> u32 {
+            SliceWindow::whole(self.bytes).reach()
+        }
+
+        fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool {
+            SliceWindow::whole(self.bytes).copy(offset, len, to)
+        }
     }
 
     #[test]
@@ -197,13 +212,13 @@ mod tests {
         assert_eq!(l4_of(&chain(&more, 17)), Err(Degraded::ExtensionDepth));
     }
 
+    /// As it is in IPv4.
     #[test]
-    fn an_authentication_header_counts_its_length_in_words() {
-        let mut packet = ipv6(40, 51);
-        packet.extend([6, 4, 0, 0]);
-        packet.extend([0; 20]); // (4 + 2) x 4 bytes
-        packet.extend([0, 80, 1, 187]);
-        assert_eq!(l4_of(&packet).unwrap().ports, Some(Ports { source: 80, destination: 443 }));
+    fn an_authentication_header_is_an_upper_layer() {
+        let mut packet = chain(&[0], 51);
+        packet.extend([0; 24]);
+        let expected = L4 { upper: Upper { protocol: 51, offset: 48 }, ports: None };
+        assert_eq!(l4_of(&packet), Ok(expected));
     }
 
     #[test]
@@ -224,7 +239,7 @@ mod tests {
             match Ipv6::read(&window, 0) {
                 Ok(header) => {
                     assert!(len >= 40);
-                    assert_eq!(header.l4(&window).is_ok(), len >= 60, "cut at {len}");
+                    assert_eq!(header.behind().l4(&window).is_ok(), len >= 60, "cut at {len}");
                 }
                 Err(reason) => assert_eq!((reason, len < 40), (Unparsed::Truncated, true)),
             }

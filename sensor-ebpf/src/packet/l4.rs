@@ -14,7 +14,6 @@ mod protocol {
     pub(super) const DCCP: u8 = 33;
     pub(super) const ROUTING: u8 = 43;
     pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const AUTHENTICATION: u8 = 51;
     pub(super) const DESTINATION: u8 = 60;
     pub(super) const SCTP: u8 = 132;
     pub(super) const MOBILITY: u8 = 135;
@@ -32,13 +31,53 @@ pub struct Upper {
     pub offset: usize,
 }
 
+/// What an IP header says of what is behind it: what it takes to find the upper layer later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Protocol number, or that of the first extension header.
+    pub protocol: u8,
+    /// Whether there may be extension headers: of IPv6.
+    pub has_extensions: bool,
+    /// Whether it is a fragment that is not the first.
+    pub is_later_fragment: bool,
+    /// Offset of its first byte in the frame.
+    pub offset: usize,
+    /// Where the packet ends, counted from the link header.
+    pub end: u32,
+}
+
+impl Behind {
+    /// Nothing at all.
+    pub const NOTHING: Self = Self { protocol: 0, has_extensions: false, is_later_fragment: false, offset: 0, end: 0 };
+
+    /// The upper layer: protocol and, where the packet carries them, ports.
+    ///
+    /// # Errors
+    /// The reason why the ports are not to be had.
+    #[inline(always)]
+    pub fn l4<W: Window>(&self, window: &W) -> Result<L4, Degraded> {
+        if self.is_later_fragment {
+            return Err(Degraded::LaterFragment);
+        }
+        let first = Upper { protocol: self.protocol, offset: self.offset };
+        let upper = if self.has_extensions { skip_extensions(window, first)? } else { first };
+        ports(window, upper)
+    }
+}
+
 /// Ports in host order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Ports {
     /// Source port.
     pub source: u16,
     /// Destination port.
     pub destination: u16,
+}
+
+impl Ports {
+    /// Of what has none.
+    pub const NONE: Self = Self { source: 0, destination: 0 };
 }
 
 /// The upper layer of a packet.
@@ -52,7 +91,7 @@ pub struct L4 {
 
 /// Reads the ports where the protocol has them: they are the first four bytes of all of these.
 #[inline(always)]
-pub(super) fn ports<W: Window>(window: &W, upper: Upper) -> Result<L4, Degraded> {
+fn ports<W: Window>(window: &W, upper: Upper) -> Result<L4, Degraded> {
     let has_ports =
         matches!(upper.protocol, protocol::TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE);
     if !has_ports {
@@ -63,9 +102,10 @@ pub(super) fn ports<W: Window>(window: &W, upper: Upper) -> Result<L4, Degraded>
     Ok(L4 { upper, ports: Some(ports) })
 }
 
-/// Follows IPv6 extension headers (RFC 8200 section 4, lengths by RFC 6564 and, for AH, RFC 4302).
+/// Follows IPv6 extension headers (RFC 8200 section 4, lengths by RFC 6564). The Authentication Header is an upper layer, as it is in IPv4: what it
+/// covers is IPsec's.
 #[inline(always)]
-pub(super) fn skip_extensions<W: Window>(window: &W, first: Upper) -> Result<Upper, Degraded> {
+fn skip_extensions<W: Window>(window: &W, first: Upper) -> Result<Upper, Degraded> {
     let Upper { protocol: mut next, mut offset } = first;
     for _ in 0..=MAX_EXTENSION_HEADERS {
         let unit = match next {
@@ -75,7 +115,6 @@ pub(super) fn skip_extensions<W: Window>(window: &W, first: Upper) -> Result<Upp
             | protocol::MOBILITY
             | protocol::HIP
             | protocol::SHIM6 => 8,
-            protocol::AUTHENTICATION => 4,
             protocol::FRAGMENT => 0,
             _ => return Ok(Upper { protocol: next, offset }),
         };
@@ -87,7 +126,6 @@ pub(super) fn skip_extensions<W: Window>(window: &W, first: Upper) -> Result<Upp
                 }
                 8
             }
-            4 => (usize::from(len) + 2) * 4,
             _ => (usize::from(len) + 1) * 8,
         };
         next = following;

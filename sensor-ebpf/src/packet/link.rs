@@ -80,8 +80,9 @@ pub fn link<W: Window>(window: &W) -> Result<L3, Unparsed> {
     }
 }
 
+/// Whether a type announces a VLAN tag.
 #[inline(always)]
-const fn is_vlan(kind: u16) -> bool {
+pub const fn is_vlan(kind: u16) -> bool {
     matches!(kind, ethertype::VLAN | ethertype::PROVIDER_VLAN | ethertype::OLD_QINQ | ethertype::OLD_QINQ_2)
 }
 

@@ -1,6 +1,7 @@
 //! The window over captured bytes: replay, tests, fuzzers.
 
 use super::{Lengths, MAX_OFFSET, Window};
+use crate::abi::MAX_SAMPLE;
 
 /// Captured bytes of a frame, and how long it was on the wire.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,18 @@ impl Window for SliceWindow<'_> {
     #[inline(always)]
     fn lengths(&self, _claimed: u32) -> Lengths {
         self.lengths
+    }
+
+    #[inline(always)]
+    fn reach(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool {
+        let bytes = offset.checked_add(len as usize).and_then(|end| self.bytes.get(offset..end));
+        let (Some(bytes), Some(to)) = (bytes, to.get_mut(..len as usize)) else { return false };
+        to.copy_from_slice(bytes);
+        true
     }
 }
 

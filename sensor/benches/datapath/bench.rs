@@ -5,17 +5,23 @@ use std::{collections::BTreeMap, os::fd::AsFd as _, path::Path, sync::Barrier, t
 use anyhow::{Context, Result, ensure};
 use aya::{Ebpf, maps::ProgramArray};
 use sensor::{
-    bpf::{Buffers, Hook, Kernel},
+    bpf::{Buffers, Hook, InterfaceKind, Kernel, Plan},
     collect::Meter as _,
+    config::DEFAULT_MEMORY,
     testing::{run, socket},
+    watch::Memory as _,
+};
+use sensor_ebpf::{
+    abi::{FlowKey, Kind, Spending},
+    class::{Class, Evidence},
 };
 
 use super::{
     CPUS,
     object::{self, MAX_CPUS},
     report::{Report, median},
-    rows::{Addresses, Driver, ELEMENTS_V4, ELEMENTS_V6, ROWS, Row, Table, Target},
-    table::{self, Traffic, element_v4},
+    rows::{Addresses, Driver, ELEMENTS_V4, ELEMENTS_V6, Known, ROWS, Row, Table, Target},
+    table::{self, Spread, Traffic, draws, element_v4},
 };
 
 /// The first bit of addresses of the table; those of the rest of the Internet have the other.
@@ -27,6 +33,10 @@ const SOURCE_OUTSIDE: u32 = 0xc612_0001;
 /// Bytes of an Ethernet header, an IPv6 header and a UDP header.
 const FRAME_LEN: usize = 62;
 const SEED: u64 = 4;
+/// Flows that the programs remember.
+const FLOWS: u32 = 1 << 20;
+/// Packets for each of which the ring has room for a record.
+const MEETINGS: u64 = 1 << 16;
 
 /// Everything in the kernel that rows are made of.
 pub(crate) struct Bench {
@@ -56,7 +66,7 @@ impl Bench {
         let outside = table::v4(PREFIXES_OUTSIDE, !INSIDE, SEED + 1);
         let (mut all_v4, mut all_v6) = (BTreeMap::new(), BTreeMap::new());
         for row in ROWS.iter().filter(chosen) {
-            let Table { v4, v6 } = row.table;
+            let Table { v4, v6, watched } = row.table;
             let v4 = all_v4.entry(v4).or_insert_with(|| table::v4(v4, INSIDE, SEED));
             let v6 = all_v6.entry(v6).or_insert_with(|| table::v6(v6, SEED));
             let first = if row.driver.is_v4() { streams_v4.len() } else { streams_v6.len() };
@@ -66,11 +76,13 @@ impl Bench {
                 streams_v6.extend(stream_v6(row, v4, v6));
             }
             rows.push(Work { row, first, packets: 0 });
-            let set = || table::set(v4, v6);
+            let set = || table::set(v4, v6, watched.is_some());
             if row.target == Target::Full && kernels.iter().all(|(table, _)| *table != row.table) {
                 println!("loading the sensor with {} IPv4 and {} IPv6 prefixes", v4.len(), v6.len());
                 let set = set()?;
-                kernels.push((row.table, Kernel::load(&set, &set.trie()?, 1)?));
+                let (trie, interfaces) = (set.trie()?, &[InterfaceKind::default()]);
+                let plan = Plan { set: &set, trie: &trie, interfaces, flows: FLOWS, memory: DEFAULT_MEMORY };
+                kernels.push((row.table, Kernel::load_for(&plan)?));
             }
             if row.target == Target::KernelLpm && references.iter().all(|(table, _)| *table != row.table) {
                 println!("filling the kernel's trie with {} IPv4 and {} IPv6 prefixes", v4.len(), v6.len());
@@ -81,6 +93,45 @@ impl Bench {
         object::write(&mut driver, "STREAM_V4", 0, &streams_v4)?;
         object::write(&mut driver, "STREAM_V6", 0, &streams_v6)?;
         Ok(Self { driver, references, kernels, rows })
+    }
+
+    /// Makes all flows of watched rows known to the programs, as far as the rows want them known.
+    pub(crate) fn meet(&mut self) -> Result<()> {
+        for number in 0..self.rows.len() {
+            let row = self.rows[number].row;
+            let Some(known) = row.table.watched else { continue };
+            let (_, repeat) = self.prepare(number)?;
+            let maps = |bench: &mut Self| -> Result<()> {
+                let kernel =
+                    bench.kernels.iter_mut().find(|(table, _)| *table == row.table).context("no such table")?;
+                let maps = kernel.1.maps();
+                let class = Kind::new(Class::Tls, Evidence::Confirmed);
+                let mut keys = Vec::new();
+                maps.samples(usize::MAX, &mut |sample, _| {
+                    keys.push(FlowKey::new(sample.key));
+                    Ok(())
+                })?;
+                if known == Known::Decided {
+                    for key in &keys {
+                        let _ = maps.know(*key, &|state| state.closed_as(class));
+                    }
+                }
+                let looks = if known == Known::Undecided { u64::MAX } else { 0 };
+                for network in [0, 1] {
+                    maps.allow(network, Spending::Sightings, MEETINGS);
+                    maps.allow(network, Spending::Looks, looks);
+                }
+                Ok(())
+            };
+            // In parts that the ring of records has room for.
+            for _ in 0..repeat / MEETINGS as u32 {
+                maps(self)?;
+                self.run(row.driver, MEETINGS as u32)?;
+                self.rows[number].packets += MEETINGS;
+            }
+            maps(self)?;
+        }
+        Ok(())
     }
 
     /// Runs each row once and hands over what a packet cost, in nanoseconds.
@@ -215,12 +266,22 @@ fn stream_v4(row: &Row, inside: &[(u32, u8)], outside: &[(u32, u8)]) -> Vec<u64>
             let mut traffic = Traffic::new(outside, spread, SEED);
             (0..ELEMENTS_V4).map(|_| element_v4(traffic.address(), traffic.address())).collect()
         }
+        Addresses::Flows(count, spread) => {
+            let (mut far, mut near) =
+                (Traffic::new(outside, Spread::Uniform, SEED), Traffic::new(inside, Spread::Uniform, SEED));
+            let flows: Vec<u64> = (0..count).map(|_| element_v4(far.address(), near.address())).collect();
+            let mut draw = draws(count, spread, SEED);
+            (0..ELEMENTS_V4).map(|_| flows[draw()]).collect()
+        }
     }
 }
 
 /// Of both families in turn where the table has both.
 fn stream_v6(row: &Row, v4: &[(u32, u8)], v6: &[(u128, u8)]) -> Vec<[u64; 4]> {
-    let (Addresses::Both(spread) | Addresses::Destination(spread) | Addresses::Neither(spread)) = row.addresses;
+    let (Addresses::Both(spread)
+    | Addresses::Destination(spread)
+    | Addresses::Neither(spread)
+    | Addresses::Flows(_, spread)) = row.addresses;
     let (mut four, mut six) = (Traffic::new(v4, spread, SEED), Traffic::new(v6, spread, SEED));
     let element = |at: usize| {
         if row.driver == Driver::Mix && at.is_multiple_of(2) {

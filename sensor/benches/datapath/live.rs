@@ -35,7 +35,7 @@ const SEED: u64 = 7;
 pub(crate) fn run(object: &Path, rounds: usize, report: &mut Report) -> Result<()> {
     let wire = Wire::new("bench", &[LINK], MTU)?;
     let prefixes = table::v4(PREFIXES, false, SEED);
-    let set = table::set(&prefixes, &[])?;
+    let set = table::set(&prefixes, &[], false)?;
     let mut traffic = Traffic::new(&prefixes, Spread::Zipf, SEED);
     let stream: Vec<u64> = (0..ELEMENTS_V4).map(|_| element_v4(traffic.address(), traffic.address())).collect();
     let mut reference = object::reference(object, &set)?;

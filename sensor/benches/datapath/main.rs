@@ -48,6 +48,7 @@ fn main() -> Result<()> {
     socket::pin_to_cpu(CPUS[0])?;
     let mut report = Report::default();
     let mut bench = Bench::load(&args.object, &args.only)?;
+    bench.meet()?;
     for round in 0..args.rounds {
         println!("round {round} of {}", args.rounds - 1);
         bench.round(|name, nanos| {

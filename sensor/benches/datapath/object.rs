@@ -49,6 +49,14 @@ pub(crate) fn reference(path: &Path, set: &PrefixSet) -> Result<Ebpf> {
         internal: 0,
         shared: 0,
         deferred: 0,
+        interface: 0,
+        tap: 0,
+        flow_sets: 0,
+        open_entries: 0,
+        breakdown_rows: 1,
+        counterpart_rows: 0,
+        networks: 1,
+        idle: 0,
     };
     let object = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut ebpf = EbpfLoader::new()

@@ -27,6 +27,19 @@ pub(crate) enum Target {
     Full,
     /// The same over the kernel's trie.
     KernelLpm,
+    /// The sensor's program where nothing is watched, and an entry of the kernel's LRU hash for the flow of each packet.
+    Lru,
+}
+
+/// What is known of the flows of watched packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// What they are.
+    Decided,
+    /// Nothing, and the agent looks into them.
+    Undecided,
+    /// Nothing, and nobody looks: the agent is gone, or its budget is spent.
+    Unattended,
 }
 
 /// Which addresses packets have.
@@ -38,6 +51,8 @@ pub(crate) enum Addresses {
     Destination(Spread),
     /// None; as far apart as those of the rest of the Internet.
     Neither(Spread),
+    /// Those of so many flows between the rest of the Internet and prefixes of the table.
+    Flows(usize, Spread),
 }
 
 /// Prefixes of a table, by family.
@@ -45,6 +60,8 @@ pub(crate) enum Addresses {
 pub(crate) struct Table {
     pub(crate) v4: usize,
     pub(crate) v6: usize,
+    /// Whether its prefixes are one watched network, and what is known of its flows.
+    pub(crate) watched: Option<Known>,
 }
 
 /// One line of the report.
@@ -95,6 +112,36 @@ pub(crate) const ROWS: &[Row] = &[
     row("full_v6_250k_zipf", Driver::V6, Target::Full, v6(250_000), ZIPF),
     row("full_v6_250k_uniform", Driver::V6, Target::Full, v6(250_000), UNIFORM),
     row("full_mix_1m_250k_zipf", Driver::Mix, Target::Full, MIX, ZIPF),
+    row("watch_none_1k_flows", Driver::V4, Target::Full, v4(1_000), flows(1_000, Spread::Zipf)),
+    row("watch_none_100k_flows", Driver::V4, Target::Full, v4(1_000), flows(100_000, Spread::Zipf)),
+    row("watch_none_100k_flows_uniform", Driver::V4, Target::Full, v4(1_000), flows(100_000, Spread::Uniform)),
+    row("watch_decided_1k_flows", Driver::V4, Target::Full, watched(Known::Decided), flows(1_000, Spread::Zipf)),
+    row("watch_decided_100k_flows", Driver::V4, Target::Full, watched(Known::Decided), flows(100_000, Spread::Zipf)),
+    row(
+        "watch_decided_100k_flows_uniform",
+        Driver::V4,
+        Target::Full,
+        watched(Known::Decided),
+        flows(100_000, Spread::Uniform),
+    ),
+    row("watch_undecided_10k_flows", Driver::V4, Target::Full, watched(Known::Undecided), flows(10_000, Spread::Zipf)),
+    row(
+        "watch_undecided_100k_flows",
+        Driver::V4,
+        Target::Full,
+        watched(Known::Undecided),
+        flows(100_000, Spread::Zipf),
+    ),
+    row(
+        "watch_unattended_100k_flows",
+        Driver::V4,
+        Target::Full,
+        watched(Known::Unattended),
+        flows(100_000, Spread::Zipf),
+    ),
+    row("watch_lru_1k_flows", Driver::V4, Target::Lru, v4(1_000), flows(1_000, Spread::Zipf)),
+    row("watch_lru_100k_flows", Driver::V4, Target::Lru, v4(1_000), flows(100_000, Spread::Zipf)),
+    row("watch_lru_100k_flows_uniform", Driver::V4, Target::Lru, v4(1_000), flows(100_000, Spread::Uniform)),
     row("kernel_lpm_v4_100", Driver::V4, Target::KernelLpm, v4(100), ZIPF),
     row("kernel_lpm_v4_1k", Driver::V4, Target::KernelLpm, v4(1_000), ZIPF),
     row("kernel_lpm_v4_10k", Driver::V4, Target::KernelLpm, v4(10_000), ZIPF),
@@ -105,14 +152,22 @@ pub(crate) const ROWS: &[Row] = &[
     row("kernel_lpm_v6_250k_uniform", Driver::V6, Target::KernelLpm, v6(250_000), UNIFORM),
 ];
 
-const MIX: Table = Table { v4: 1_000_000, v6: 250_000 };
+const MIX: Table = Table { v4: 1_000_000, v6: 250_000, watched: None };
 
 const fn v4(count: usize) -> Table {
-    Table { v4: count, v6: 0 }
+    Table { v4: count, v6: 0, watched: None }
+}
+
+const fn watched(known: Known) -> Table {
+    Table { watched: Some(known), ..v4(1_000) }
+}
+
+const fn flows(count: usize, spread: Spread) -> Addresses {
+    Addresses::Flows(count, spread)
 }
 
 const fn v6(count: usize) -> Table {
-    Table { v4: 0, v6: count }
+    Table { v4: 0, v6: count, watched: None }
 }
 
 const fn row(name: &'static str, driver: Driver, target: Target, table: Table, addresses: Addresses) -> Row {
@@ -160,6 +215,7 @@ impl Target {
             Self::Null => Some("null"),
             Self::Parse => Some("parse_frags"),
             Self::KernelLpm => Some("kernel_lpm_frags"),
+            Self::Lru => Some("lru_frags"),
             Self::Full => None,
         }
     }

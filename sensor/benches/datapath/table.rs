@@ -44,14 +44,16 @@ fn shuffled<T>(mut list: Vec<T>, rng: &mut Rng) -> Vec<T> {
     list
 }
 
-/// The set that counts all of them.
-pub(crate) fn set(v4: &[(u32, u8)], v6: &[(u128, u8)]) -> Result<PrefixSet> {
+/// The set that counts all of them, as one watched network where it is one.
+pub(crate) fn set(v4: &[(u32, u8)], v6: &[(u128, u8)], is_watched: bool) -> Result<PrefixSet> {
     let mut builder = SetBuilder::default();
-    for (address, len) in v4 {
-        builder.account(Cidr::new(Ipv4Addr::from_bits(*address).into(), *len)?);
-    }
-    for (address, len) in v6 {
-        builder.account(Cidr::new(Ipv6Addr::from_bits(*address).into(), *len)?);
+    let v4 = v4.iter().map(|(address, len)| Cidr::new(Ipv4Addr::from_bits(*address).into(), *len));
+    let v6 = v6.iter().map(|(address, len)| Cidr::new(Ipv6Addr::from_bits(*address).into(), *len));
+    let prefixes = v4.chain(v6).collect::<Result<Vec<_>, _>>()?;
+    if is_watched {
+        builder.watch("watched", prefixes)?;
+    } else {
+        builder.account_all(prefixes);
     }
     builder.build()
 }
@@ -116,6 +118,24 @@ impl Traffic<'_, u128> {
             half[1] = (address as u64).to_be();
         }
         words
+    }
+}
+
+/// Draws one of `count` with this spread: of Zipf, the numbers are ranks.
+pub(crate) fn draws(count: usize, spread: Spread, seed: u64) -> impl FnMut() -> usize {
+    let mut sum = 0.0;
+    let mut share = |rank: usize| {
+        sum += 1.0 / rank as f64;
+        sum
+    };
+    let shares: Vec<f64> = if spread == Spread::Zipf { (1..=count).map(&mut share).collect() } else { vec![] };
+    let mut rng = Rng::new(seed);
+    move || match shares.last() {
+        Some(sum) => {
+            let at = rng.next_u64() as f64 / u64::MAX as f64 * sum;
+            shares.partition_point(|share| *share < at).min(count - 1)
+        }
+        None => rng.below(count),
     }
 }
 

@@ -87,6 +87,15 @@ impl<T: Pod> MappedArray<T> {
         true
     }
 
+    /// Stores word `at` of value `index`.
+    #[must_use]
+    pub(crate) fn store_word(&self, index: usize, at: usize, word: u64) -> bool {
+        let Some(first) = self.first_word(index).filter(|_| at < Self::WORDS) else { return false };
+        // SAFETY: the word is one of the value's, which `first_word` checked to lie in the mapping, which is page-aligned.
+        unsafe { AtomicU64::from_ptr(first.add(at)) }.store(word, Ordering::Release);
+        true
+    }
+
     fn first_word(&self, index: usize) -> Option<*mut u64> {
         if index >= self.len {
             return None;

@@ -1,6 +1,7 @@
 //! How large each map is made: fixed when the programs are loaded.
 
 mod demand;
+mod watched;
 
 use aya::maps::MapType;
 use sensor_ebpf::{
@@ -12,8 +13,13 @@ use sensor_ebpf::{
 };
 
 use self::demand::Demand;
-pub use self::demand::{Footprint, Room, TooLarge};
-use crate::prefix::{RootBits, Trie};
+pub use self::demand::{Footprint, Room, TooLarge, Wanted};
+pub(crate) use self::watched::Watched;
+use super::InterfaceKind;
+use crate::{
+    inspect,
+    prefix::{RootBits, Trie},
+};
 
 /// `BPF_F_MMAPABLE` of `linux/bpf.h`.
 const BPF_F_MMAPABLE: u32 = 1 << 10;
@@ -23,6 +29,9 @@ const BLOCK_LINES: u32 = BLOCK_LEN / Line::WORDS;
 
 /// Whether each processor sees the stores of another in the order in which they were made: what reading [`Pending`] needs.
 const STORES_IN_ORDER: bool = cfg!(target_arch = "x86_64");
+
+/// Seconds without a packet after which a flow is over: as long as the inspector follows one.
+const IDLE: u32 = inspect::IDLE * 60;
 
 /// Any: the counters do not depend on it.
 const SMALL_ROOT_BITS: u32 = 16;
@@ -50,32 +59,20 @@ pub struct Layout {
     prefix_capacity: u32,
     slices: u32,
     ledger_slots: u32,
+    watched: Watched,
 }
 
 impl Layout {
-    /// The largest that takes `memory` bytes, for a table whose ids go up to `highest_id`, counted by `cpus` CPUs on `interfaces`
-    /// interfaces.
+    /// The largest that takes as much memory as it may.
     ///
     /// Room for reloads is given up first, down to a 32nd of what is used; then CPUs share slices.
     ///
     /// # Errors
     /// The table does not fit even so.
-    pub fn new(
-        trie: &Trie,
-        highest_id: u32,
-        cpus: u32,
-        interfaces: u32,
-        memory: u64,
-        room: Room,
-    ) -> Result<Self, TooLarge> {
-        let demand = Demand {
-            root_bits: trie.root_bits,
-            nodes: trie.nodes.len(),
-            blocks: trie.blocks.len() / BLOCK_LEN as usize,
-            ids: highest_id.max(trie.highest_id),
-            ledger_slots: interfaces * Side::COUNT,
-        };
-        let mut slices = cpus.max(1).next_power_of_two();
+    pub fn new(wanted: &Wanted<'_>) -> Result<Self, TooLarge> {
+        let Wanted { memory, room, .. } = *wanted;
+        let demand = Demand::new(wanted);
+        let mut slices = wanted.cpus.max(1).next_power_of_two();
         loop {
             let fits = |layout: &Self| {
                 let numbered = map_name::SHARED.iter().all(|name| u32::try_from(layout.entries(name)).is_ok());
@@ -100,7 +97,8 @@ impl Layout {
         let slices = ledger_rows.checked_div(ledger_slots.checked_mul(Control::BANKS * Cell::COUNT)?)?;
         let prefix_capacity = prefix_rows.checked_div(slices.checked_mul(Direction::COUNT)?)?;
         let root_bits = RootBits { v4: SMALL_ROOT_BITS, v6: SMALL_ROOT_BITS };
-        let layout = Self { root_bits, nodes: 1, blocks: 1, prefix_capacity, slices, ledger_slots };
+        let watched = Watched::NOTHING;
+        let layout = Self { root_bits, nodes: 1, blocks: 1, prefix_capacity, slices, ledger_slots, watched };
         let fits = prefix_capacity > 0
             && slices.is_power_of_two()
             && layout.shape(map_name::PREFIXES).entries == prefix_rows
@@ -118,10 +116,21 @@ impl Layout {
             root_bits,
             nodes: half(map_name::NODES),
             blocks: half(map_name::BLOCKS) / BLOCK_LINES,
+            watched: Watched::of_maps(&entries, counters.slices),
             ..counters
         });
         let is_it = |layout: &Self| layout.shapes().iter().all(|shape| shape.entries == entries(shape.name));
-        made.filter(|layout| layout.nodes > 0 && layout.blocks > 0).find(is_it)
+        made.filter(|layout| layout.nodes > 0 && layout.blocks > 0 && layout.watched.is_possible()).find(is_it)
+    }
+
+    /// Whether networks with numbers up to `highest` can be billed.
+    pub fn bills(&self, highest: u32) -> bool {
+        highest < self.watched.networks
+    }
+
+    /// Sizes of the maps of watched traffic.
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.watched
     }
 
     /// Whether a table fits whose roots are indexed as here, and which may have been counted under ids up to `highest_id`.
@@ -143,10 +152,10 @@ impl Layout {
             .or_else(|| outgrown("blocks", trie.blocks.len() / BLOCK_LEN as usize, self.blocks))
     }
 
-    /// The constants of the program instance that books under interface number `interface`, and bills unless that is `internal`.
-    /// `shared`: see [`Settings::shared`].
-    pub(crate) fn settings(&self, interface: u32, internal: bool, replay: bool, shared: bool) -> Settings {
+    /// The constants of the program instance that books under interface number `interface`. `shared`: see [`Settings::shared`].
+    pub(crate) fn settings(&self, interface: u32, kind: InterfaceKind, replay: bool, shared: bool) -> Settings {
         let deferred = !shared && STORES_IN_ORDER;
+        let Watched { flow_sets, open_entries, breakdown_rows, networks, .. } = self.watched;
         Settings {
             ledger_slot: interface * Side::COUNT,
             slice_mask: self.slices - 1,
@@ -155,9 +164,18 @@ impl Layout {
             root_bits_v6: self.root_bits.v6,
             roots: self.root_bits.entries(),
             replay: replay.into(),
-            internal: internal.into(),
+            internal: kind.internal.into(),
             shared: shared.into(),
             deferred: deferred.into(),
+            interface,
+            tap: kind.tap.into(),
+            flow_sets,
+            // Entries are of one CPU each, and read by their order of stores.
+            open_entries: if deferred { open_entries } else { 0 },
+            breakdown_rows,
+            counterpart_rows: 0,
+            networks,
+            idle: if replay { 0 } else { IDLE },
         }
     }
 
@@ -174,6 +192,9 @@ impl Layout {
 
     fn entries(&self, name: &'static str) -> u64 {
         let product = |factors: &[u32]| factors.iter().map(|factor| u64::from(*factor)).product();
+        if let Some(entries) = self.watched.entries(name, self.slices) {
+            return entries;
+        }
         match name {
             map_name::ROOTS => product(&[self.root_lines(), Control::SLOTS]),
             map_name::NODES => product(&[self.nodes, Control::SLOTS]),
@@ -196,6 +217,7 @@ impl Layout {
             tables: bytes(&[map_name::ROOTS, map_name::NODES, map_name::BLOCKS]),
             counters: bytes(&[map_name::PREFIXES, map_name::PENDING]),
             ledgers: bytes(&[map_name::LEDGER]),
+            watched: bytes(&watched::NAMES) + u64::from(self.watched.ring),
             rest: bytes(&[map_name::CONTROL, map_name::EXTERNAL]),
         }
     }
@@ -239,19 +261,20 @@ impl Layout {
 impl MapShape {
     /// The shape of the shared map of that name, with so many entries.
     pub(crate) fn of(name: &'static str, entries: u32) -> Self {
-        let (map_type, flags) = match name {
-            map_name::EXTERNAL => (MapType::Hash, 0),
-            _ => (MapType::Array, BPF_F_MMAPABLE),
+        let (map_type, key_size, flags) = match name {
+            map_name::EXTERNAL => (MapType::Hash, size_of::<u32>(), 0),
+            map_name::SAMPLES => (MapType::RingBuf, 0, 0),
+            _ => (MapType::Array, size_of::<u32>(), BPF_F_MMAPABLE),
         };
-        let value_size = match name {
+        let value_size = watched::value_size(name).unwrap_or_else(|| match name {
             map_name::CONTROL => size_of::<ControlBlock>(),
             map_name::NODES => size_of::<Node>(),
             map_name::PENDING => size_of::<Pending>(),
             map_name::ROOTS | map_name::BLOCKS => size_of::<Words>(),
             map_name::EXTERNAL => size_of::<u32>(),
             _ => size_of::<Counter>(),
-        };
-        Self { name, map_type, key_size: size_of::<u32>() as u32, value_size: value_size as u32, entries, flags }
+        });
+        Self { name, map_type, key_size: key_size as u32, value_size: value_size as u32, entries, flags }
     }
 }
 

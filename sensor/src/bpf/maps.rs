@@ -1,17 +1,22 @@
 //! The maps that all program instances of one sensor share, mapped into this process.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, os::fd::BorrowedFd, path::Path};
 
 use anyhow::{Context, Result, bail};
-use sensor_ebpf::abi::{ABI_VERSION, BLOCK_LEN, Control, ControlBlock, Entry, Line, Node, Words, map_name};
+use sensor_ebpf::abi::{
+    ABI_VERSION, BLOCK_LEN, Clock, Control, ControlBlock, Entry, FlowKey, FlowState, HashKeys, Line, Neighbour, Node,
+    Open, Row, Sample, Spending, Words, map_name,
+};
 
 use super::{
     array::MappedArray, counters::Counters, external::External, layout::Layout, pinned::open_array, sys::GracePeriod,
+    watching::Watching,
 };
 use crate::{
     collect::{LedgerRow, Reading, SparseReading},
     epoch::Epoch,
     prefix::Trie,
+    watch::Memory,
 };
 
 /// The user-space end of the shared maps.
@@ -24,6 +29,7 @@ pub struct SharedMaps {
     nodes: MappedArray<Node>,
     blocks: MappedArray<Words>,
     counters: Counters,
+    watching: Watching,
     external: External,
     /// What each bank held when it was last at rest: per ledger slot, by bank.
     banks: Vec<[LedgerRow; Control::BANKS as usize]>,
@@ -49,6 +55,7 @@ impl SharedMaps {
             nodes: open_array(directory, &layout, map_name::NODES)?,
             blocks: open_array(directory, &layout, map_name::BLOCKS)?,
             counters: Counters::open(directory, layout)?,
+            watching: Watching::open(directory, &layout)?,
             external: External::open(directory, &layout)?,
             banks: vec![[LedgerRow::default(); 2]; layout.ledger_slots() as usize],
             grace: GracePeriod::new().context("cannot create the map that grace periods are waited on with")?,
@@ -72,6 +79,15 @@ impl SharedMaps {
         self.store(ControlBlock { abi_version: ABI_VERSION, epoch: epoch.to_bytes(), ..block })
     }
 
+    /// Numbers flows by these keys, in maps that nothing was counted in yet.
+    ///
+    /// # Errors
+    /// The control map is empty.
+    pub fn number_flows_by(&mut self, hash: HashKeys) -> Result<()> {
+        let block = self.control.load(0).unwrap_or_default();
+        self.store(ControlBlock { hash, ..block })
+    }
+
     /// How many tables were put in force in these maps; wraps.
     pub fn generation(&self) -> u32 {
         self.control_word.generation()
@@ -80,6 +96,11 @@ impl SharedMaps {
     /// What the generation of the next table will be.
     pub fn next_generation(&self) -> u32 {
         self.control_word.next_generation().generation()
+    }
+
+    /// What becomes readable when there are records of watched traffic.
+    pub fn ring(&self) -> BorrowedFd<'_> {
+        self.watching.ring()
     }
 
     /// How large the maps are.
@@ -219,5 +240,44 @@ impl SharedMaps {
 
     fn wait(&self) -> Result<()> {
         self.grace.wait().context("cannot wait for an RCU grace period")
+    }
+}
+
+impl Memory for SharedMaps {
+    fn slices(&self) -> u32 {
+        self.watching.slices()
+    }
+
+    fn set_clock(&mut self, clock: Clock) {
+        // The control map has its entry: it was loaded from.
+        let _ = self.control.store_word(0, Clock::PLACE, clock.word());
+    }
+
+    fn allow(&mut self, network: u32, spending: Spending, more: u64) {
+        self.watching.allow(network, spending, more);
+    }
+
+    fn samples(&mut self, most: usize, each: &mut dyn FnMut(&Sample, &[u8]) -> Result<()>) -> Result<usize> {
+        self.watching.samples(most, each)
+    }
+
+    fn know(&mut self, key: FlowKey, change: &dyn Fn(FlowState) -> FlowState) -> bool {
+        self.watching.know(key, change)
+    }
+
+    fn changes(&mut self, slice: u32, each: &mut dyn FnMut(u32)) {
+        self.watching.changes(slice, each);
+    }
+
+    fn open(&self, slice: u32, number: u32) -> Option<Open> {
+        self.watching.open_flow(slice, number)
+    }
+
+    fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        self.watching.rows(slice, each);
+    }
+
+    fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
+        self.watching.neighbour(slice, number)
     }
 }

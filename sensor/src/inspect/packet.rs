@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use sensor_ebpf::packet::{Ipv4, Ipv6, L3, L4, Ports, SliceWindow, network};
+use sensor_ebpf::packet::{Ipv4, Ipv6, L3, L4, Payload, Ports, SliceWindow, network};
 
 /// Protocol numbers (IANA registry).
 pub(crate) mod protocol {
@@ -27,15 +27,6 @@ pub(crate) mod protocol {
     /// L2TP version 3.
     pub(crate) const L2TP: u8 = 115;
 }
-
-/// Bytes of the fixed part of an IPv6 header.
-const IPV6_HEADER: usize = 40;
-/// Extension headers that may come before the Authentication Header: hop-by-hop options, routing, destination options.
-const BEFORE_AH: [u8; 3] = [0, 43, 60];
-/// Bytes of the fixed part of a TCP header.
-const TCP_HEADER: usize = 20;
-/// Bytes of a UDP header.
-const UDP_HEADER: usize = 8;
 
 /// The addresses and ports of a packet, or of the first packet of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,11 +87,11 @@ impl<'a> Packet<'a> {
     /// fragment, a header that is cut.
     pub fn of_frame(frame: &'a [u8], wire_len: u32) -> Option<Self> {
         let window = SliceWindow::captured(frame, wire_len, wire_len);
-        let (offset, length, l4, addresses) = match network(&window).ok()? {
+        let (length, behind, addresses) = match network(&window).ok()? {
             L3::V4(offset) => {
                 let header = Ipv4::read(&window, offset).ok()?;
                 let addresses = [header.source, header.destination].map(|bits| IpAddr::from(Ipv4Addr::from(bits)));
-                (offset, header.length, header.l4(&window).ok()?, addresses)
+                (header.length, header.behind(), addresses)
             }
             L3::V6(offset) => {
                 let header = Ipv6::read(&window, offset).ok()?;
@@ -108,52 +99,19 @@ impl<'a> Packet<'a> {
                     IpAddr::from(Ipv6Addr::from(u128::from(leading) << 64 | u128::from(trailing)))
                 };
                 let addresses = [header.source, header.destination].map(address);
-                (offset, header.length, header.l4(&window).ok()?, addresses)
+                (header.length, header.behind(), addresses)
             }
         };
-        let L4 { mut upper, mut ports } = l4;
-        // What is authenticated is IPsec in both versions, though IPv6 has it for an extension header.
-        if let Some(place) = addresses[0].is_ipv6().then(|| authentication(frame, offset)).flatten() {
-            (upper.protocol, upper.offset, ports) = (protocol::AH, place, None);
-        }
-        let Ports { source, destination } = ports.unwrap_or(Ports { source: 0, destination: 0 });
+        let L4 { upper, ports } = behind.l4(&window).ok()?;
+        let Ports { source, destination } = ports.unwrap_or(Ports::NONE);
         let flow =
             Flow { protocol: upper.protocol, source: (addresses[0], source), destination: (addresses[1], destination) };
-        // The IP packet ends here on the wire, and in what was captured of it.
-        let end = offset + length as usize;
-        let segment = frame.get(upper.offset..end.min(frame.len())).unwrap_or_default();
-        let segment_len = end.saturating_sub(upper.offset);
-        let (tcp, header_len) = match upper.protocol {
-            protocol::TCP => {
-                let header: &[u8; TCP_HEADER] = segment.first_chunk()?;
-                let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-                (Some(Tcp { sequence, flags: header[13] }), usize::from(header[12] >> 4) * 4)
-            }
-            protocol::UDP => (None, UDP_HEADER),
-            _ => (None, 0),
-        };
-        let payload = segment.get(header_len..).unwrap_or_default();
-        let payload_len = segment_len.saturating_sub(header_len) as u32;
-        Some(Self { flow, length, tcp, payload, payload_len })
+        let payload = Payload::read(&window, upper, behind.end);
+        let tcp = payload.is_tcp().then_some(Tcp { sequence: payload.sequence, flags: payload.flags as u8 });
+        let end = payload.offset.saturating_add(payload.len as usize).min(frame.len());
+        let bytes = frame.get(payload.offset..end).unwrap_or_default();
+        Some(Self { flow, length, tcp, payload: bytes, payload_len: payload.len })
     }
-}
-
-/// Where the Authentication Header of the IPv6 packet at this offset is.
-fn authentication(frame: &[u8], offset: usize) -> Option<usize> {
-    let mut next = *frame.get(offset + 6)?;
-    let mut place = offset + IPV6_HEADER;
-    for _ in 0..=BEFORE_AH.len() {
-        if next == protocol::AH {
-            return Some(place);
-        }
-        if !BEFORE_AH.contains(&next) {
-            return None;
-        }
-        let [following, length] = *frame.get(place..)?.first_chunk()?;
-        next = following;
-        place += (usize::from(length) + 1) * 8;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ use super::{
     reload::change::Change,
 };
 use crate::{
-    bpf::{Kernel, NO_MANIFEST, Plan},
+    bpf::{InterfaceKind, Kernel, NO_MANIFEST, Plan},
     collect::Meter,
-    config::{Config, Memory, Role},
+    config::{Config, Interface, Memory, Mode, Role},
     epoch::Epoch,
-    prefix::PrefixSet,
+    prefix::{PrefixSet, Trie},
     summary::Summary,
 };
 
@@ -31,8 +31,7 @@ use crate::{
 pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
     let set = prefix_set(config)?;
     let trie = set.trie()?;
-    let mut kernel =
-        Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &internal(config), memory: config.memory })?;
+    let mut kernel = Kernel::load_for(&plan(config, &set, &trie, &kinds(config)))?;
     let zero = kernel.read()?;
     let mut ports = Ports::new(&config.interfaces, None);
     ports.load(&mut kernel)?;
@@ -95,7 +94,7 @@ fn choose(left: Vec<Left>, wanted: &PrefixSet, memory: Memory) -> Result<Option<
 
 async fn go_on(config: &Config, left: Left, durable: &mut Durable, devices: &mut Devices) -> Result<Collector> {
     let Left { directory, layout, set, history } = left;
-    let mut kernel = Kernel::load_left(&directory, layout, &internal(config))?;
+    let mut kernel = Kernel::load_left(&directory, layout, &kinds(config))?;
     durable.count_in(history.epoch);
     tracing::info!(epoch = %history.epoch, since = %history.from, "counting on in the maps of an earlier run");
     let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
@@ -113,8 +112,8 @@ async fn go_on(config: &Config, left: Left, durable: &mut Durable, devices: &mut
 async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: &mut Devices) -> Result<Collector> {
     durable.clear()?;
     let trie = set.trie()?;
-    let internal = internal(config);
-    let plan = Plan { set: &set, trie: &trie, internal: &internal, memory: config.memory };
+    let kinds = kinds(config);
+    let plan = plan(config, &set, &trie, &kinds);
     let mut fresh = durable.begin(&plan.layout()?)?;
     let manifest = fresh.scribe.write(config, &set).inspect_err(|_| durable.discard_fresh())?;
     durable.written(Some(manifest));
@@ -141,7 +140,21 @@ async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: 
     Ok(Collector { sensor, set, kernel, ports, history: fresh.history, witness })
 }
 
-/// For each interface whether it bills nothing.
-pub(super) fn internal(config: &Config) -> Vec<bool> {
-    config.interfaces.iter().map(|interface| interface.role == Role::Internal).collect()
+/// What each interface is, in the order of the configuration.
+pub(super) fn kinds(config: &Config) -> Vec<InterfaceKind> {
+    let kind = |interface: &Interface| InterfaceKind {
+        internal: interface.role == Role::Internal,
+        tap: interface.mode == Mode::Mirror,
+    };
+    config.interfaces.iter().map(kind).collect()
+}
+
+/// What a configuration loads programs for.
+pub(super) fn plan<'a>(
+    config: &Config,
+    set: &'a PrefixSet,
+    trie: &'a Trie,
+    interfaces: &'a [InterfaceKind],
+) -> Plan<'a> {
+    Plan { set, trie, interfaces, flows: config.limits.flows, memory: config.memory }
 }

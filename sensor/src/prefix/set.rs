@@ -138,6 +138,11 @@ impl PrefixSet {
         self.networks.iter()
     }
 
+    /// The highest number of a network; 0: none is watched.
+    pub fn highest_network(&self) -> u32 {
+        self.networks().last().map_or(0, |(network, _)| network.get())
+    }
+
     /// What is counted under an id, whether it is in the table or retired.
     pub fn get(&self, id: PrefixId) -> Option<Meaning> {
         self.slot(id).map(Meaning::from)

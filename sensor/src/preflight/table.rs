@@ -82,8 +82,8 @@ pub(super) fn memory(
     let mut findings = vec![(Severity::Good, room), (Severity::Good, maps), (Severity::Good, agent)];
     let slices = layout.slices();
     if slices < cpus {
-        let why = "CPUs that share one wait for each other now and then";
-        let text = format!("slices of counters: {slices} for {cpus} CPUs, {why}; raise memory in [sensor]");
+        let why = "CPUs that share one wait for each other now and then, and what a flow had before it was decided stays undecided";
+        let text = format!("slices of counters: {slices} for {cpus} CPUs: {why}; raise memory in [sensor]");
         findings.push((Severity::Warning, text));
     }
     findings
@@ -92,7 +92,11 @@ pub(super) fn memory(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bpf::Room, prefix::SetBuilder};
+    use crate::{
+        bpf::{InterfaceKind, Plan, Room, Wanted},
+        config::DEFAULT_MEMORY,
+        prefix::SetBuilder,
+    };
 
     fn set(cidrs: &[&str]) -> PrefixSet {
         let mut builder = SetBuilder::default();
@@ -117,17 +121,24 @@ mod tests {
         let set = set(&["192.0.2.0/24", "2001:db8::/32"]);
         let trie = set.trie().unwrap();
         let findings = |cpus: u32, bytes: u64| {
-            let layout = Layout::new(&trie, set.highest_id(), cpus, 1, bytes, Room::ForReloads);
+            let plan = Plan {
+                set: &set,
+                trie: &trie,
+                interfaces: &[InterfaceKind::default()],
+                flows: 1 << 12,
+                memory: DEFAULT_MEMORY,
+            };
+            let layout = Layout::new(&Wanted { memory: bytes, ..plan.wanted(cpus, Room::ForReloads) });
             memory(&set, &trie, &layout, cpus, "16MiB".parse().unwrap())
         };
         let texts: Vec<String> = findings(2, 16 << 20).into_iter().map(|(_, text)| text).collect();
         let expected = [
             "room for 1026 prefixes, 1024 of them for reloads",
-            "2 MiB of kernel memory (tables 2, counters 1, ledgers 1), at most 16MiB is allowed",
+            "3 MiB of kernel memory (tables 2, counters 1, ledgers 1, watched flows 2), at most 16MiB is allowed",
             "some 25 MiB of memory for the agent",
         ];
         assert_eq!(texts, expected);
-        let (severity, shared) = findings(64, 4 << 20).pop().unwrap();
+        let (severity, shared) = findings(64, 16 << 20).pop().unwrap();
         assert_eq!(severity, Severity::Warning);
         assert!(shared.starts_with("slices of counters: 32 for 64 CPUs"), "{shared}");
         let refused = findings(64, 1 << 20);

@@ -8,7 +8,7 @@ use sensor_ebpf::packet::SliceWindow;
 
 use super::frame::LinkFrame;
 use crate::{
-    bpf::{Buffers, Hook, Kernel, MIN_FRAME_LEN, TestRun},
+    bpf::{Buffers, Hook, Kernel, MIN_FRAME_LEN, REPLAY_FLOWS, TestRun},
     collect::{Meter, Reading},
     native::Native,
     prefix::PrefixSet,
@@ -47,7 +47,7 @@ impl Engine {
     pub fn new(kind: EngineKind, set: &PrefixSet) -> Result<Self> {
         let trie = set.trie()?;
         if kind == EngineKind::Native {
-            return Ok(Self::Native(Native::new(trie, set.highest_id())));
+            return Ok(Self::Native(Native::watching(trie, set, REPLAY_FLOWS).at_a_tap()));
         }
         let mut kernel = Kernel::load_for_replay(set, &trie)?;
         let instance = kernel.instance(0)?;
@@ -58,7 +58,7 @@ impl Engine {
                 TestRun::prepare(instance, Hook::Inline, Buffers::One)?
             }
         };
-        let twin = Native::new(trie, set.highest_id());
+        let twin = Native::watching(trie, set, REPLAY_FLOWS).at_a_tap();
         Ok(Self::Kernel(Box::new(KernelEngine { kernel, test_run, twin, fallbacks: BTreeMap::new() })))
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::random::step as mix;
+
 /// What makes the numbers of one history different from those of another, so that nobody can choose addresses that fall together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seed(pub(super) u64);
@@ -30,12 +32,4 @@ fn words(address: IpAddr) -> [u64; 2] {
         IpAddr::V4(address) => [u64::MAX, address.to_bits().into()],
         IpAddr::V6(address) => [(address.to_bits() >> 64) as u64, address.to_bits() as u64],
     }
-}
-
-/// The step of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-fn mix(word: u64) -> u64 {
-    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ word >> 31
 }

@@ -3,7 +3,7 @@
 use std::{os::fd::AsFd as _, sync::Barrier, thread};
 
 use sensor::{
-    bpf::{Buffers, Hook, Kernel, Layout, Plan, Room, cpus},
+    bpf::{Buffers, Hook, InterfaceKind, Kernel, Layout, Plan, Room, cpus},
     collect::Meter as _,
     config::{DEFAULT_MEMORY, Memory},
     testing::{run, socket},
@@ -25,9 +25,10 @@ const PACKETS: u32 = 1_000_000;
 fn every_packet_is_found(test: &str, nets: &[Net], memory: Memory, expected_slices: u32) {
     let set = tables::set(nets);
     let trie = set.trie().unwrap();
-    let layout = Layout::new(&trie, set.highest_id(), cpus().unwrap(), 1, memory.bytes(), Room::None).unwrap();
+    let plan = Plan { set: &set, trie: &trie, interfaces: &[InterfaceKind::default()], flows: 1 << 12, memory };
+    let layout = Layout::new(&plan.wanted(cpus().unwrap(), Room::None)).unwrap();
     assert_eq!(layout.slices(), expected_slices, "slices in {memory}");
-    let mut kernel = Kernel::load_for(&Plan { set: &set, trie: &trie, internal: &[false], memory }).unwrap();
+    let mut kernel = Kernel::load_for(&plan).unwrap();
     let program = kernel.instance(0).unwrap().program_fd(Hook::Inline, Buffers::Several).unwrap().try_clone().unwrap();
     // Of those that nothing more specific lies in.
     let place = |v4: bool, last: bool| {

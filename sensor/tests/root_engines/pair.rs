@@ -3,13 +3,22 @@
 use std::{env, ops::Range};
 
 use sensor::{
-    bpf::{Buffers, Hook, Kernel, TestRun},
+    bpf::{Buffers, Hook, Kernel, REPLAY_FLOWS, TestRun},
     collect::{Meter, Reading},
+    config::DEFAULT_FLOWS,
     native::Native,
+    random,
+    testing::socket,
 };
 use sensor_ebpf::{abi::Cell, packet::SliceWindow};
 
-use crate::{net::Net, random::Random, tables, wild};
+use crate::{
+    net::Net,
+    random::Random,
+    tables,
+    watched::{attend, rows, samples},
+    wild,
+};
 
 /// A frame of this many bytes is one buffer in a test run: a page less headroom and `skb_shared_info`.
 pub(crate) const ONE_BUFFER: usize = 3_400;
@@ -57,12 +66,20 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(nets: &[Net], hook: Hook, buffers: Buffers, replay: bool) -> Self {
+        // What is bounded is so for each CPU.
+        socket::pin_to_cpu(0).unwrap();
         let set = tables::set(nets);
         let trie = set.trie().unwrap();
         let mut kernel =
             if replay { Kernel::load_for_replay(&set, &trie) } else { Kernel::load(&set, &trie, 1) }.unwrap();
         let test_run = TestRun::prepare(kernel.instance(0).unwrap(), hook, buffers).unwrap();
-        Self { kernel, test_run, native: Native::new(trie, set.len()), buffers, replay }
+        let native = Native::watching(trie, &set, if replay { REPLAY_FLOWS } else { DEFAULT_FLOWS });
+        let mut native = if replay { native.at_a_tap() } else { native };
+        // Which flows share a set is a matter of the key.
+        kernel.maps().number_flows_by(random::replay_keys()).unwrap();
+        attend(kernel.maps(), 1);
+        attend(&mut native, 1);
+        Self { kernel, test_run, native, buffers, replay }
     }
 
     /// Whether the program can be given a frame.
@@ -84,7 +101,9 @@ impl Pair {
     }
 
     pub(crate) fn agree(&mut self) -> bool {
-        self.kernel.read().unwrap() == self.native.read().unwrap()
+        let told = samples(self.kernel.maps()) == samples(&mut self.native);
+        let billed = rows(self.kernel.maps()) == rows(&self.native);
+        told && billed && self.kernel.read().unwrap() == self.native.read().unwrap()
     }
 
     /// Which of `frames` the engines count differently: given to both again, by halves, because reading takes a grace period.

@@ -9,7 +9,7 @@ use sensor_ebpf::{
     state::{Size, State},
 };
 
-use super::super::maps::Maps;
+use super::super::{look::Look, maps::Maps};
 
 /// Key: an IPv4 prefix in network byte order. Value: an [`Entry`].
 #[map]
@@ -90,9 +90,9 @@ impl Table for KernelLpm {
 }
 
 /// The sensor's maps, but for the prefix table and its counters.
-pub(super) struct Over<T>(pub(super) T, pub(super) Maps);
+pub(super) struct Over<T, M>(pub(super) T, pub(super) Maps<M>);
 
-impl<T: Table> State for Over<T> {
+impl<T: Table, M: Look> State for Over<T, M> {
     #[inline(always)]
     fn entry_v4(&self, _half: u32, address: u32) -> Option<Entry> {
         Some(self.0.v4(address))

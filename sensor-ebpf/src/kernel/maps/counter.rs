@@ -15,10 +15,12 @@ pub(super) fn add(counter: *mut Counter, size: Size, shared: bool) {
     }
 }
 
+/// Adds to one word.
+///
 /// # Safety
 /// `word` must be valid for reads and writes and aligned.
 #[inline(always)]
-unsafe fn add_word(word: *mut u64, by: u32, shared: bool) {
+pub(super) unsafe fn add_word(word: *mut u64, by: u32, shared: bool) {
     if !shared {
         // SAFETY: the caller vouches for the pointer; no other CPU adds to this slice, and nothing interrupts the program that would.
         unsafe { *word += u64::from(by) };

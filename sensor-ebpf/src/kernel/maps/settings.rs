@@ -15,6 +15,14 @@ pub(super) static SETTINGS: Settings = Settings {
     internal: 0,
     shared: 1,
     deferred: 0,
+    interface: 0,
+    tap: 0,
+    flow_sets: 0,
+    open_entries: 0,
+    breakdown_rows: 0,
+    counterpart_rows: 0,
+    networks: 0,
+    idle: 0,
 };
 
 /// A setting, by its name.

@@ -1,12 +1,15 @@
 //! The three kinds of kernel memory a frame stands in, and how each is read.
 
-use core::ptr::read_volatile;
+use core::{
+    arch::asm,
+    ptr::{read_volatile, write_volatile},
+};
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
 };
-use sensor_ebpf::packet::Lengths;
+use sensor_ebpf::{abi::MAX_SAMPLE, packet::Lengths};
 
 /// Most bytes of a field that is looked for behind the first buffer: tags, labels, extension headers, ports. A whole IP header is
 /// not: no driver's first buffer ends within the first hundred bytes, and 40 bytes on the stack cost the common path 8 ns.
@@ -38,6 +41,18 @@ pub(in crate::kernel) trait Memory {
     fn lengths(&self, known: Lengths, _claimed: u32) -> Lengths {
         known
     }
+
+    /// Bytes within reach in all.
+    fn reach(&self) -> u32;
+
+    /// Copies `len` bytes, one at least and at most as many as there is room for; false where they are not all to be had.
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool;
+
+    /// What a tag says that is kept beside the bytes.
+    #[inline(always)]
+    fn tag(&self) -> Option<u16> {
+        None
+    }
 }
 
 /// Shortest frame on an Ethernet without its check sequence (IEEE 802.3): what is shorter was cut into buffers, or never was on a wire.
@@ -46,13 +61,16 @@ const MIN_FRAME_LEN: u32 = 60;
 const MIN_FULL_BUFFER: u32 = 1024;
 
 /// An XDP frame of one buffer.
-pub(in crate::kernel) struct OneBuffer(pub(super) *mut xdp_md);
+#[derive(Clone, Copy)]
+pub(in crate::kernel) struct OneBuffer(pub(in crate::kernel) *mut xdp_md);
 
 /// An XDP frame that may have several buffers (Linux 5.18).
-pub(in crate::kernel) struct SeveralBuffers(pub(super) *mut xdp_md);
+#[derive(Clone, Copy)]
+pub(in crate::kernel) struct SeveralBuffers(pub(in crate::kernel) *mut xdp_md);
 
 /// A socket buffer.
-pub(in crate::kernel) struct SocketBuffer(pub(super) *mut __sk_buff);
+#[derive(Clone, Copy)]
+pub(in crate::kernel) struct SocketBuffer(pub(in crate::kernel) *mut __sk_buff);
 
 impl Memory for OneBuffer {
     #[inline(always)]
@@ -69,6 +87,50 @@ impl Memory for OneBuffer {
     fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
         mapped::<[u64; N]>(self.0, offset).map(|words| words.map(u64::from_be))
     }
+
+    #[inline(always)]
+    fn reach(&self) -> u32 {
+        field!(self.0, data_end) - field!(self.0, data)
+    }
+
+    /// In pieces whose sizes the compiler knows: kernels without multi-buffer frames have no helper for it.
+    #[inline(always)]
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool {
+        let len = sized(len) as usize;
+        let mut done = 0;
+        while done + PIECE <= MAX_SAMPLE {
+            if done + PIECE > len {
+                break;
+            }
+            let Some(piece) = mapped::<u64>(self.0, offset + done) else { return false };
+            // SAFETY: so many bytes are left behind `done`. Volatile, or the compiler makes it a loop over bytes.
+            unsafe { write_volatile(to.as_mut_ptr().add(done).cast::<u64>(), piece) };
+            done += PIECE;
+        }
+        for at in 0..PIECE {
+            if done + at >= len || done + at >= MAX_SAMPLE {
+                break;
+            }
+            // With the byte before: the verifier learns nothing of a packet's range from a comparison for one.
+            let Some([_, byte]) = mapped::<[u8; 2]>(self.0, (offset + done + at).saturating_sub(1)) else {
+                return false;
+            };
+            to[(done + at) & (MAX_SAMPLE - 1)] = byte;
+        }
+        true
+    }
+}
+
+/// Bytes that are copied at a time.
+const PIECE: usize = size_of::<u64>();
+
+/// A length of one to [`MAX_SAMPLE`], in a way that the verifier sees.
+#[inline(always)]
+fn sized(len: u32) -> u32 {
+    let mut len = u64::from(len);
+    // SAFETY: no instruction; the compiler forgets what it knows of the number, and keeps the comparison.
+    unsafe { asm!("/* {len} */", len = inout(reg) len, options(nostack, preserves_flags)) };
+    if len == 0 || len > MAX_SAMPLE as u64 { 1 } else { len as u32 }
 }
 
 impl Memory for SeveralBuffers {
@@ -102,9 +164,20 @@ impl Memory for SeveralBuffers {
         if claimed != 0 && claimed <= mapped && mapped >= MIN_FRAME_LEN && mapped < MIN_FULL_BUFFER {
             return known;
         }
-        // SAFETY: the context is the one this program was called with.
-        let whole = unsafe { bpf_xdp_get_buff_len(self.0) } as u32;
+        let whole = self.reach();
         Lengths { wire: whole, frame: whole }
+    }
+
+    #[inline(always)]
+    fn reach(&self) -> u32 {
+        // SAFETY: the context is the one this program was called with.
+        unsafe { bpf_xdp_get_buff_len(self.0) as u32 }
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool {
+        // SAFETY: the context is the one this program was called with, and the helper writes as many bytes as there is room for.
+        unsafe { bpf_xdp_load_bytes(self.0, offset as u32, to.as_mut_ptr().cast(), sized(len)) == 0 }
     }
 }
 
@@ -144,6 +217,22 @@ impl Memory for SocketBuffer {
     fn double_words<const N: usize>(&self, offset: usize) -> Option<[u64; N]> {
         let mut words = Stack([0_u64; N]);
         self.load(offset, &mut words).then(|| words.0.map(u64::from_be))
+    }
+
+    #[inline(always)]
+    fn reach(&self) -> u32 {
+        field!(self.0, len)
+    }
+
+    #[inline(always)]
+    fn copy(&self, offset: usize, len: u32, to: &mut [u8; MAX_SAMPLE]) -> bool {
+        // SAFETY: the context is the one this program was called with, and the helper writes as many bytes as there is room for.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, to.as_mut_ptr().cast(), sized(len)) == 0 }
+    }
+
+    #[inline(always)]
+    fn tag(&self) -> Option<u16> {
+        if field!(self.0, vlan_present) == 0 { None } else { Some(field!(self.0, vlan_tci) as u16) }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use sensor_ebpf::abi::{BLOCK_LEN, MAX_NODES, MAX_PREFIXES};
+use sensor_ebpf::abi::{BLOCK_LEN, MAX_NODES, MAX_PREFIXES, Side};
 use thiserror::Error;
 
-use super::Layout;
-use crate::prefix::RootBits;
+use super::{Layout, Watched};
+use crate::prefix::{RootBits, Trie};
 
 /// Room for reloads beside what is used, as a divisor of that: the first that fits is taken.
 const HEADROOM: [Option<u32>; 4] = [Some(4), Some(8), Some(16), Some(32)];
@@ -38,6 +38,27 @@ impl Room {
     }
 }
 
+/// What maps are wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The table.
+    pub trie: &'a Trie,
+    /// Ids that are counted under go up to this, or to that of the table.
+    pub highest_id: u32,
+    /// Numbers of watched networks go up to this; 0: none.
+    pub highest_network: u32,
+    /// Flows of theirs that are remembered.
+    pub flows: u32,
+    /// CPUs that count.
+    pub cpus: u32,
+    /// Interfaces they count on.
+    pub interfaces: u32,
+    /// Bytes that all maps may take.
+    pub memory: u64,
+    /// Whether other tables are to fit.
+    pub room: Room,
+}
+
 /// What a table takes, without room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
@@ -47,11 +68,29 @@ pub(super) struct Demand {
     /// Highest id.
     pub(super) ids: u32,
     pub(super) ledger_slots: u32,
+    highest_network: u32,
+    flows: u32,
+    memory: u64,
 }
 
 impl Demand {
+    pub(super) fn new(wanted: &Wanted<'_>) -> Self {
+        let Wanted { trie, highest_id, highest_network, flows, interfaces, memory, .. } = *wanted;
+        Self {
+            root_bits: trie.root_bits,
+            nodes: trie.nodes.len(),
+            blocks: trie.blocks.len() / BLOCK_LEN as usize,
+            ids: highest_id.max(trie.highest_id),
+            ledger_slots: interfaces * Side::COUNT,
+            highest_network,
+            flows,
+            memory,
+        }
+    }
+
     /// Maps with that part more than is used, if any, and so many slices.
     pub(super) fn layout(&self, room: Option<u32>, slices: u32) -> Layout {
+        let watched = Watched::new(self.highest_network, self.flows, slices, self.memory, room.is_some());
         // Built tables have less than `MAX_NODES` nodes; two halves of that many still have numbers.
         let room = |used: usize, more: u32, most: u32| {
             let used = u32::try_from(used).unwrap_or(most);
@@ -67,6 +106,7 @@ impl Demand {
             prefix_capacity: room(self.ids as usize + 1, MORE_IDS, MAX_PREFIXES + 1),
             slices,
             ledger_slots: self.ledger_slots,
+            watched,
         }
     }
 }
@@ -80,6 +120,8 @@ pub struct Footprint {
     pub counters: u64,
     /// Ledgers of interfaces, all slices.
     pub ledgers: u64,
+    /// Flows, classes and samples of watched traffic.
+    pub watched: u64,
     /// Everything else.
     pub rest: u64,
 }
@@ -88,15 +130,18 @@ impl Footprint {
     /// All of it.
     #[must_use]
     pub const fn total(self) -> u64 {
-        self.tables + self.counters + self.ledgers + self.rest
+        self.tables + self.counters + self.ledgers + self.watched + self.rest
     }
 }
 
 impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [all, tables, counters, ledgers] =
-            [self.total(), self.tables, self.counters, self.ledgers].map(|bytes| bytes.div_ceil(MIB));
-        write!(f, "{all} MiB of kernel memory (tables {tables}, counters {counters}, ledgers {ledgers})")
+        let [all, tables, counters, ledgers, watched] =
+            [self.total(), self.tables, self.counters, self.ledgers, self.watched].map(|bytes| bytes.div_ceil(MIB));
+        write!(
+            f,
+            "{all} MiB of kernel memory (tables {tables}, counters {counters}, ledgers {ledgers}, watched flows {watched})"
+        )
     }
 }
 

@@ -6,6 +6,10 @@ use crate::{cidr::Cidr, prefix::SetBuilder};
 const MIB: u64 = 1 << 20;
 const UNBOUNDED: u64 = u64::MAX;
 
+fn made(trie: &Trie, highest_id: u32, cpus: u32, interfaces: u32, memory: u64, room: Room) -> Result<Layout, TooLarge> {
+    Layout::new(&Wanted { trie, highest_id, highest_network: 0, flows: 1 << 12, cpus, interfaces, memory, room })
+}
+
 /// The table of /28 prefixes side by side, under a root of 16 bits: a block for each 16 of them, and no nodes.
 fn trie(prefixes: u32) -> Trie {
     table(prefixes, 4)
@@ -29,7 +33,7 @@ fn counters_and_maps_tell_their_layout() {
         [(0, 0, 1, 1), (7, 7, 2, 3), (1000, 1500, 5, 1), (7, 4_000_000, 64, 2)]
     {
         let trie = trie(prefixes);
-        let layout = Layout::new(&trie, highest_id, cpus, interfaces, UNBOUNDED, Room::ForReloads).unwrap();
+        let layout = made(&trie, highest_id, cpus, interfaces, UNBOUNDED, Room::ForReloads).unwrap();
         let rows = |name| layout.shape(name).entries;
         let (prefix_rows, ledger_rows) = (rows(map_name::PREFIXES), rows(map_name::LEDGER));
         let told = Layout::of_counters(prefix_rows, ledger_rows, interfaces).unwrap();
@@ -57,22 +61,22 @@ fn counters_and_maps_tell_their_layout() {
 
 #[test]
 fn a_reload_has_room() {
-    let layout = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
+    let layout = made(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
     assert!(layout.holds(&trie(25_000), 25_000));
     assert!(!layout.holds(&scattered(20_000), 20_000), "more nodes than there are");
-    let other = Layout::new(&scattered(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
+    let other = made(&scattered(20_000), 20_000, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
     assert!(other.holds(&scattered(25_000), 25_000));
     // Eight of them in a /24 with gaps between them are too many ranges for a node.
     assert!(!other.holds(&table(25_000, 5), 25_000), "more blocks than there are");
     assert!(!layout.holds(&trie(20_000), 27_000), "more ids than there are");
     let capacity = layout.prefix_capacity();
     assert!(layout.holds(&trie(20_000), capacity - 1) && !layout.holds(&trie(20_000), capacity));
-    let small = Layout::new(&trie(0), 0, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
+    let small = made(&trie(0), 0, 2, 1, UNBOUNDED, Room::ForReloads).unwrap();
     assert!(small.holds(&trie(500), 1000));
-    let exact = Layout::new(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
+    let exact = made(&trie(20_000), 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
     assert!(exact.holds(&trie(20_000), 20_000) && !exact.holds(&trie(20_000), 20_001));
     let used = scattered(20_000);
-    let exact = Layout::new(&used, 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
+    let exact = made(&used, 20_000, 2, 1, UNBOUNDED, Room::None).unwrap();
     assert_eq!((exact.prefix_capacity(), exact.nodes() as usize), (20_001, used.nodes.len().max(1)));
     assert_eq!(exact.blocks() as usize, (used.blocks.len() / BLOCK_LEN as usize).max(1));
     let mut other = trie(20_000);
@@ -83,9 +87,9 @@ fn a_reload_has_room() {
 #[test]
 fn room_is_given_up_before_slices_are_shared() {
     let (trie, ids) = (trie(0), 1_000_000);
-    let layout = |memory: u64| Layout::new(&trie, ids, 16, 1, memory, Room::ForReloads);
-    let sizes = |memory: u64| layout(memory).map(|layout| (layout.prefix_capacity(), layout.slices()));
-    let all = layout(UNBOUNDED).unwrap();
+    let with = |memory: u64| made(&trie, ids, 16, 1, memory, Room::ForReloads);
+    let sizes = |memory: u64| with(memory).map(|layout| (layout.prefix_capacity(), layout.slices()));
+    let all = with(UNBOUNDED).unwrap();
     assert_eq!((all.prefix_capacity(), all.slices()), (1_250_000 + 1024 + 1, 16));
     let total = all.footprint().total();
     assert_eq!(sizes(total), Ok((1_251_025, 16)));
@@ -94,17 +98,22 @@ fn room_is_given_up_before_slices_are_shared() {
     assert_eq!(sizes(least), Ok((1_032_275, 16)));
     // Shared slices leave room again.
     assert_eq!(sizes(least - 1), Ok((1_251_025, 8)));
-    let one = Layout { prefix_capacity: 1_032_275, slices: 1, ..all }.footprint().total();
-    assert_eq!(sizes(one), Ok((1_032_275, 1)));
-    let refused = layout(one - 1).unwrap_err();
-    assert_eq!((refused.needed.total(), refused.memory), (one, one - 1));
+    // The least that does at all is for one slice, and no room but that.
+    let (mut too_little, mut enough) = (0, total);
+    while enough - too_little > 1 {
+        let middle = too_little.midpoint(enough);
+        *if with(middle).is_ok() { &mut enough } else { &mut too_little } = middle;
+    }
+    assert_eq!(sizes(enough), Ok((1_032_275, 1)));
+    let refused = with(too_little).unwrap_err();
+    assert_eq!((refused.needed.total(), refused.memory), (enough, too_little));
 }
 
 #[test]
 fn what_does_not_fit_is_told_in_numbers() {
-    let refused = Layout::new(&trie(0), 1_000_000, 2, 1, 48 * MIB, Room::ForReloads).unwrap_err();
-    let expected = "1000000 prefixes need 65 MiB of kernel memory (tables 2, counters 64, ledgers 1), and 48 MiB are allowed; raise \
-                    memory in [sensor], or leave out accounting tables or aggregate them";
+    let refused = made(&trie(0), 1_000_000, 2, 1, 48 * MIB, Room::ForReloads).unwrap_err();
+    let expected = "1000000 prefixes need 67 MiB of kernel memory (tables 2, counters 64, ledgers 1, watched flows 3), and 48 MiB \
+                    are allowed; raise memory in [sensor], or leave out accounting tables or aggregate them";
     assert_eq!(refused.to_string(), expected);
 }
 
@@ -112,7 +121,7 @@ fn what_does_not_fit_is_told_in_numbers() {
 fn the_largest_bound_and_table_have_numbers_for_everything() {
     let most = crate::config::MAX_MEMORY.bytes();
     for memory in [most, UNBOUNDED] {
-        let layout = Layout::new(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, memory, Room::ForReloads).unwrap();
+        let layout = made(&trie(0), sensor_ebpf::abi::MAX_PREFIXES, 4096, 64, memory, Room::ForReloads).unwrap();
         assert!(layout.footprint().total() <= memory);
         assert_eq!(layout.prefix_capacity(), sensor_ebpf::abi::MAX_PREFIXES + 1);
         let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);

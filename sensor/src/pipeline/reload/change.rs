@@ -106,7 +106,11 @@ pub(super) fn networks(old: &Config, new: &Config) -> NetworkChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{bpf::Room, config::DEFAULT_MEMORY, prefix::set_of as set};
+    use crate::{
+        bpf::{InterfaceKind, Plan, Room},
+        config::DEFAULT_MEMORY,
+        prefix::set_of as set,
+    };
 
     #[test]
     fn prefixes_are_added_removed_moved_and_kept() {
@@ -131,9 +135,10 @@ mod tests {
     #[test]
     fn what_fits_goes_in_place_and_what_does_not_into_new_maps() {
         let old = set(&[("a", &["10.0.0.0/8"])], &["10.1.2.0/24", "192.0.2.0/24"]);
-        let layout =
-            Layout::new(&old.trie().unwrap(), old.highest_id(), 1, 1, DEFAULT_MEMORY.bytes(), Room::ForReloads)
-                .unwrap();
+        let trie = old.trie().unwrap();
+        let interfaces = &[InterfaceKind::default()];
+        let plan = Plan { set: &old, trie: &trie, interfaces, flows: 1 << 12, memory: DEFAULT_MEMORY };
+        let layout = Layout::new(&plan.wanted(1, Room::ForReloads)).unwrap();
         let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted, DEFAULT_MEMORY).unwrap() {
             Change::Unchanged => "unchanged".to_owned(),
             Change::InPlace(table) => {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::{change::Table, prepare::Figures};
 use crate::{
-    bpf::{InstanceDir, Kernel, Plan},
+    bpf::{InstanceDir, Kernel},
     config::Config,
     control::Reloaded,
     pipeline::{
@@ -16,7 +16,7 @@ use crate::{
         devices::Device,
         durable::Fresh,
         ports::Ports,
-        start::internal,
+        start::{kinds, plan},
     },
     prefix::PrefixSet,
 };
@@ -53,7 +53,8 @@ impl Making {
         let began = Instant::now();
         let manifest = scribe.write(&config, &set)?;
         history.manifest = manifest;
-        let plan = Plan { set: &set, trie: &trie, internal: &internal(&config), memory: config.memory };
+        let kinds = kinds(&config);
+        let plan = plan(&config, &set, &trie, &kinds);
         let mut kernel = Kernel::load_pinned(&directory, &plan, manifest)?;
         let ports = Ports::new(&config.interfaces, Some(pins));
         ports.load(&mut kernel)?;
@@ -70,8 +71,8 @@ impl Running {
     pub(super) fn make(&mut self, config: Config, table: Table, why: String, figures: Figures) -> Result<Making> {
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         check_names(&self.collector.ports)?;
-        let layout = Plan { set: &table.set, trie: &table.trie, internal: &internal(&config), memory: config.memory }
-            .layout()?;
+        let kinds = kinds(&config);
+        let layout = plan(&config, &table.set, &table.trie, &kinds).layout()?;
         let fresh = tokio::task::block_in_place(|| durable.begin(&layout))?;
         tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
         let pins = Arc::clone(&durable.pins);

@@ -1,0 +1,74 @@
+//! What the far ends of packets are, by number, and the rows that count it.
+
+use super::{Direction, NetworkId, flow::MAX_LABELS, row};
+
+/// What a row of map `COUNTERPARTS` counts.
+///
+/// Bits 0..17 label, 17 direction, 18..27 network, 27 set, 28..31 generation of the table of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelKey(u32);
+
+impl LabelKey {
+    const DIRECTION: u32 = 17;
+    const NETWORK: u32 = 18;
+    const SET: u32 = 1 << 27;
+    const GENERATION: u32 = 28;
+
+    /// Packets of a network and direction whose far end has that label in the table of that generation, of which three bits are kept.
+    #[inline(always)]
+    pub const fn new(network: NetworkId, direction: Direction, (label, generation): (u32, u32)) -> Self {
+        let (network, direction) = (network.get() << Self::NETWORK, (direction as u32) << Self::DIRECTION);
+        Self(Self::SET | (generation & 7) << Self::GENERATION | network | direction | label & (MAX_LABELS - 1))
+    }
+
+    /// As stored.
+    #[inline(always)]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// Read back; `None` where it is none.
+    #[inline(always)]
+    pub const fn from_word(word: u32) -> Option<Self> {
+        if word & Self::SET == 0 { None } else { Some(Self(word)) }
+    }
+
+    /// The watched network.
+    pub const fn network(self) -> Option<NetworkId> {
+        NetworkId::new(self.0 >> Self::NETWORK & 0x1ff)
+    }
+
+    /// Whether packets went in or out.
+    pub const fn direction(self) -> Direction {
+        if self.0 >> Self::DIRECTION & 1 == Direction::In as u32 { Direction::In } else { Direction::Out }
+    }
+
+    /// The label, and three bits of the generation of its table.
+    pub const fn label(self) -> (u32, u32) {
+        (self.0 & (MAX_LABELS - 1), self.0 >> Self::GENERATION & 7)
+    }
+
+    /// Where it is looked for first, in rows whose number is a power of two.
+    #[inline(always)]
+    pub const fn place(self, rows: u32) -> u32 {
+        row::place(self.0 as u64, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::MAX_NETWORKS;
+
+    #[test]
+    fn keys_keep_what_they_are_given() {
+        let network = NetworkId::new(MAX_NETWORKS).unwrap();
+        for direction in Direction::ALL {
+            let key = LabelKey::new(network, direction, (MAX_LABELS - 1, 6));
+            let found = (key.network(), key.direction(), key.label());
+            assert_eq!(found, (Some(network), direction, (MAX_LABELS - 1, 6)));
+            assert_eq!(LabelKey::from_word(key.word()), Some(key));
+        }
+        assert_eq!(LabelKey::new(network, Direction::In, (0, 9)).label(), (0, 1));
+    }
+}
