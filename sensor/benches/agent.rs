@@ -24,7 +24,7 @@ use sensor::{
     output::Format,
     prefix::{PrefixSet, SetBuilder},
     state::{Batch, Journal, StateDir},
-    summary::{Key, LedgerLabel, Summary},
+    summary::{Key, LedgerLabel, Summary, Watched},
     testing::{
         clock::{self, Memory},
         rng::Rng,
@@ -189,8 +189,8 @@ impl Agent {
         let at = Timestamp::now();
         let key = Key { sensor: "edge-1".to_owned(), epoch: *epoch, start: at, end: at, sequence: *sequence };
         let labels = [0, 1].map(|slot| LedgerLabel { slot, interface: "eth0".to_owned(), ..LedgerLabel::default() });
-        let (name, summary) = timed(|| Ok(Summary::new(key.clone(), &delta, set, &labels)))?;
-        let batch = Batch { key, manifest: [7; 32], delta, labels: labels.to_vec() };
+        let (name, summary) = timed(|| Ok(Summary::new(key.clone(), &delta, set, &labels, &Watched::default())))?;
+        let batch = Batch { key, manifest: [7; 32], delta, labels: labels.to_vec(), watched: Watched::default() };
         let (commit, ()) = timed(|| journal.commit(batch))?;
         let (format, ()) = timed(|| {
             Format::Jsonl.write(&summary, out)?;

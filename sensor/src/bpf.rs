@@ -2,6 +2,7 @@
 
 pub(crate) mod array;
 mod attach;
+mod billed;
 mod counters;
 mod egress;
 mod external;
@@ -9,6 +10,7 @@ mod layout;
 mod maps;
 mod pinned;
 mod pins;
+mod ring;
 mod sys;
 mod test_run;
 mod watching;
@@ -24,7 +26,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(crate) use self::layout::Watched;
 use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
@@ -33,7 +34,12 @@ pub use self::{
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
+    ring::SampleRing,
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
+};
+pub(crate) use self::{
+    layout::Watched,
+    sys::{seconds_since_boot, stay_on_cpu},
 };
 use crate::{
     collect::{Meter, Reading, SparseReading},
@@ -210,6 +216,11 @@ impl Kernel {
     /// The maps, to put another table in force.
     pub fn maps(&mut self) -> &mut SharedMaps {
         &mut self.maps
+    }
+
+    /// The maps, to look at.
+    pub fn shared_maps(&self) -> &SharedMaps {
+        &self.maps
     }
 }
 

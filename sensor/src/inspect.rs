@@ -199,6 +199,11 @@ impl Inspector {
         self.slots.get(id)?.verdict()
     }
 
+    /// Whether more of a flow is wanted; nothing of one that has ended.
+    pub fn listening(&self, id: FlowId) -> Listening {
+        self.slots.get(id).map_or(Listening::Closed, |followed| followed.listening)
+    }
+
     /// Addresses and ports of a flow, as its first packet had them; `None` where it has ended.
     pub fn flow(&self, id: FlowId) -> Option<Flow> {
         Some(self.slots.get(id)?.flow)

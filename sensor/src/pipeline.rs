@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! interface -> program -> maps -> Collector (tick) -> Summary -> Format -> standard output
+//!                   \-> samples -> Watching -> verdicts -> maps
 //!                   \-> log ring -> tracing -> standard error
 //! ```
 
@@ -14,11 +15,13 @@ mod plan;
 mod ports;
 mod reload;
 mod start;
+mod watching;
 
 use std::{
     collections::{BTreeSet, VecDeque},
     io,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,9 +31,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{collector::Collector, devices::Devices, durable::Durable, reload::Reloads};
 use crate::{
-    config::{Config, Keep, SensorId},
+    config::{Config, Keep, SensorId, Upstream},
     control,
     interval::Interval,
+    lists::Lists,
     output::{Format, Writer},
     prefix::{PrefixSet, SetBuilder},
     summary::Summary,
@@ -53,12 +57,14 @@ pub fn run(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
     result
 }
 
-/// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet, and removes all of its pins.
+/// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet, and removes all of its pins. Neighbours are called by
+/// `upstreams`.
 ///
 /// # Errors
 /// An agent is running, or something cannot be removed; what was counted is not lost then.
-pub fn detach(sensor: &SensorId, keep: &Keep, format: Format) -> Result<()> {
+pub fn detach(sensor: &SensorId, keep: &Keep, upstreams: &[Upstream], format: Format) -> Result<()> {
     let mut durable = Durable::open(sensor, keep)?;
+    durable.name_by(upstreams);
     control::remove_left(&keep.state_dir);
     let mut out = io::stdout().lock();
     let mut last = VecDeque::from(durable.undelivered());
@@ -95,6 +101,7 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
         None => (start::start(&config, &mut devices).await?, None),
         Some(keep) => {
             let mut durable = Durable::open(&config.sensor_id, keep)?;
+            durable.configure(&config);
             let collector = tokio::select! {
                 biased;
                 () = stop.requested() => {
@@ -116,6 +123,7 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
     };
     let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
     let mut running = Running { config, devices, collector, durable, backlog, due, unclosed: false };
+    running.meet().await;
     running.count(&mut stop, &mut reloads, &mut writer).await?;
     running.end(writer).await
 }
@@ -144,11 +152,13 @@ impl Running {
                 until = wall_clock(self.due, self.config.interval.duration()), if is_read => {
                     self.due = self.interval_holding(until).end;
                     self.look().await;
+                    self.meet().await;
                     self.tick(until)?;
                     if self.unclosed {
                         self.close_others();
                     }
                 }
+                () = self.collector.watching.due() => self.collector.watch()?,
             }
         }
     }
@@ -165,6 +175,24 @@ impl Running {
         }
         if let Some(durable) = &mut self.durable {
             durable.look_after_pins(&self.collector.ports.pins());
+        }
+    }
+
+    /// Looks who the neighbours are.
+    async fn meet(&mut self) {
+        let places = self.devices.now().await.map(|devices| self.collector.ports.places(&devices));
+        let neighbours = match places {
+            Ok(places) => self.devices.neighbours(&places).await,
+            Err(error) => Err(error),
+        };
+        match neighbours {
+            Ok(neighbours) => {
+                if let Some(durable) = &mut self.durable {
+                    durable.meet(&neighbours);
+                }
+                self.collector.meet(neighbours);
+            }
+            Err(error) => tracing::warn!("{error:#}; neighbours are called as they last were"),
         }
     }
 
@@ -187,7 +215,11 @@ impl Running {
     }
 
     /// Goes by another configuration from here on.
-    fn configure(&mut self, config: Config) {
+    fn configure(&mut self, config: Config, lists: Arc<Lists>) {
+        self.collector.configure(&config, lists);
+        if let Some(durable) = &mut self.durable {
+            durable.configure(&config);
+        }
         let other = config.interval != self.config.interval;
         self.config = config;
         if other {
@@ -212,6 +244,7 @@ impl Running {
         let last = match &mut self.durable {
             None => Some(self.collector.detach()?),
             Some(durable) => {
+                self.collector.keep_with_next();
                 let last = self.collector.tick(Timestamp::now(), Some(durable))?;
                 tracing::info!("the programs stay attached and go on counting; `sensor detach` ends that");
                 last

@@ -5,10 +5,12 @@ mod flow_book;
 mod frame;
 mod link;
 mod source;
+mod watched;
 
 use std::{
     io::{IsTerminal, Write, stderr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,16 +23,20 @@ pub use self::{
     engine::{Engine, EngineKind},
     frame::{Framer, LinkFrame},
 };
-use self::{flow_book::FlowBook, source::Source};
+use self::{source::Source, watched::Watched};
 use crate::{
+    bpf::REPLAY_FLOWS,
     capture::{Capture, LinkType},
     collect::{Meter, Reading},
+    config::{self, Config, REPLAY_SENSOR, Report},
     epoch::{Epoch, EpochHasher},
-    inspect::{Inspector, Packet},
     interval::Interval,
+    lists::Lists,
     output::Format,
     prefix::PrefixSet,
     summary::{FlowRecord, Key, LedgerLabel, Summary},
+    upstream::Upstreams,
+    watch,
 };
 
 /// Name of the one ledger of a replay: all captures together.
@@ -55,6 +61,48 @@ pub struct Options {
     pub format: Format,
     /// Whether to tell what each watched flow was found to be.
     pub flows: bool,
+    /// Known endpoints.
+    pub lists: Arc<Lists>,
+    /// Named neighbours.
+    pub upstreams: Upstreams,
+    /// How much is remembered of watched traffic.
+    pub limits: watch::Limits,
+}
+
+/// What estimates are drawn with: any number, so that they come out alike every time.
+const SEED: u64 = 0;
+
+impl Options {
+    /// The history of these captures as one interval, in lines of JSON, of which nothing else is known.
+    pub fn new(captures: Vec<PathBuf>, engine: EngineKind, set: PrefixSet) -> Self {
+        Self {
+            captures,
+            engine,
+            set,
+            sensor: REPLAY_SENSOR.to_owned(),
+            interval: None,
+            format: Format::Jsonl,
+            flows: false,
+            lists: Arc::default(),
+            upstreams: Upstreams::default(),
+            limits: limits(&config::Limits::default(), &Report::default()),
+        }
+    }
+
+    /// The same, with what a configuration says of other ends and neighbours, and of how much is remembered.
+    ///
+    /// # Errors
+    /// A list cannot be read.
+    pub fn by(self, config: &Config) -> Result<Self> {
+        let lists = Arc::new(Lists::read(&config.lists)?);
+        let upstreams = Upstreams::new(&config.upstreams, &[]);
+        Ok(Self { lists, upstreams, limits: limits(&config.limits, &config.report), ..self })
+    }
+}
+
+/// How much a replay remembers: it ends, and until then it forgets no flow.
+fn limits(limits: &config::Limits, report: &Report) -> watch::Limits {
+    watch::Limits::new(&config::Limits { flows: REPLAY_FLOWS, ..*limits }, report, SEED)
 }
 
 /// Replays all captures in turn as one history and writes its summaries to `out`.
@@ -89,13 +137,6 @@ fn unsupported(name: &Path, link_type: LinkType) -> anyhow::Error {
     )
 }
 
-/// What is known of flows: what they are, and what they carried.
-#[derive(Default)]
-struct Flows {
-    inspector: Inspector,
-    book: FlowBook,
-}
-
 /// The summaries as they come.
 struct History<'a> {
     options: &'a Options,
@@ -105,15 +146,14 @@ struct History<'a> {
     reported: Reading,
     current: Option<Interval>,
     sequence: u64,
-    /// Where flows are asked for.
-    flows: Option<Flows>,
+    watched: Watched,
 }
 
 impl<'a> History<'a> {
-    fn new(options: &'a Options, engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
+    fn new(options: &'a Options, mut engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
         let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
-        let flows = options.flows.then(Flows::default);
-        Self { options, out, engine, epoch, reported, current: None, sequence: 0, flows }
+        let watched = Watched::new(options, &mut engine);
+        Self { options, out, engine, epoch, reported, current: None, sequence: 0, watched }
     }
 
     fn add(&mut self, source: &Source) -> Result<()> {
@@ -127,6 +167,7 @@ impl<'a> History<'a> {
             let (seconds, nanoseconds) = frame.timestamp.to_parts();
             let moment = Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX);
             self.advance(moment)?;
+            self.watched.advance(moment, &mut self.engine);
             if link::is_known(frame.link_type) {
                 known = true;
             } else if unknown.replace(frame.link_type) != Some(frame.link_type) {
@@ -134,7 +175,7 @@ impl<'a> History<'a> {
             }
             let frame = framer.ethernet(&frame);
             self.engine.count(frame)?;
-            self.inspect(frame, moment);
+            self.watched.take(frame, &mut self.engine)?;
             if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
                 progress.set_position(capture.bytes_read());
             }
@@ -171,48 +212,14 @@ impl<'a> History<'a> {
         }
     }
 
-    fn inspect(&mut self, frame: LinkFrame<'_>, moment: Timestamp) {
-        let Some(flows) = &mut self.flows else { return };
-        if let Some(packet) = Packet::of_frame(frame.captured, frame.wire_len) {
-            let ends = [packet.flow.source.0, packet.flow.destination.0];
-            if ends.into_iter().any(|address| self.engine.is_watched(address)) {
-                flows.book.count(&packet);
-                flows.inspector.look(&packet, minute(moment));
-            }
-        }
-    }
-
     fn finish(mut self) -> Result<()> {
         let last = self.current.unwrap_or(Interval { start: Timestamp::UNIX_EPOCH, end: Timestamp::UNIX_EPOCH });
-        let mut records = Vec::new();
-        if let Some(Flows { mut inspector, mut book }) = self.flows.take() {
-            // No flow ends before the capture does: one of the same addresses and ports is the same record.
-            for ended in inspector.finish() {
-                if let Some(verdict) = ended.verdict {
-                    book.decide(ended.flow, verdict);
-                }
-            }
-            for (count, what) in [
-                (book.overflow(), "packets of flows beyond those that are followed are in no flow record"),
-                (
-                    inspector.given_up(),
-                    "flows were not listened to until it was clear what they are: memory was held for no more",
-                ),
-                (
-                    inspector.forgotten_names(),
-                    "domains and their flows were forgotten before it was clear whether they are tunnels",
-                ),
-            ] {
-                if count > 0 {
-                    tracing::warn!("{count} {what}");
-                }
-            }
-            records.extend(book.records());
-        }
-        self.report(last, records)
+        let flows = self.watched.finish(&mut self.engine);
+        self.report(last, flows)
     }
 
     fn report(&mut self, interval: Interval, flows: Vec<FlowRecord>) -> Result<()> {
+        let watched = self.watched.interval(interval.end, &mut self.engine);
         let delta = self.engine.since(&self.reported)?;
         let label = LedgerLabel {
             interface: LEDGER_NAME.to_owned(),
@@ -226,17 +233,12 @@ impl<'a> History<'a> {
             end: interval.end,
             sequence: self.sequence,
         };
-        let summary = Summary { flows, ..Summary::new(key, &delta, &self.options.set, &[label]) };
+        let summary = Summary { flows, ..Summary::new(key, &delta, &self.options.set, &[label], &watched) };
         self.options.format.write(&summary, self.out).context("cannot write the records")?;
         delta.add_to(&mut self.reported)?;
         self.sequence += 1;
         Ok(())
     }
-}
-
-/// The clock of inspection: minutes since 1970, as many as fit.
-fn minute(moment: Timestamp) -> u32 {
-    u32::try_from(moment.as_second() / 60).unwrap_or_default()
 }
 
 fn progress(capture: &Capture, name: &Path) -> ProgressBar {

@@ -195,6 +195,11 @@ impl Sights {
         self.firsts
     }
 
+    /// Whether what is seen first is no news yet.
+    pub fn is_learning(&self) -> bool {
+        self.coverage.is_learning()
+    }
+
     /// What was not remembered.
     pub fn losses(&self) -> Losses {
         Losses {
@@ -299,7 +304,7 @@ impl Sights {
         if self.events.len() >= self.limits.events {
             self.lost_events += 1;
         } else if let Some(network) = self.networks.get(slot) {
-            self.events.push((slot, EventRecord { network: network.name.clone(), at, event }));
+            self.events.push((slot, EventRecord { network: Some(network.name.clone()), at, event }));
         }
     }
 }

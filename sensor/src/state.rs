@@ -4,6 +4,7 @@
 
 mod files;
 mod journal;
+mod known;
 mod manifest;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod flow;
 mod host;
 mod names;
 mod service;
+mod watched;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -13,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use sensor_ebpf::abi::{Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Side, Unparsed};
+use sensor_ebpf::abi::{Cell, Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Shed, Side, Unparsed};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub(crate) use self::host::{Bits, block_prefix, place};
@@ -23,6 +24,7 @@ pub use self::{
     flow::FlowRecord,
     host::{AddressSet, HostRecord},
     service::ServiceRecord,
+    watched::{Moved, NetworkRecord, Watched},
 };
 
 use crate::{
@@ -32,6 +34,7 @@ use crate::{
     epoch::Epoch,
     interval::Interval,
     prefix::{Meaning, PrefixSet},
+    sights::Taken,
 };
 
 /// The key that all records of an interval share.
@@ -77,20 +80,6 @@ pub struct PrefixRecord {
     pub count: Count,
 }
 
-/// Traffic of one watched network: all its prefixes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NetworkRecord {
-    /// Name.
-    #[serde(serialize_with = "text")]
-    pub network: Arc<str>,
-    /// `in` or `out`.
-    #[serde(serialize_with = "direction")]
-    pub direction: Direction,
-    /// Traffic.
-    #[serde(flatten)]
-    pub count: Count,
-}
-
 /// Every frame of one interface side, by what became of it: seen = matched + other + seen_before + unparsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerRecord {
@@ -127,6 +116,9 @@ pub struct LedgerRecord {
     pub unparsed: BTreeMap<&'static str, u64>,
     /// Packets counted with a reservation, by reason; not part of the sum.
     pub degraded: BTreeMap<&'static str, u64>,
+    /// Watched packets that were counted and not looked into, told of or kept apart, by reason; not part of the sum.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shed: BTreeMap<&'static str, u64>,
     /// Frames of a replay that the kernel could not be given and that the native twin counted, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub replay_fallback: BTreeMap<String, u64>,
@@ -172,6 +164,14 @@ pub struct Summary {
     pub prefixes: Vec<PrefixRecord>,
     /// Traffic that nobody can name any more.
     pub unattributed: Vec<UnattributedRecord>,
+    /// Watched addresses, for each network that was heard.
+    pub hosts: Vec<HostRecord>,
+    /// Watched services that answered.
+    pub services: Vec<ServiceRecord>,
+    /// Watched addresses that spoke suspicious classes.
+    pub class_hosts: Vec<ClassHostRecord>,
+    /// What happened.
+    pub events: Vec<EventRecord>,
     /// Flows, of a replay that was asked for them, in its last summary.
     pub flows: Vec<FlowRecord>,
     /// One for each interface side.
@@ -198,51 +198,59 @@ pub struct LedgerLabel {
 }
 
 impl Summary {
-    /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger to be shown.
-    pub fn new(key: Key, delta: &SparseReading, set: &PrefixSet, labels: &[LedgerLabel]) -> Self {
-        let mut networks = vec![None; MAX_NETWORKS as usize + 1];
+    /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger to be shown, and what was
+    /// `watched`.
+    pub fn new(key: Key, delta: &SparseReading, set: &PrefixSet, labels: &[LedgerLabel], watched: &Watched) -> Self {
+        let mut names = vec![None; MAX_NETWORKS as usize + 1];
         for (network, name) in set.networks() {
-            networks[network.get() as usize] = Some((Arc::<str>::from(name), Totals::default()));
+            names[network.get() as usize] = Some(Arc::<str>::from(name));
         }
         let mut prefixes = Vec::new();
         for (id, direction, counter) in delta.prefixes() {
             let Some(Meaning { cidr, network, .. }) = set.get(id) else { continue };
-            let network =
-                network.and_then(|network| networks[network.get() as usize].as_mut()).map(|(name, totals)| {
-                    let total = &mut totals[direction as usize];
-                    *total = total.sum(&counter);
-                    Arc::clone(name)
-                });
+            let network = network.and_then(|network| names[network.get() as usize].clone());
             prefixes.push(PrefixRecord { prefix: cidr, direction, network, count: counter.into() });
         }
         let retired: HashSet<Cidr> = set.retired().filter_map(|id| Some(set.get(id)?.cidr)).collect();
         if !retired.is_empty() {
             prefixes = merged(prefixes, &retired);
         }
-        let record = |network: &Arc<str>, direction: Direction, total: Counter| {
-            (!total.is_zero()).then(|| NetworkRecord { network: Arc::clone(network), direction, count: total.into() })
-        };
-        let networks = networks.iter().flatten();
-        let networks = networks.flat_map(|(name, totals)| {
-            Direction::ALL.into_iter().filter_map(|direction| record(name, direction, totals[direction as usize]))
-        });
         let rows = delta.ledger();
         let row = |label: &LedgerLabel| rows.get(label.slot as usize).copied().unwrap_or_default();
         let ledger = labels.iter().map(|label| LedgerRecord::new(&row(label), label)).collect();
-        Self { key, networks: networks.collect(), prefixes, unattributed: vec![], flows: vec![], ledger }
+        let Taken { hosts, services, class_hosts, events } = watched.taken.clone();
+        Self {
+            networks: watched::networks(watched, set),
+            prefixes,
+            hosts,
+            services,
+            class_hosts,
+            events: [events, watched.events.clone()].concat(),
+            ledger,
+            ..Self::empty(key)
+        }
+    }
+
+    /// Nothing but a key.
+    pub fn empty(key: Key) -> Self {
+        Self {
+            key,
+            networks: vec![],
+            prefixes: vec![],
+            unattributed: vec![],
+            hosts: vec![],
+            services: vec![],
+            class_hosts: vec![],
+            events: vec![],
+            flows: vec![],
+            ledger: vec![],
+        }
     }
 
     /// What is left of counters whose names are lost.
     pub fn of_unattributed(key: Key, totals: &Totals) -> Self {
         let record = |direction: Direction| UnattributedRecord { direction, count: totals[direction as usize].into() };
-        Self {
-            key,
-            networks: vec![],
-            prefixes: vec![],
-            unattributed: Direction::ALL.map(record).into(),
-            flows: vec![],
-            ledger: vec![],
-        }
+        Self { unattributed: Direction::ALL.map(record).into(), ..Self::empty(key) }
     }
 
     /// The span of the interval.
@@ -267,6 +275,7 @@ impl LedgerRecord {
         let matched_packets = |kind| row.outcome(Outcome::Matched(kind)).packets;
         let unparsed = Unparsed::ALL.map(|reason| (reason.name(), row.outcome(Outcome::Unparsed(reason)).packets));
         let degraded = Degraded::ALL.map(|reason| (reason.name(), row.degraded(reason).packets));
+        let shed = Shed::ALL.map(|reason| (reason.name(), row.cell(Cell::shed(reason)).packets));
         Self {
             interface: label.interface.clone(),
             direction: label.side().name(),
@@ -284,6 +293,7 @@ impl LedgerRecord {
             seen_before_bytes: seen_before.bytes,
             unparsed: non_zero(unparsed),
             degraded: non_zero(degraded),
+            shed: non_zero(shed),
             replay_fallback: label.replay_fallback.clone(),
             attached: label.attached,
             blind_ms: label.blind_ms,
@@ -346,8 +356,6 @@ fn optional_name<S: Serializer>(name: &Option<Arc<str>>, serializer: S) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use sensor_ebpf::abi::Cell;
-
     use super::*;
     use crate::{collect::Reading, prefix::SetBuilder};
 
@@ -373,7 +381,7 @@ mod tests {
             sequence: 0,
         };
         let label = LedgerLabel { slot: 1, ..LedgerLabel::default() };
-        let summary = Summary::new(key, &delta.sparse(), &set, &[label]);
+        let summary = Summary::new(key, &delta.sparse(), &set, &[label], &Watched::default());
         let prefix = |prefix: &str, direction, network: Option<&str>, packets| PrefixRecord {
             prefix: prefix.parse().unwrap(),
             direction,
@@ -386,9 +394,8 @@ mod tests {
             prefix("12.0.0.0/8", Direction::In, None, 4),
         ];
         assert_eq!(summary.prefixes, expected);
-        let network =
-            |direction, packets| NetworkRecord { network: "a".into(), direction, count: counter(packets).into() };
-        assert_eq!(summary.networks, [network(Direction::In, 1), network(Direction::Out, 2)]);
+        // Networks are told by what was billed, not by their prefixes.
+        assert_eq!(summary.networks, []);
         assert_eq!((summary.ledger[0].other_packets, summary.ledger[0].direction), (64, "tx"));
     }
 }

@@ -7,13 +7,16 @@ mod neighbours;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::{names::KnownNeighbours, neighbours::list_neighbours};
 pub use self::{
     names::{MAX_LEARNED, UpstreamEvent, UpstreamName, Upstreams},
     neighbours::{MAX_NEIGHBOURS, NeighbourTable, read_neighbours},
 };
 
 /// A neighbour as the program knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Neighbour {
     /// Its interface, by its place in the configuration.
     pub interface: u32,

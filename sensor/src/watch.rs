@@ -1,6 +1,437 @@
 //! The agent's side of watched traffic: what programs tell of flows becomes verdicts that go back to them, and records. Pure but for the memory of the
 //! programs, which is handed in.
+//!
+//! ```text
+//! SAMPLES -> Inspector -> verdict -> FLOWS           programs bill what follows as what it is
+//!                      \-> Sights                    addresses, services, who speaks what
+//! OPEN -> Tracked -> moves \
+//! BREAKDOWN ----------------> RowChange              what was billed before is told as what it was
+//! ```
 
+mod apart;
+mod flow;
+mod kept;
 mod memory;
+mod moves;
+mod row;
+mod sample;
+mod verdict;
 
-pub use self::memory::Memory;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+use sensor_ebpf::abi::{Clock, Counter, FlowKey, FlowState, Kind, NetworkId, Sample, why};
+
+use self::{
+    apart::Apart,
+    flow::{Known, Tracked},
+    moves::Moves,
+};
+pub use self::{
+    memory::{Memory, Rows},
+    row::{Billed, Breakdown, RowChange, RowId},
+};
+use crate::{
+    config,
+    inspect::{self, Flow, FlowId, Inspector, Listening, Verdict},
+    lists::Lists,
+    sights::{self, Sights},
+    summary::{Event, EventRecord, Watched},
+    upstream::{Neighbour, NeighbourTable, UpstreamEvent, UpstreamName, Upstreams},
+};
+
+/// Seconds after which a flow that goes on is told of once more.
+const TOLD_AGAIN: u32 = 60;
+/// Seconds that what an unknown flow had is kept for its first record, which may still be on its way.
+const ORPHAN_REST: u32 = 5;
+/// Unknown flows for which it is.
+const MAX_ORPHANS: usize = 1 << 16;
+
+/// How much is remembered, and for how long firsts are no news.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of flows that are looked into.
+    pub inspect: inspect::Limits,
+    /// Of what lives at watched addresses.
+    pub sights: sights::Limits,
+    /// See [`Sights::new`].
+    pub learn: Option<SignedDuration>,
+    /// What estimates are drawn with: any number that is not known outside; in a replay a fixed one.
+    pub seed: u64,
+}
+
+/// Everything that is known of watched traffic.
+#[derive(Debug)]
+pub struct Watch {
+    limits: Limits,
+    inspector: Inspector,
+    sights: Sights,
+    lists: Arc<Lists>,
+    upstreams: Upstreams,
+    /// Which neighbours answer for which addresses.
+    addresses: NeighbourTable,
+    /// What numbers of networks mean, or last meant.
+    names: BTreeMap<NetworkId, Box<str>>,
+    flows: HashMap<FlowKey, Tracked>,
+    keys: HashMap<FlowId, FlowKey>,
+    apart: Apart,
+    /// What flows had that are not known yet, and since when.
+    orphans: HashMap<FlowKey, (u32, Vec<(Billed, Counter)>)>,
+    moves: Moves,
+    /// Flows with something that is to be told.
+    unsettled: BTreeSet<FlowKey>,
+    unmoved: u64,
+    clock: Clock,
+    /// What an interval had that could not be told.
+    untold: Watched,
+    /// Losses that were told.
+    told: Losses,
+}
+
+impl Limits {
+    /// Those of a configuration.
+    pub fn new(limits: &config::Limits, report: &config::Report, seed: u64) -> Self {
+        let activity_addresses = limits.max_activity_addresses as usize;
+        Self {
+            inspect: inspect::Limits { flows: limits.flows as usize, seed, ..inspect::Limits::default() },
+            sights: sights::Limits { activity_addresses, ..sights::Limits::default() },
+            learn: SignedDuration::try_from(report.learn.duration()).ok(),
+            seed,
+        }
+    }
+}
+
+impl Watch {
+    /// Of a history that begins.
+    pub fn new(limits: &Limits) -> Self {
+        Self::with(limits, Sights::new(limits.sights, limits.learn, limits.seed), Upstreams::default())
+    }
+
+    fn with(limits: &Limits, sights: Sights, upstreams: Upstreams) -> Self {
+        Self {
+            limits: *limits,
+            inspector: Inspector::new(limits.inspect),
+            sights,
+            lists: Arc::default(),
+            upstreams,
+            addresses: NeighbourTable::default(),
+            names: BTreeMap::new(),
+            flows: HashMap::new(),
+            keys: HashMap::new(),
+            apart: Apart::default(),
+            orphans: HashMap::new(),
+            moves: Moves::default(),
+            unsettled: BTreeSet::new(),
+            unmoved: 0,
+            clock: Clock::default(),
+            untold: Watched::default(),
+            told: Losses::default(),
+        }
+    }
+
+    /// Names the watched networks of the configuration in force, and says what to know of other ends and neighbours from now on.
+    pub fn configure<N: AsRef<str>>(
+        &mut self,
+        networks: impl IntoIterator<Item = (NetworkId, N)>,
+        lists: Arc<Lists>,
+        upstreams: Upstreams,
+    ) {
+        let networks: Vec<(NetworkId, N)> = networks.into_iter().collect();
+        let other: BTreeSet<NetworkId> =
+            networks.iter().filter(|(id, name)| self.is_renamed(*id, name)).map(|(id, _)| *id).collect();
+        if !other.is_empty() {
+            // What flows had under a number that means another network now is told no more as theirs.
+            self.flows.values_mut().for_each(|flow| flow.forget(&other));
+            self.orphans.values_mut().for_each(|(_, had)| had.retain(|(billed, _)| !other.contains(&billed.network)));
+        }
+        self.names.extend(networks.iter().map(|(id, name)| (*id, name.as_ref().into())));
+        self.sights.configure(networks);
+        self.lists = lists;
+        self.upstreams.configure(upstreams);
+    }
+
+    /// Whether a number meant another network before.
+    fn is_renamed(&self, network: NetworkId, name: &impl AsRef<str>) -> bool {
+        self.names.get(&network).is_some_and(|before| **before != *name.as_ref())
+    }
+
+    /// Forgets all flows, because they have other numbers from now on; what lives at watched addresses is known as before.
+    pub fn renumber(&mut self) {
+        self.inspector = Inspector::new(self.limits.inspect);
+        self.flows.clear();
+        self.keys.clear();
+        self.apart = Apart::default();
+        self.orphans.clear();
+        self.moves = Moves::default();
+        self.unsettled.clear();
+        self.names.clear();
+        self.clock = Clock::default();
+    }
+
+    /// Takes note of which neighbours answer for which addresses.
+    pub fn meet(&mut self, addresses: NeighbourTable) {
+        self.addresses = addresses;
+    }
+
+    /// Takes what undecided flows had so far for told: programs were at work before, and another agent may have told it.
+    pub fn adopt(&mut self, memory: &impl Memory) {
+        self.apart.adopt(memory);
+    }
+
+    /// Takes records, at most so many; how many there were.
+    ///
+    /// # Errors
+    /// The memory cannot be read.
+    pub fn take(&mut self, memory: &mut impl Memory, most: usize, at: Timestamp) -> Result<usize> {
+        let mut verdicts = Vec::new();
+        let taken = memory.samples(most, &mut |sample, payload| {
+            self.sample(sample, payload, at, &mut verdicts);
+            Ok(())
+        })?;
+        for (key, state) in verdicts {
+            self.tell(memory, key, state);
+        }
+        Ok(taken)
+    }
+
+    /// The programs' clock shows another second: what flows had since the one before is read. The clock never goes back.
+    pub fn second(&mut self, memory: &mut impl Memory, now: u32) {
+        let Clock { now: before, since } = self.clock;
+        if now <= before {
+            return;
+        }
+        self.set_clock(memory, Clock { now, since: if now - since < TOLD_AGAIN { since } else { now } });
+        self.read_apart(memory);
+        self.orphans.retain(|_, (since, _)| now - *since < ORPHAN_REST);
+    }
+
+    fn set_clock(&mut self, memory: &mut impl Memory, clock: Clock) {
+        self.clock = clock;
+        memory.set_clock(clock);
+    }
+
+    /// Ends flows of which nothing came for long.
+    pub fn expire(&mut self, memory: &mut impl Memory, at: Timestamp) {
+        for ended in self.inspector.expire(minute(at)) {
+            self.end(memory, ended);
+        }
+    }
+
+    /// Ends all flows, and says what each was.
+    pub fn finish(&mut self, memory: &mut impl Memory) -> Vec<(Flow, Option<Verdict>)> {
+        self.read_apart(memory);
+        let ended = self.inspector.finish();
+        ended.into_iter().filter_map(|ended| self.end(memory, ended)).collect()
+    }
+
+    /// Ends an interval at `at`: what changed in rows beyond what was `reported` of them, and what was seen.
+    pub fn interval(&mut self, memory: &mut impl Memory, reported: &Breakdown, at: Timestamp) -> Watched {
+        // In this order: what is read apart is in the rows by the time that they are read.
+        self.read_apart(memory);
+        for key in std::mem::take(&mut self.unsettled) {
+            if let Some(flow) = self.flows.get_mut(&key) {
+                flow.settle(|billed, from, to, counter| self.moves.add(billed, from, to, counter));
+            }
+        }
+        let breakdown = Breakdown::read(memory);
+        let rows = self.moves.take(breakdown.since(reported));
+        let (upstreams, mut events) = self.name(&rows, at);
+        events.extend(self.lost(at));
+        let Watched { taken, events: earlier, .. } = std::mem::take(&mut self.untold);
+        let taken = taken.and_then(self.sights.take(at));
+        // What goes on is told of in each interval.
+        self.set_clock(memory, Clock { since: self.clock.now, ..self.clock });
+        Watched { rows, upstreams, taken, events: [earlier, events].concat() }
+    }
+
+    /// An interval could not be told: what is in it is told with the next one.
+    pub fn put_back(&mut self, watched: Watched) {
+        self.moves.put_back(&watched.rows);
+        self.untold = watched;
+    }
+
+    /// What lives at watched addresses.
+    pub fn sights(&self) -> &Sights {
+        &self.sights
+    }
+
+    /// What was not remembered, since the start.
+    pub fn losses(&self) -> Losses {
+        let sights = self.sights.losses();
+        Losses([
+            ("flows beyond those that are followed, packets of them", self.inspector.overflow()),
+            ("flows given up for want of memory", self.inspector.given_up()),
+            ("names forgotten before it was clear whether they are a tunnel", self.inspector.forgotten_names()),
+            ("flows with traffic that stays under another class", self.unmoved),
+            ("neighbours beyond those that are learned", self.upstreams.overflow()),
+            ("addresses without room", sights.addresses),
+            ("services without room", sights.services),
+            ("services of addresses that have too many", sights.crowded_services),
+            ("class hosts without room", sights.class_hosts),
+            ("flows whose class says nothing of their service", sights.votes),
+            ("events beyond those of their interval", sights.events),
+            ("addresses, services and class hosts forgotten after long silence", sights.forgotten),
+            ("flows that count again where they go on", sights.forgotten_flows),
+            ("packets of networks without a name", sights.unnamed),
+        ])
+    }
+
+    /// What was lost since that was last told.
+    fn lost(&mut self, at: Timestamp) -> Vec<EventRecord> {
+        let now = self.losses();
+        let told = std::mem::replace(&mut self.told, now);
+        let event = |((what, now), (_, told)): (&(&str, u64), &(&str, u64))| {
+            let count = now.saturating_sub(*told);
+            let event = Event::Loss { what: (*what).to_owned(), count };
+            (count > 0).then_some(EventRecord { network: None, at, event })
+        };
+        now.0.iter().zip(&told.0).filter_map(event).collect()
+    }
+
+    /// What the neighbours in rows are called, and what is news of them.
+    fn name(&mut self, rows: &[RowChange], at: Timestamp) -> (Vec<(Neighbour, UpstreamName)>, Vec<EventRecord>) {
+        let neighbours: BTreeSet<Neighbour> = rows.iter().filter_map(|row| row.id.billed.neighbour).collect();
+        let mut names = Vec::new();
+        for neighbour in neighbours {
+            if neighbour.mac != [0; 6] {
+                self.upstreams.see(&neighbour, &self.addresses);
+            }
+            names.push((neighbour, self.upstreams.name(&neighbour, &self.addresses)));
+        }
+        let event = |event| EventRecord { network: None, at, event: upstream_event(event) };
+        (names, self.upstreams.changes(&self.addresses).into_iter().map(event).collect())
+    }
+
+    fn sample(&mut self, sample: &Sample, payload: &[u8], at: Timestamp, verdicts: &mut Vec<(FlowKey, Listening)>) {
+        let key = FlowKey::new(sample.key);
+        let packet = sample::packet(sample, payload);
+        if sample.why & why::LOOK != 0
+            && let Some(look) = self.inspector.look(&packet, minute(at))
+        {
+            let listed = || {
+                let ends = [packet.flow.destination, packet.flow.source];
+                ends.into_iter().find_map(|(address, port)| self.lists.find(address, port)).map(|(class, _)| class)
+            };
+            if self.flows.get(&key).is_none_or(|flow| flow.id != look.id) {
+                let mut flow = Tracked::new(look.id, packet.flow, sample.networks, listed());
+                if let Some((_, had)) = self.orphans.remove(&key) {
+                    had.iter().for_each(|(billed, counter)| flow.add(*billed, counter));
+                }
+                if let Some(before) = self.flows.insert(key, flow) {
+                    self.keys.remove(&before.id);
+                }
+                self.keys.insert(look.id, key);
+                self.unsettled.insert(key);
+            }
+            self.find(key, look.verdict);
+            verdicts.push((key, look.listening));
+            let changed: Vec<_> = self.inspector.changed().collect();
+            for (id, verdict) in changed {
+                let Some(key) = self.keys.get(&id).copied() else { continue };
+                self.find(key, Some(verdict));
+                self.decide(key);
+                verdicts.push((key, self.inspector.listening(id)));
+            }
+        }
+        let verdict = match self.flows.get(&key) {
+            Some(flow) => flow.verdict(),
+            None => verdict::of_kind(Kind::from_number(sample.kind)),
+        };
+        sample::sightings(sample, &packet, verdict, at).for_each(|sighting| self.sights.see(&sighting));
+    }
+
+    /// Notes what the bytes of a flow say.
+    fn find(&mut self, key: FlowKey, found: Option<Verdict>) {
+        if let Some(flow) = self.flows.get_mut(&key)
+            && flow.found != found
+        {
+            flow.found = found;
+            self.unsettled.insert(key);
+        }
+    }
+
+    /// Tells what is known of addresses that a flow is something else, though no packet of it came.
+    fn decide(&mut self, key: FlowKey) {
+        let Some(flow) = self.flows.get(&key) else { return };
+        let Some(verdict) = flow.verdict() else { return };
+        let Flow { protocol, source, destination } = flow.flow;
+        let ends = [(flow.networks[0], source, destination), (flow.networks[1], destination, source)];
+        for (network, watched, far) in ends {
+            if let Some(network) = NetworkId::new(network.into()) {
+                self.sights.decide(network, watched, far, protocol, verdict);
+            }
+        }
+    }
+
+    /// Tells programs what they are to know of a flow, where that is another thing than they know.
+    fn tell(&mut self, memory: &mut impl Memory, key: FlowKey, listening: Listening) {
+        let Some(flow) = self.flows.get_mut(&key) else { return };
+        let (known, kind) = (flow.known, flow.kind());
+        match listening {
+            Listening::Closed => {
+                // Later it is only told where it has become something else, and then what it had meanwhile stays what it was billed as.
+                let told = std::mem::replace(&mut flow.known, Known::Closed(kind));
+                if told == Known::Closed(kind) {
+                    return;
+                }
+                self.unmoved += u64::from(matches!(told, Known::Closed(_)));
+                memory.know(key, &|state: FlowState| state.closed_as(kind));
+            }
+            Listening::Long if known == Known::Nothing => {
+                flow.known = Known::Long;
+                memory.know(key, &FlowState::for_long);
+            }
+            Listening::Long | Listening::Open => {}
+        }
+    }
+
+    fn end(&mut self, memory: &mut impl Memory, ended: inspect::Ended) -> Option<(Flow, Option<Verdict>)> {
+        let key = self.keys.remove(&ended.id)?;
+        self.find(key, ended.verdict);
+        self.decide(key);
+        // What still comes of it is billed as what it was.
+        self.tell(memory, key, Listening::Closed);
+        let mut flow = self.flows.remove(&key)?;
+        flow.settle(|billed, from, to, counter| self.moves.add(billed, from, to, counter));
+        self.unsettled.remove(&key);
+        Some((flow.flow, flow.verdict()))
+    }
+
+    fn read_apart(&mut self, memory: &mut impl Memory) {
+        let now = self.clock.now;
+        let Self { apart, flows, orphans, unsettled, unmoved, .. } = self;
+        apart.read(memory, now, |key, billed, more| match flows.get_mut(&key) {
+            Some(flow) => {
+                flow.add(billed, &more);
+                unsettled.insert(key);
+            }
+            None if orphans.len() < MAX_ORPHANS => {
+                let (_, had) = orphans.entry(key).or_insert_with(|| (now, Vec::new()));
+                had.push((billed, more));
+            }
+            None => *unmoved += 1,
+        });
+    }
+}
+
+/// What was not remembered, each with what it is: since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses(pub [(&'static str, u64); 14]);
+
+fn upstream_event(event: UpstreamEvent) -> Event {
+    match event {
+        UpstreamEvent::New { neighbour, name } => {
+            Event::UpstreamNew { upstream: name.name.to_string(), mac: neighbour.mac, vlan: neighbour.vlan }
+        }
+        UpstreamEvent::MacChanged { address, before, now, .. } => Event::UpstreamMacChanged { address, before, now },
+    }
+}
+
+/// The clock of inspection: minutes since 1970, as many as fit.
+fn minute(at: Timestamp) -> u32 {
+    u32::try_from(at.as_second() / 60).unwrap_or_default()
+}

@@ -19,7 +19,6 @@ use sensor::{
     cidr::Cidr,
     collect::Meter,
     native::Native,
-    output::Format,
     prefix::{PrefixSet, SetBuilder},
     replay::{EngineKind, Options, replay},
     testing::socket,
@@ -141,15 +140,7 @@ fn every_ethernet_frame_of_the_captures_counts_alike_in_both_engines() {
 
 /// The records of a history, without what only the kernel's engine has to tell.
 fn records(captures: &[PathBuf], engine: EngineKind) -> anyhow::Result<Vec<Value>> {
-    let options = Options {
-        captures: captures.to_vec(),
-        engine,
-        set: set(&[]),
-        sensor: "twins".to_owned(),
-        interval: None,
-        format: Format::Jsonl,
-        flows: false,
-    };
+    let options = Options { flows: true, ..Options::new(captures.to_vec(), engine, set(&[])) };
     let mut out = Vec::new();
     replay(&options, &mut out)?;
     let lines = str::from_utf8(&out)?.lines();

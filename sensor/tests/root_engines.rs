@@ -34,7 +34,6 @@ use sensor::{
     bpf::{Buffers, Hook, Kernel, TestRun},
     capture::{LinkType, Timestamp, write::PcapWriter},
     collect::Meter,
-    output::Format,
     prefix::RootBits,
     replay::{EngineKind, Options, replay},
 };
@@ -233,13 +232,8 @@ fn a_replay_by_either_engine_is_the_same_history() {
     file.write_all(&writer.into_inner()).unwrap();
     let records = |engine| -> Vec<Value> {
         let options = Options {
-            captures: vec![file.path().to_owned()],
-            engine,
-            set: tables::set(&nets),
-            sensor: "twins".to_owned(),
             interval: Some(Duration::from_secs(10)),
-            format: Format::Jsonl,
-            flows: false,
+            ..Options::new(vec![file.path().to_owned()], engine, tables::set(&nets))
         };
         let mut out = Vec::new();
         replay(&options, &mut out).unwrap();

@@ -23,7 +23,7 @@ use sensor::{
     output::Format,
     prefix::{PrefixSet, SetBuilder},
     state::{Batch, Journal, StateDir},
-    summary::{Key, LedgerLabel, Summary},
+    summary::{Key, LedgerLabel, Summary, Watched},
     testing::clock::Memory,
 };
 use sensor_ebpf::abi::{Counter, Direction};
@@ -93,8 +93,8 @@ impl Agent {
         let at = Timestamp::UNIX_EPOCH;
         let key = Key { sensor: "edge".to_owned(), epoch: self.epoch, start: at, end: at, sequence: self.sequence };
         let labels = vec![LedgerLabel { interface: "eth0".to_owned(), ..LedgerLabel::default() }];
-        let summary = Summary::new(key.clone(), &delta, &self.set, &labels);
-        self.journal.commit(Batch { key, manifest: [7; 32], delta, labels }).unwrap();
+        let summary = Summary::new(key.clone(), &delta, &self.set, &labels, &Watched::default());
+        self.journal.commit(Batch { key, manifest: [7; 32], delta, labels, watched: Watched::default() }).unwrap();
         Format::Jsonl.write(&summary, out).unwrap();
         self.journal.delivered(self.epoch, self.sequence).unwrap();
         self.sequence += 1;

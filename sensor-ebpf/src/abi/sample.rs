@@ -82,6 +82,14 @@ pub struct Budget {
     pub spent: u64,
 }
 
+impl Budget {
+    /// What is to be allowed so that there are so many more than were left, and no more than `most`.
+    pub const fn with(&self, more: u64, most: u64) -> u64 {
+        let left = self.allowed.saturating_sub(self.spent).saturating_add(more);
+        self.spent.saturating_add(if left < most { left } else { most })
+    }
+}
+
 /// Index in map `BUDGETS` of the budget of a network, by its number; 0 is that of all together.
 #[inline(always)]
 pub const fn budget_row(network: u32, spending: Spending) -> u32 {
@@ -89,3 +97,18 @@ pub const fn budget_row(network: u32, spending: Spending) -> u32 {
 }
 
 const _: () = assert!(core::mem::size_of::<Sample>() == 72);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_holds_no_more_than_it_may() {
+        let budget = |allowed, spent| Budget { allowed, spent };
+        assert_eq!(budget(10, 4).with(5, 100), 15);
+        assert_eq!(budget(10, 4).with(5, 8), 12);
+        // Programs on several CPUs may spend one more each.
+        assert_eq!(budget(10, 12).with(5, 100), 17);
+        assert_eq!(budget(u64::MAX, 3).with(u64::MAX, u64::MAX), u64::MAX);
+    }
+}

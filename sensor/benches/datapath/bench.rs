@@ -118,8 +118,8 @@ impl Bench {
                 }
                 let looks = if known == Known::Undecided { u64::MAX } else { 0 };
                 for network in [0, 1] {
-                    maps.allow(network, Spending::Sightings, MEETINGS);
-                    maps.allow(network, Spending::Looks, looks);
+                    maps.allow(network, Spending::Sightings, MEETINGS, MEETINGS);
+                    maps.allow(network, Spending::Looks, looks, looks);
                 }
                 Ok(())
             };

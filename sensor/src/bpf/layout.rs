@@ -128,6 +128,12 @@ impl Layout {
         highest < self.watched.networks
     }
 
+    /// Whether so many flows would be remembered by new maps as well that may take so much memory.
+    pub fn is_for_flows(&self, flows: u32, memory: u64) -> bool {
+        let has_room = self.watched.networks > 1;
+        !has_room || self.watched.flow_sets == Watched::new(1, flows, self.slices, memory, true).flow_sets
+    }
+
     /// Sizes of the maps of watched traffic.
     pub(crate) fn watched(&self) -> &Watched {
         &self.watched

@@ -16,7 +16,7 @@ use crate::{
     collect::{LedgerRow, Reading, SparseReading},
     epoch::Epoch,
     prefix::Trie,
-    watch::Memory,
+    watch::{Memory, Rows},
 };
 
 /// The user-space end of the shared maps.
@@ -243,18 +243,28 @@ impl SharedMaps {
     }
 }
 
-impl Memory for SharedMaps {
+impl Rows for SharedMaps {
     fn slices(&self) -> u32 {
-        self.watching.slices()
+        self.watching.billed().slices()
     }
 
+    fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        self.watching.billed().rows(slice, each);
+    }
+
+    fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
+        self.watching.billed().neighbour(slice, number)
+    }
+}
+
+impl Memory for SharedMaps {
     fn set_clock(&mut self, clock: Clock) {
         // The control map has its entry: it was loaded from.
         let _ = self.control.store_word(0, Clock::PLACE, clock.word());
     }
 
-    fn allow(&mut self, network: u32, spending: Spending, more: u64) {
-        self.watching.allow(network, spending, more);
+    fn allow(&mut self, network: u32, spending: Spending, more: u64, most: u64) {
+        self.watching.allow(network, spending, more, most);
     }
 
     fn samples(&mut self, most: usize, each: &mut dyn FnMut(&Sample, &[u8]) -> Result<()>) -> Result<usize> {
@@ -269,15 +279,11 @@ impl Memory for SharedMaps {
         self.watching.changes(slice, each);
     }
 
+    fn open_entries(&self) -> u32 {
+        self.watching.open_entries()
+    }
+
     fn open(&self, slice: u32, number: u32) -> Option<Open> {
         self.watching.open_flow(slice, number)
-    }
-
-    fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
-        self.watching.rows(slice, each);
-    }
-
-    fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
-        self.watching.neighbour(slice, number)
     }
 }

@@ -17,12 +17,14 @@ use sensor_ebpf::abi::{ABI_VERSION, ControlBlock, Counter, Pending, map_name};
 
 use super::{
     array::MappedArray,
+    billed::Billed,
     counters::Counters,
     layout::{Layout, MapShape},
 };
 use crate::{
     collect::{Reading, Totals, totals},
     epoch::Epoch,
+    watch::Breakdown,
 };
 
 /// A set of maps that another agent, or another life of this one, left pinned.
@@ -118,6 +120,15 @@ impl PinnedSet {
         let layout = Layout::of_counters(prefixes, ledger, interfaces)
             .ok_or_else(|| anyhow!("{prefixes} prefix rows and {ledger} ledger rows belong to other interfaces"))?;
         Ok(Counters::open(&self.path, layout)?.read_at_rest())
+    }
+
+    /// What was billed to watched networks in it.
+    ///
+    /// # Errors
+    /// As [`layout`](Self::layout).
+    pub fn billed(&self, interfaces: u32) -> Result<Breakdown> {
+        let layout = self.layout(interfaces)?;
+        Ok(Breakdown::read(&Billed::open(&self.path, &layout)?))
     }
 
     /// What all its prefixes counted together, by [`Direction`](sensor_ebpf::abi::Direction): the layout of a row and its place by direction are the same in all

@@ -178,6 +178,29 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// A clock that nobody sets, and that goes on while the machine sleeps.
+pub(crate) fn seconds_since_boot() -> u32 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for the answer; every kernel with eBPF has this clock, so that the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    u32::try_from(time.tv_sec).unwrap_or(u32::MAX)
+}
+
+/// Keeps this thread on the CPU that it is on now.
+pub(crate) fn stay_on_cpu() -> io::Result<()> {
+    // SAFETY: takes nothing.
+    let cpu = check(unsafe { libc::sched_getcpu() }.into())? as usize;
+    if cpu >= 8 * size_of::<libc::cpu_set_t>() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: the set is plain bits, for which all zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { zeroed() };
+    // SAFETY: the set is live and the number is within it, as just checked.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: a live set of that size; 0 is this thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) }.into()).map(drop)
+}
+
 /// Whether the BPF file system is mounted at `path`.
 pub(crate) fn is_bpffs(path: &Path) -> io::Result<bool> {
     let path = CString::new(path.as_os_str().as_bytes())?;

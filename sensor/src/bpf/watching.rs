@@ -5,12 +5,12 @@ use std::{os::fd::AsFd as _, path::Path};
 use anyhow::{Context as _, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use sensor_ebpf::abi::{
-    Budget, FlowKey, FlowSet, FlowState, MAX_NEIGHBOURS, Neighbour, Open, Progress, Row, Sample, Spending, Tag, WAYS,
-    budget_row, map_name, rows_of_slice,
+    Budget, FlowKey, FlowSet, FlowState, Open, Progress, Sample, Spending, Tag, WAYS, budget_row, map_name,
 };
 
 use super::{
     array::MappedArray,
+    billed::Billed,
     layout::{Layout, Watched},
     pinned::{open, open_array},
 };
@@ -26,13 +26,11 @@ mod word {
 /// The user-space end of these maps.
 pub(super) struct Watching {
     sizes: Watched,
-    slices: u32,
     flows: MappedArray<FlowSet>,
     open: MappedArray<Open>,
     changes: MappedArray<u64>,
     progress: MappedArray<Progress>,
-    rows: MappedArray<Row>,
-    neighbours: MappedArray<Neighbour>,
+    billed: Billed,
     budgets: MappedArray<Budget>,
     samples: RingBuf<MapData>,
     /// How far the list of changes of each slice was read.
@@ -53,14 +51,15 @@ impl Watching {
         let progress: MappedArray<Progress> = open_array(directory, layout, map_name::PROGRESS)?;
         Ok(Self {
             sizes: *layout.watched(),
-            slices: layout.slices(),
             flows: open_array(directory, layout, map_name::FLOWS)?,
             open: open_array(directory, layout, map_name::OPEN)?,
             changes: open_array(directory, layout, map_name::CHANGES)?,
-            read: vec![0; progress.len()],
+            // What was noted before is for `open` to tell.
+            read: (0..progress.len())
+                .map(|slice| progress.load(slice).map_or(0, |progress| progress.changes))
+                .collect(),
             progress,
-            rows: open_array(directory, layout, map_name::BREAKDOWN)?,
-            neighbours: open_array(directory, layout, map_name::NEIGHBOURS)?,
+            billed: Billed::open(directory, layout)?,
             budgets: open_array(directory, layout, map_name::BUDGETS)?,
             samples,
         })
@@ -71,15 +70,16 @@ impl Watching {
         self.samples.as_fd()
     }
 
-    pub(super) fn slices(&self) -> u32 {
-        self.slices
+    /// The breakdown.
+    pub(super) fn billed(&self) -> &Billed {
+        &self.billed
     }
 
-    pub(super) fn allow(&mut self, network: u32, spending: Spending, more: u64) {
+    pub(super) fn allow(&mut self, network: u32, spending: Spending, more: u64, most: u64) {
         let row = budget_row(network, spending) as usize;
-        if let Some(Budget { spent, .. }) = self.budgets.load(row) {
+        if let Some(budget) = self.budgets.load(row) {
             // Programs change the other word meanwhile.
-            let _ = self.budgets.store_word(row, word::ALLOWED, spent.saturating_add(more));
+            let _ = self.budgets.store_word(row, word::ALLOWED, budget.with(more, most));
         }
     }
 
@@ -125,24 +125,15 @@ impl Watching {
         *read = progress.changes;
     }
 
+    pub(super) fn open_entries(&self) -> u32 {
+        self.sizes.open_entries
+    }
+
     pub(super) fn open_flow(&self, slice: u32, number: u32) -> Option<Open> {
         let index = (slice * self.sizes.open_entries + number) as usize;
         let open = self.open.load(index)?;
         let still = self.open.load(index)?;
         // Where it was replaced in between, its key or the number it was born under is another.
         (open.key != 0 && (open.key, open.born) == (still.key, still.born)).then_some(open)
-    }
-
-    pub(super) fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
-        let rows = rows_of_slice(self.sizes.breakdown_rows, self.sizes.networks) as usize;
-        let first = slice as usize * rows;
-        let used = (first..first + rows).filter_map(|row| self.rows.load(row)).filter(|row| row.key != 0);
-        used.for_each(|row| each(&row));
-    }
-
-    pub(super) fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
-        let place = number.checked_sub(1).filter(|place| *place < MAX_NEIGHBOURS)?;
-        let neighbour = self.neighbours.load((slice * MAX_NEIGHBOURS + place) as usize)?;
-        (neighbour.interface != 0).then_some(neighbour)
     }
 }

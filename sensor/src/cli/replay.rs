@@ -67,14 +67,17 @@ impl ReplayArgs {
             Format::Table => interval,
         };
         let sensor_id = sensor_id.as_ref().or(config.as_ref().map(|config| &config.sensor_id));
+        let engine = engine.unwrap_or_else(default_engine);
         let options = Options {
-            captures,
-            engine: engine.unwrap_or_else(default_engine),
             sensor: sensor_id.map_or(REPLAY_SENSOR, SensorId::as_str).to_owned(),
-            set: counted(config.as_ref(), selection)?,
             interval: interval.map(Interval::duration),
             format,
             flows,
+            ..Options::new(captures, engine, counted(config.as_ref(), selection)?)
+        };
+        let options = match &config {
+            Some(config) => options.by(config)?,
+            None => options,
         };
         replay(&options, &mut BufWriter::new(io::stdout().lock()))
     }

@@ -13,7 +13,10 @@ use sensor_ebpf::{
 };
 
 use super::Native;
-use crate::{bpf::Watched, watch::Memory};
+use crate::{
+    bpf::Watched,
+    watch::{Memory, Rows},
+};
 
 /// Bytes of records that wait to be read: those of a ring in the kernel, about.
 const MAX_WAITING: usize = 1 << 20;
@@ -70,18 +73,29 @@ impl Watch {
     }
 }
 
-impl Memory for Native {
+impl Rows for Native {
     fn slices(&self) -> u32 {
         1
     }
 
+    fn rows(&self, _slice: u32, each: &mut dyn FnMut(&Row)) {
+        self.watch.rows.iter().filter(|row| row.key != 0).for_each(each);
+    }
+
+    fn neighbour(&self, _slice: u32, number: u32) -> Option<Neighbour> {
+        let neighbour = self.watch.neighbours.get(number.checked_sub(1)? as usize)?;
+        (neighbour.interface != 0).then_some(*neighbour)
+    }
+}
+
+impl Memory for Native {
     fn set_clock(&mut self, clock: Clock) {
         self.watch.clock = clock;
     }
 
-    fn allow(&mut self, network: u32, spending: Spending, more: u64) {
+    fn allow(&mut self, network: u32, spending: Spending, more: u64, most: u64) {
         if let Some(budget) = self.watch.budgets.get_mut(budget_row(network, spending) as usize) {
-            budget.allowed = budget.spent.saturating_add(more);
+            budget.allowed = budget.with(more, most);
         }
     }
 
@@ -116,17 +130,12 @@ impl Memory for Native {
         *read = progress.changes;
     }
 
+    fn open_entries(&self) -> u32 {
+        self.watch.open.len() as u32
+    }
+
     fn open(&self, _slice: u32, number: u32) -> Option<Open> {
         self.watch.open.get(number as usize).copied().filter(|open| open.key != 0)
-    }
-
-    fn rows(&self, _slice: u32, each: &mut dyn FnMut(&Row)) {
-        self.watch.rows.iter().filter(|row| row.key != 0).for_each(each);
-    }
-
-    fn neighbour(&self, _slice: u32, number: u32) -> Option<Neighbour> {
-        let neighbour = self.watch.neighbours.get(number.checked_sub(1)? as usize)?;
-        (neighbour.interface != 0).then_some(*neighbour)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tick: reads the counters, subtracts what was reported, commits the difference and names it.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -12,14 +12,19 @@ use super::{
     nic::Witness,
     ports::Ports,
     reload::change::Table,
+    watching::Watching,
 };
 use crate::{
     bpf::Kernel,
     collect::{Reading, SparseReading},
+    config::Config,
     epoch::Epoch,
+    lists::Lists,
     prefix::PrefixSet,
     state::Batch,
-    summary::{Key, Summary},
+    summary::{Key, Summary, Watched},
+    upstream::NeighbourTable,
+    watch::Breakdown,
 };
 
 /// Reads one running sensor.
@@ -31,6 +36,7 @@ pub(super) struct Collector {
     pub(super) history: History,
     /// What the interfaces' own counters were at the end of the last interval.
     pub(super) witness: Witness,
+    pub(super) watching: Watching,
 }
 
 /// How far the records of one life of the counters have come.
@@ -40,12 +46,19 @@ pub(super) struct History {
     /// SHA-256 of its manifest; zeros where it has none.
     pub(super) manifest: [u8; 32],
     /// What was reported; `None` where the journal holds that, and advances it with each commit: a full table takes 48 MB.
-    pub(super) reported: Option<Reading>,
+    pub(super) reported: Option<Reported>,
     pub(super) sequence: u64,
     /// Where the next interval begins.
     pub(super) from: Timestamp,
     /// Both clocks at one moment of the last tick; `None` where this process was not there.
     pub(super) clocks: Option<Clocks>,
+}
+
+/// What was reported of the counters of an epoch, and of the rows of watched networks.
+#[derive(Debug)]
+pub(super) struct Reported {
+    pub(super) counters: Reading,
+    pub(super) billed: Breakdown,
 }
 
 /// One moment by two clocks. What passes between a tick and looking at them, such as a slow disk, is the same for both.
@@ -68,12 +81,36 @@ impl Collector {
         tokio::task::block_in_place(|| self.ports.follow(devices, since, &mut self.kernel));
     }
 
+    /// Goes by this configuration from here on, as far as that is not in the table.
+    pub(super) fn configure(&mut self, config: &Config, lists: Arc<Lists>) {
+        self.watching.configure(config, &self.set, lists);
+    }
+
+    /// Takes note of which neighbours answer for which addresses.
+    pub(super) fn meet(&mut self, addresses: NeighbourTable) {
+        self.watching.meet(addresses);
+    }
+
+    /// Reads what programs told of watched traffic.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn watch(&mut self) -> Result<()> {
+        tokio::task::block_in_place(|| self.watching.work(self.kernel.maps()))
+    }
+
+    /// The last interval is about to be closed: what is known of watched traffic is kept with it.
+    pub(super) fn keep_with_next(&mut self) {
+        self.watching.keep_with_next();
+    }
+
     /// Closes the interval that ends at `until`. Where the journal takes no more, there is no summary and the interval grows.
     pub(super) fn tick(&mut self, until: Timestamp, durable: Option<&mut Durable>) -> Result<Option<Summary>> {
         tokio::task::block_in_place(|| {
-            let reported = self.history.reported(durable.as_deref())?;
-            let (delta, witness) = self.kernel.maps().since(reported, Witness::of_all)?;
-            self.close(until, delta, witness?, durable)
+            let (counters, billed) = self.history.reported(durable.as_deref())?;
+            let (delta, witness) = self.kernel.maps().since(counters, Witness::of_all)?;
+            let watched = self.watching.interval(self.kernel.maps(), billed, until)?;
+            self.close(until, delta, witness?, watched, durable)
         })
     }
 
@@ -102,11 +139,13 @@ impl Collector {
         let mut witness = Witness::default();
         // Interfaces go on receiving: each is looked at just before its program is taken off.
         self.ports.detach_all(|device| witness.read(device))?;
-        let reported = self.history.reported(None)?;
-        let (delta, ()) = tokio::task::block_in_place(|| self.kernel.maps().since(reported, || ()))?;
+        let until = Timestamp::now();
+        let (counters, billed) = self.history.reported(None)?;
+        let (delta, ()) = tokio::task::block_in_place(|| self.kernel.maps().since(counters, || ()))?;
+        let watched = self.watching.interval(self.kernel.maps(), billed, until)?;
         let labels = self.ports.labels(Instant::now(), &witness, &self.witness);
-        let key = self.history.key(&self.sensor, Timestamp::now());
-        Ok(Summary::new(key, &delta, &self.set, &labels))
+        let key = self.history.key(&self.sensor, until);
+        Ok(Summary::new(key, &delta, &self.set, &labels, &watched))
     }
 
     fn close(
@@ -114,18 +153,22 @@ impl Collector {
         until: Timestamp,
         delta: SparseReading,
         witness: Witness,
+        watched: Watched,
         durable: Option<&mut Durable>,
     ) -> Result<Option<Summary>> {
         let end = Instant::now();
         let labels = self.ports.labels(end, &witness, &self.witness);
         let key = self.history.key(&self.sensor, until);
-        let summary = Summary::new(key.clone(), &delta, &self.set, &labels);
+        let summary = Summary::new(key.clone(), &delta, &self.set, &labels, &watched);
         match durable {
-            None => self.history.add(&delta)?,
+            None => self.history.add(&delta, &watched)?,
             Some(durable) => {
-                let batch = Batch { key, manifest: self.history.manifest, delta, labels };
-                if let Err(error) = durable.commit(batch) {
+                let kept = self.watching.to_be_kept();
+                let untold = watched.clone();
+                let batch = Batch { key, manifest: self.history.manifest, delta, labels, watched };
+                if let Err(error) = durable.commit(batch, kept.as_deref()) {
                     tracing::error!("{error:#}; nothing is lost: the next interval will hold this one too");
+                    self.watching.put_back(untold);
                     return Ok(None);
                 }
             }
@@ -141,7 +184,7 @@ impl Collector {
 
 impl History {
     /// The first interval of an epoch, which begins now; `reported` where no journal holds it.
-    pub(super) fn begin(epoch: Epoch, manifest: [u8; 32], reported: Option<Reading>) -> Self {
+    pub(super) fn begin(epoch: Epoch, manifest: [u8; 32], reported: Option<Reported>) -> Self {
         Self { epoch, manifest, reported, sequence: 0, from: Timestamp::now(), clocks: Some(Clocks::now()) }
     }
 
@@ -151,14 +194,17 @@ impl History {
     }
 
     /// Where the next interval counts from.
-    fn reported<'a>(&'a self, durable: Option<&'a Durable>) -> Result<&'a Reading> {
+    fn reported<'a>(&'a self, durable: Option<&'a Durable>) -> Result<(&'a Reading, &'a Breakdown)> {
+        let here = self.reported.as_ref().map(|reported| (&reported.counters, &reported.billed));
         let journal = || durable.and_then(|durable| durable.reported(self.epoch));
-        self.reported.as_ref().or_else(journal).context("the journal has lost what was reported: restart the sensor")
+        here.or_else(journal).context("the journal has lost what was reported: restart the sensor")
     }
 
     /// What no journal takes was reported here.
-    fn add(&mut self, delta: &SparseReading) -> Result<()> {
-        self.reported.as_mut().map_or(Ok(()), |reported| delta.add_to(reported))
+    fn add(&mut self, delta: &SparseReading, watched: &Watched) -> Result<()> {
+        let Some(reported) = &mut self.reported else { return Ok(()) };
+        reported.billed.advance(&watched.rows);
+        delta.add_to(&mut reported.counters)
     }
 
     fn key(&self, sensor: &str, until: Timestamp) -> Key {

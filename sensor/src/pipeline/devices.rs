@@ -1,6 +1,7 @@
 //! The network devices of this namespace, and news of them (rtnetlink(7)).
 
 use std::{
+    collections::BTreeMap,
     pin::Pin,
     time::{Duration, Instant},
 };
@@ -15,7 +16,9 @@ use rtnetlink::{
         link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
     },
 };
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
+
+use crate::upstream::{NeighbourTable, list_neighbours};
 
 /// After this long without news the devices are looked at all the same: the kernel drops news that nobody fetches in time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -47,6 +50,8 @@ pub(super) struct Devices {
     news: Pin<Box<dyn Stream<Item = ()> + Send>>,
     /// When the first of the news came that no look has answered yet.
     first: Option<Instant>,
+    /// When they were last looked at.
+    looked: Instant,
 }
 
 impl Devices {
@@ -55,16 +60,17 @@ impl Devices {
         let (connection, handle, news) = new_multicast_connection(&[MulticastGroup::Link])
             .context("cannot subscribe to news of network devices (rtnetlink)")?;
         tokio::spawn(connection);
-        Ok(Self { handle, news: Box::pin(news.map(drop)), first: None })
+        Ok(Self { handle, news: Box::pin(news.map(drop)), first: None, looked: Instant::now() })
     }
 
     /// Waits for news, or until it is time to look again without any. May be given up: news that came meanwhile are not forgotten.
     pub(super) async fn changed(&mut self) {
         if self.first.is_none() {
-            match timeout(LOOK_AGAIN, self.news.next()).await {
+            let due = (self.looked + LOOK_AGAIN).into();
+            match timeout_at(due, self.news.next()).await {
                 Ok(Some(())) => self.first = Some(Instant::now()),
                 // Without a connection there are no news any more: then looking again is all there is.
-                Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(None) => tokio::time::sleep_until(due).await,
                 Err(_) => {}
             }
         }
@@ -75,6 +81,7 @@ impl Devices {
 
     /// When the first of the news came that the next look answers; now, without any.
     pub(super) fn since(&mut self) -> Instant {
+        self.looked = Instant::now();
         self.first.take().unwrap_or_else(Instant::now)
     }
 
@@ -91,6 +98,14 @@ impl Devices {
                 self.list().await
             }
         }
+    }
+
+    /// Which addresses the neighbours answer for on the interfaces with these indices, each by all its places.
+    ///
+    /// # Errors
+    /// The kernel does not answer.
+    pub(super) async fn neighbours(&mut self, places: &BTreeMap<u32, Vec<u32>>) -> Result<NeighbourTable> {
+        list_neighbours(&self.handle, places).await
     }
 
     async fn list(&mut self) -> Result<Vec<Device>> {

@@ -5,6 +5,7 @@
 //! last batch under the old names, or, where the names are lost, the totals as `unattributed`.
 
 mod closing;
+mod kept;
 mod manifests;
 mod pins;
 
@@ -27,6 +28,8 @@ use crate::{
     prefix::PrefixSet,
     state::{Batch, Damage, Journal, ManifestInterface, ManifestName, StateDir},
     summary::Summary,
+    upstream::NeighbourTable,
+    watch::Breakdown,
 };
 
 /// The sequence of totals of which nobody knows what was reported before them, and under which sequences: the largest whole number
@@ -67,6 +70,19 @@ pub(super) struct Durable {
     unmarked: BTreeMap<Epoch, u64>,
     /// That it could not was said.
     complained: bool,
+    /// That what is known of watched traffic cannot be written was said.
+    told_unkept: bool,
+    /// What names the neighbours of maps that are closed.
+    naming: Naming,
+}
+
+/// What neighbours are called by.
+#[derive(Default)]
+struct Naming {
+    upstreams: Vec<config::Upstream>,
+    /// Interfaces, by whose places the addresses are known.
+    interfaces: Vec<String>,
+    addresses: NeighbourTable,
 }
 
 /// Maps that an earlier run left, and everything it takes to go on with them.
@@ -134,6 +150,8 @@ impl Durable {
             closed: BTreeSet::new(),
             unmarked: BTreeMap::new(),
             complained: false,
+            told_unkept: false,
+            naming: Naming::default(),
         };
         durable.check_manifests()?;
         Ok(durable)
@@ -241,16 +259,21 @@ impl Durable {
     }
 
     /// What of the counters of an epoch was committed.
-    pub(super) fn reported(&self, epoch: Epoch) -> Option<&Reading> {
-        self.journal.baseline(epoch).map(|baseline| &baseline.reported)
+    pub(super) fn reported(&self, epoch: Epoch) -> Option<(&Reading, &Breakdown)> {
+        self.journal.baseline(epoch).map(|baseline| (&baseline.reported, &baseline.billed))
     }
 
-    /// Commits an interval.
+    /// Commits an interval, and with it what is `kept` of watched traffic at its end.
     ///
     /// # Errors
     /// It is not on disk, and must be tried again as part of the next one.
-    pub(super) fn commit(&mut self, batch: Batch) -> Result<()> {
-        self.journal.commit(batch)
+    pub(super) fn commit(&mut self, batch: Batch, kept: Option<&[u8]>) -> Result<()> {
+        let written = kept.is_some_and(|bytes| self.keep(&batch.key, bytes));
+        self.journal.commit(batch)?;
+        if written {
+            self.kept();
+        }
+        Ok(())
     }
 
     /// Removes the folder of pins, once nothing is pinned there any more, and leaves the state folder to whoever comes.
@@ -265,7 +288,7 @@ impl Durable {
     /// The records of a batch.
     fn name(&self, batch: &Batch, names: &mut Names) -> Summary {
         match names.of(&self.state, batch) {
-            Some(set) => Summary::new(batch.key.clone(), &batch.delta, set, &batch.labels),
+            Some(set) => Summary::new(batch.key.clone(), &batch.delta, set, &batch.labels, &batch.watched),
             None => Summary::of_unattributed(batch.key.clone(), &batch.delta.totals()),
         }
     }

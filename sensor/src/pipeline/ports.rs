@@ -3,7 +3,7 @@
 mod port;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -135,6 +135,21 @@ impl Ports {
         if let Err(error) = foreseen.and_then(|()| kernel.maps().set_external(&billing)) {
             tracing::error!("packets that cross two interfaces may be billed twice: {error:#}");
         }
+    }
+
+    /// On which devices the neighbours of each interface have addresses, by index: on itself, on those that are stacked on it, and on the bridge or bond it is
+    /// a port of.
+    pub(super) fn places(&self, devices: &[Device]) -> BTreeMap<u32, Vec<u32>> {
+        let mut places: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (place, port) in (0..).zip(&self.ports) {
+            let Some(device) = devices.iter().find(|device| port.device() == device.name) else { continue };
+            let stacked =
+                devices.iter().filter(|other| other.stacked_on == Some(device.index)).map(|other| other.index);
+            for index in [device.index].into_iter().chain(stacked).chain(device.controller) {
+                places.entry(index).or_default().push(place);
+            }
+        }
+        places
     }
 
     /// Indices of the attached interfaces that bill.

@@ -228,7 +228,7 @@ impl Running {
     }
 
     fn go_to(&mut self, prepared: Box<Prepared>, reloads: &mut Reloads) -> Result<()> {
-        let Prepared { config, step, figures } = *prepared;
+        let Prepared { config, lists, step, figures } = *prepared;
         let began = Instant::now();
         let flipped = match step {
             Step::Keep => {
@@ -237,7 +237,7 @@ impl Running {
             }
             Step::NewMaps { table, why } => {
                 self.written(None);
-                match self.make(config, *table, why, figures) {
+                match self.make((config, lists), *table, why, figures) {
                     Ok(making) => reloads.stage = Stage::Loading(spawn_blocking(move || making.load())),
                     Err(error) => reloads.end(Err(error)),
                 }
@@ -253,7 +253,7 @@ impl Running {
             }
         };
         let flip = if flipped { began.elapsed() } else { Duration::ZERO };
-        self.configure(config);
+        self.configure(config, lists);
         // New names begin with an interval. Where nobody reads the last records, the interval goes on growing instead of the queue:
         // each id has one meaning in it.
         if flipped && self.backlog.is_empty() {

@@ -10,29 +10,35 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{
-    collector::{Collector, History},
+    collector::{Collector, History, Reported},
     devices::Devices,
     durable::{Durable, Left},
     nic::Witness,
     ports::Ports,
     prefix_set,
     reload::change::Change,
+    watching::{Watching, lists, watch},
 };
 use crate::{
     bpf::{InterfaceKind, Kernel, NO_MANIFEST, Plan},
     collect::Meter,
-    config::{Config, Interface, Memory, Mode, Role},
+    config::{Config, Interface, Mode, Role},
     epoch::Epoch,
+    lists::Lists,
     prefix::{PrefixSet, Trie},
     summary::Summary,
+    watch::{Breakdown, Watch},
 };
 
 /// Counts in maps of its own, which end with this process.
 pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
     let set = prefix_set(config)?;
+    let lists = lists(config)?;
     let trie = set.trie()?;
     let mut kernel = Kernel::load_for(&plan(config, &set, &trie, &kinds(config)))?;
-    let zero = kernel.read()?;
+    let reported = Reported { counters: kernel.read()?, billed: Breakdown::default() };
+    // Before the first packet: without clock and budget nothing is told of it.
+    let watching = Watching::new(watch(config, None)?, config, &set, lists, kernel.maps())?;
     let mut ports = Ports::new(&config.interfaces, None);
     ports.load(&mut kernel)?;
     // Known before the first program bills: a packet may cross two interfaces while the others are being attached to.
@@ -41,9 +47,9 @@ pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Coll
     ports.follow(&devices.now().await?, Instant::now(), &mut kernel);
     ports.forward_logs(&mut kernel)?;
     ports.begin_interval(Instant::now());
-    let history = History::begin(Epoch::draw()?, NO_MANIFEST, Some(zero));
+    let history = History::begin(Epoch::draw()?, NO_MANIFEST, Some(reported));
     let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history, witness })
+    Ok(Collector { sensor, set, kernel, ports, history, witness, watching })
 }
 
 /// Goes on with what an earlier run left: its records, its maps, its links. Where the configuration counts other prefixes, that is a
@@ -56,14 +62,16 @@ pub(super) async fn resume(
 ) -> Result<Collector> {
     let undelivered = durable.undelivered();
     let wanted = prefix_set(config)?;
-    let Some((left, change)) = choose(durable.left(config)?, &wanted, config.memory)? else {
-        let mut collector = begin(config, wanted, durable, devices).await?;
+    let lists = lists(config)?;
+    let watch = watch(config, durable.known().as_deref())?;
+    let Some((left, change)) = choose(durable.left(config)?, &wanted, config)? else {
+        let mut collector = begin(config, wanted, (watch, lists), durable, devices).await?;
         collector.history.begin_now();
         backlog.extend(undelivered);
         durable.close_others(&collector.ports.link_pins(), backlog)?;
         return Ok(collector);
     };
-    let mut collector = go_on(config, left, durable, devices).await?;
+    let mut collector = go_on(config, left, (watch, Arc::clone(&lists)), durable, devices).await?;
     backlog.extend(undelivered);
     durable.close_others(&collector.ports.link_pins(), backlog)?;
     if let Change::InPlace(table) = change {
@@ -71,6 +79,7 @@ pub(super) async fn resume(
         let manifest = collector.scribe(durable).write(config, &table.set)?;
         durable.written(Some(manifest));
         collector.put_in_force(*table, manifest)?;
+        collector.configure(config, lists);
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
         let generation = collector.kernel.maps().generation();
         tracing::info!(generation, "other prefixes or networks than before: counted from here on");
@@ -79,11 +88,11 @@ pub(super) async fn resume(
 }
 
 /// The maps to go on with, and what there is to change in them: where there are several, those in which the least changes.
-fn choose(left: Vec<Left>, wanted: &PrefixSet, memory: Memory) -> Result<Option<(Left, Change)>> {
+fn choose(left: Vec<Left>, wanted: &PrefixSet, config: &Config) -> Result<Option<(Left, Change)>> {
     let mut chosen: Option<(Left, Change)> = None;
     for left in left {
         let path = left.directory.clone();
-        match Change::between(&left.set, &left.layout, wanted, memory)? {
+        match Change::between(&left.set, &left.layout, wanted, config)? {
             Change::Unchanged => return Ok(Some((left, Change::Unchanged))),
             Change::NewMaps { why } => tracing::info!("{}: {why}", path.display()),
             change @ Change::InPlace(_) => chosen = chosen.or(Some((left, change))),
@@ -92,11 +101,18 @@ fn choose(left: Vec<Left>, wanted: &PrefixSet, memory: Memory) -> Result<Option<
     Ok(chosen)
 }
 
-async fn go_on(config: &Config, left: Left, durable: &mut Durable, devices: &mut Devices) -> Result<Collector> {
+async fn go_on(
+    config: &Config,
+    left: Left,
+    (watch, lists): (Watch, Arc<Lists>),
+    durable: &mut Durable,
+    devices: &mut Devices,
+) -> Result<Collector> {
     let Left { directory, layout, set, history } = left;
     let mut kernel = Kernel::load_left(&directory, layout, &kinds(config))?;
     durable.count_in(history.epoch);
     tracing::info!(epoch = %history.epoch, since = %history.from, "counting on in the maps of an earlier run");
+    let watching = Watching::new(watch, config, &set, lists, kernel.maps())?.go_on(history.from, kernel.maps())?;
     let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
     ports.load(&mut kernel)?;
     let now = devices.now().await?;
@@ -105,11 +121,17 @@ async fn go_on(config: &Config, left: Left, durable: &mut Durable, devices: &mut
     ports.forward_logs(&mut kernel)?;
     ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());
     let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history, witness: Witness::default() })
+    Ok(Collector { sensor, set, kernel, ports, history, witness: Witness::default(), watching })
 }
 
 /// New maps, whatever others are there.
-async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: &mut Devices) -> Result<Collector> {
+async fn begin(
+    config: &Config,
+    set: PrefixSet,
+    (watch, lists): (Watch, Arc<Lists>),
+    durable: &mut Durable,
+    devices: &mut Devices,
+) -> Result<Collector> {
     durable.clear()?;
     let trie = set.trie()?;
     let kinds = kinds(config);
@@ -122,6 +144,7 @@ async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: 
     // From here on the maps are worth taking over; before that, nothing was attached.
     kernel.maps().identify(fresh.history.epoch)?;
     durable.count_in(fresh.history.epoch);
+    let watching = Watching::new(watch, config, &set, lists, kernel.maps())?;
     let mut ports = Ports::new(&config.interfaces, Some(Arc::clone(&durable.pins)));
     ports.load(&mut kernel)?;
     // Known before the first program is swapped: what one set of maps saw coming in, another must not bill going out.
@@ -137,7 +160,7 @@ async fn begin(config: &Config, set: PrefixSet, durable: &mut Durable, devices: 
     ports.forward_logs(&mut kernel)?;
     ports.begin_interval(Instant::now());
     let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history: fresh.history, witness })
+    Ok(Collector { sensor, set, kernel, ports, history: fresh.history, witness, watching })
 }
 
 /// What each interface is, in the order of the configuration.

@@ -2,16 +2,20 @@
 
 use std::{collections::BTreeMap, mem, net::IpAddr};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use sensor_ebpf::packet::SliceWindow;
+use sensor_ebpf::{
+    abi::{Clock, FlowKey, FlowState, Neighbour, Open, Row, Sample, Spending},
+    packet::SliceWindow,
+};
 
 use super::frame::LinkFrame;
 use crate::{
-    bpf::{Buffers, Hook, Kernel, MIN_FRAME_LEN, REPLAY_FLOWS, TestRun},
+    bpf::{self, Buffers, Hook, Kernel, MIN_FRAME_LEN, REPLAY_FLOWS, TestRun},
     collect::{Meter, Reading},
     native::Native,
     prefix::PrefixSet,
+    watch::{Memory, Rows},
 };
 
 /// Which engine counts.
@@ -49,6 +53,8 @@ impl Engine {
         if kind == EngineKind::Native {
             return Ok(Self::Native(Native::watching(trie, set, REPLAY_FLOWS).at_a_tap()));
         }
+        // What is bounded is so for each CPU: to be the same again, a replay runs on one.
+        bpf::stay_on_cpu().context("cannot keep the replay on one CPU")?;
         let mut kernel = Kernel::load_for_replay(set, &trie)?;
         let instance = kernel.instance(0)?;
         let test_run = match TestRun::prepare(instance, Hook::Inline, Buffers::Several) {
@@ -105,6 +111,100 @@ impl KernelEngine {
         *self.fallbacks.entry(reason.to_owned()).or_default() += 1;
         count_natively(&mut self.twin, frame);
         Ok(())
+    }
+}
+
+/// The maps of the kernel, and behind them, as one slice more, what the twin remembers: it judges its frames by itself.
+impl Rows for Engine {
+    fn slices(&self) -> u32 {
+        match self {
+            Self::Kernel(engine) => engine.kernel.shared_maps().slices() + engine.twin.slices(),
+            Self::Native(native) => native.slices(),
+        }
+    }
+
+    fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        let (memory, slice) = self.at(slice);
+        memory.rows(slice, each);
+    }
+
+    fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
+        let (memory, slice) = self.at(slice);
+        memory.neighbour(slice, number)
+    }
+}
+
+impl Memory for Engine {
+    fn set_clock(&mut self, clock: Clock) {
+        self.each(|memory| memory.set_clock(clock));
+    }
+
+    fn allow(&mut self, network: u32, spending: Spending, more: u64, most: u64) {
+        self.each(|memory| memory.allow(network, spending, more, most));
+    }
+
+    fn samples(&mut self, most: usize, each: &mut dyn FnMut(&Sample, &[u8]) -> Result<()>) -> Result<usize> {
+        match self {
+            Self::Kernel(engine) => Ok(engine.kernel.maps().samples(most, each)? + engine.twin.samples(most, each)?),
+            Self::Native(native) => native.samples(most, each),
+        }
+    }
+
+    fn know(&mut self, key: FlowKey, change: &dyn Fn(FlowState) -> FlowState) -> bool {
+        let mut is_known = false;
+        self.each(|memory| is_known |= memory.know(key, change));
+        is_known
+    }
+
+    fn changes(&mut self, slice: u32, each: &mut dyn FnMut(u32)) {
+        let (memory, slice) = self.at_mut(slice);
+        memory.changes(slice, each);
+    }
+
+    fn open_entries(&self) -> u32 {
+        self.at(0).0.open_entries()
+    }
+
+    fn open(&self, slice: u32, number: u32) -> Option<Open> {
+        let (memory, slice) = self.at(slice);
+        memory.open(slice, number)
+    }
+}
+
+impl Engine {
+    /// Does something with each memory there is.
+    fn each(&mut self, mut each: impl FnMut(&mut dyn Memory)) {
+        match self {
+            Self::Kernel(engine) => {
+                each(engine.kernel.maps());
+                each(&mut engine.twin);
+            }
+            Self::Native(native) => each(native),
+        }
+    }
+
+    /// Whose a slice is, and which of its own.
+    fn at(&self, slice: u32) -> (&dyn Memory, u32) {
+        match self {
+            Self::Kernel(engine) => {
+                let maps = engine.kernel.shared_maps();
+                match slice.checked_sub(maps.slices()) {
+                    Some(slice) => (&engine.twin, slice),
+                    None => (maps, slice),
+                }
+            }
+            Self::Native(native) => (native, slice),
+        }
+    }
+
+    fn at_mut(&mut self, slice: u32) -> (&mut dyn Memory, u32) {
+        match self {
+            Self::Kernel(engine) => match slice.checked_sub(engine.kernel.shared_maps().slices()) {
+                Some(slice) => (&mut engine.twin, slice),
+                None => (engine.kernel.maps(), slice),
+            },
+            Self::Native(native) => (native, slice),
+        }
     }
 }
 

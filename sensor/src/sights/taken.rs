@@ -1,15 +1,19 @@
 //! The end of an interval: what was seen in it, as records.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use sensor_ebpf::class::{Class, Family};
+use serde::{Deserialize, Serialize};
 
 use super::{Sights, networks::Networks};
 use crate::summary::{ClassHostRecord, Event, EventRecord, HostRecord, ServiceRecord};
 
 /// What was active in an interval, and what happened. Networks in the order in which they became known, addresses ascending, events as they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// One for each network that was heard.
     pub hosts: Vec<HostRecord>,
@@ -19,6 +23,30 @@ pub struct Taken {
     pub class_hosts: Vec<ClassHostRecord>,
     /// What happened first.
     pub events: Vec<EventRecord>,
+}
+
+impl Taken {
+    /// This and what came after it, as one interval.
+    #[must_use]
+    pub fn and_then(self, later: Self) -> Self {
+        let Self { hosts, services, class_hosts, events } = self;
+        let mut all = later;
+        for earlier in hosts {
+            match all.hosts.iter_mut().find(|host| host.network == earlier.network) {
+                Some(host) => host.add(&earlier),
+                None => all.hosts.push(earlier),
+            }
+        }
+        // Of services and class hosts the later record knows all that the earlier one does.
+        let service = |record: &ServiceRecord| (record.network.clone(), record.address, record.port, record.protocol);
+        let known: BTreeSet<_> = all.services.iter().map(service).collect();
+        all.services.extend(services.into_iter().filter(|record| !known.contains(&service(record))));
+        let host = |record: &ClassHostRecord| (record.network.clone(), record.class, record.evidence, record.address);
+        let known: BTreeSet<_> = all.class_hosts.iter().map(host).collect();
+        all.class_hosts.extend(class_hosts.into_iter().filter(|record| !known.contains(&host(record))));
+        all.events.splice(0..0, events);
+        all
+    }
 }
 
 impl Sights {

@@ -24,7 +24,8 @@ use self::{
 use crate::{
     collect::{Reading, SparseReading},
     epoch::Epoch,
-    summary::{Key, LedgerLabel},
+    summary::{Key, LedgerLabel, Watched},
+    watch::Breakdown,
 };
 
 /// The file is not rewritten before it has this many bytes.
@@ -43,6 +44,8 @@ pub struct Batch {
     pub delta: SparseReading,
     /// What the ledgers are called, and what else their records say.
     pub labels: Vec<LedgerLabel>,
+    /// What was billed and seen of watched networks.
+    pub watched: Watched,
 }
 
 /// What was already exported of an epoch's counters.
@@ -50,6 +53,8 @@ pub struct Batch {
 pub struct Baseline {
     /// The sum of all committed batches: the next interval counts from here.
     pub reported: Reading,
+    /// The same of the rows of watched networks.
+    pub billed: Breakdown,
     /// Sequence of the next batch, from 0.
     pub next_sequence: u64,
     /// End of the last batch, which is where the next one begins.

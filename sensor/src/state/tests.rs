@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use super::*;
-use crate::{collect::SparseReading, epoch::Epoch, prefix::PrefixSet};
+use crate::{collect::SparseReading, epoch::Epoch, prefix::PrefixSet, summary::Watched};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -30,7 +30,13 @@ fn folder_and_files_are_their_owners_alone() {
     };
     dir.journal()
         .unwrap()
-        .commit(Batch { key, manifest: [7; 32], delta: SparseReading::default(), labels: vec![] })
+        .commit(Batch {
+            key,
+            manifest: [7; 32],
+            delta: SparseReading::default(),
+            labels: vec![],
+            watched: Watched::default(),
+        })
         .unwrap();
     let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();

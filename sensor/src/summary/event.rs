@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use super::names;
 use crate::cidr::Cidr;
 
-/// Something that happened in a watched network, and is told once.
+/// Something that happened, and is told once.
 ///
 /// For people and collectors one flat object: `event`, `network`, `at`, and what the event has. In the binary form of a journal,
 /// which alone is read back, a structure of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct EventRecord {
-    /// Name of the watched network.
-    #[serde(with = "names::network")]
-    pub network: Arc<str>,
+    /// Name of the watched network; none of what is not one network's.
+    #[serde(with = "names::some_network")]
+    pub network: Option<Arc<str>>,
     /// When.
     pub at: jiff::Timestamp,
     /// What.
@@ -24,7 +24,7 @@ pub struct EventRecord {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Event {
     /// An IPv4 address is active that never was.
@@ -64,6 +64,31 @@ pub enum Event {
         /// The watched address that does.
         address: IpAddr,
     },
+    /// Traffic with a neighbour that no configured upstream fits, for the first time.
+    UpstreamNew {
+        /// What it is called from now on.
+        upstream: String,
+        /// Its MAC address.
+        mac: [u8; 6],
+        /// The VLAN its frames are tagged with.
+        vlan: Option<u16>,
+    },
+    /// Other hardware answers for a neighbour's address. Its traffic goes on under the name it had.
+    UpstreamMacChanged {
+        /// The address.
+        address: IpAddr,
+        /// The MAC address before.
+        before: [u8; 6],
+        /// The MAC address now.
+        now: [u8; 6],
+    },
+    /// Something of watched traffic was not remembered or not told; it was counted all the same.
+    Loss {
+        /// What.
+        what: String,
+        /// How often, since the last interval.
+        count: u64,
+    },
 }
 
 impl Event {
@@ -74,6 +99,9 @@ impl Event {
             Self::NewlyLitPrefix { .. } => "newly_lit_prefix",
             Self::ServiceBorn { .. } => "service_born",
             Self::ClassSeen { .. } => "class_seen",
+            Self::UpstreamNew { .. } => "upstream_new",
+            Self::UpstreamMacChanged { .. } => "upstream_mac_changed",
+            Self::Loss { .. } => "loss",
         }
     }
 }
@@ -81,22 +109,24 @@ impl Event {
 /// As [`EventRecord`], for the journal.
 #[derive(Serialize)]
 struct Binary<'a> {
-    #[serde(with = "names::network")]
-    network: &'a Arc<str>,
+    #[serde(with = "names::some_network")]
+    network: &'a Option<Arc<str>>,
     at: jiff::Timestamp,
-    event: Event,
+    event: &'a Event,
 }
 
 impl Serialize for EventRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            return Binary { network: &self.network, at: self.at, event: self.event }.serialize(serializer);
+            return Binary { network: &self.network, at: self.at, event: &self.event }.serialize(serializer);
         }
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("event", self.event.name())?;
-        map.serialize_entry("network", &*self.network)?;
+        if let Some(network) = &self.network {
+            map.serialize_entry("network", &**network)?;
+        }
         map.serialize_entry("at", &self.at)?;
-        match self.event {
+        match &self.event {
             Event::NewlyLit { address } => map.serialize_entry("address", &address)?,
             Event::NewlyLitPrefix { prefix } => map.serialize_entry("prefix", &prefix.to_string())?,
             Event::ServiceBorn { address, port, protocol, class, evidence } => {
@@ -113,8 +143,34 @@ impl Serialize for EventRecord {
                 map.serialize_entry("evidence", evidence.name())?;
                 map.serialize_entry("address", &address)?;
             }
+            Event::UpstreamNew { upstream, mac, vlan } => {
+                map.serialize_entry("upstream", upstream)?;
+                map.serialize_entry("mac", &Mac(*mac))?;
+                if let Some(vlan) = vlan {
+                    map.serialize_entry("vlan", vlan)?;
+                }
+            }
+            Event::UpstreamMacChanged { address, before, now } => {
+                map.serialize_entry("address", address)?;
+                map.serialize_entry("before", &Mac(*before))?;
+                map.serialize_entry("now", &Mac(*now))?;
+            }
+            Event::Loss { what, count } => {
+                map.serialize_entry("what", what)?;
+                map.serialize_entry("count", count)?;
+            }
         }
         map.end()
+    }
+}
+
+/// A MAC address as people write it.
+struct Mac([u8; 6]);
+
+impl Serialize for Mac {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [a, b, c, d, e, f] = self.0;
+        serializer.collect_str(&format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"))
     }
 }
 
@@ -141,10 +197,19 @@ mod tests {
                 Event::ClassSeen { class: Class::Tor, evidence: Evidence::Confirmed, address },
                 format!(r#""class":"{tor}","family":"anonymity","evidence":"{confirmed}","address":"10.0.0.1""#),
             ),
+            (
+                Event::UpstreamNew { upstream: "x".to_owned(), mac: [2, 0, 0, 0, 0, 0xab], vlan: Some(7) },
+                r#""upstream":"x","mac":"02:00:00:00:00:ab","vlan":7"#.to_owned(),
+            ),
+            (
+                Event::UpstreamMacChanged { address, before: [2, 0, 0, 0, 0, 1], now: [2, 0, 0, 0, 0, 2] },
+                r#""address":"10.0.0.1","before":"02:00:00:00:00:01","now":"02:00:00:00:00:02""#.to_owned(),
+            ),
+            (Event::Loss { what: "flows".to_owned(), count: 3 }, r#""what":"flows","count":3"#.to_owned()),
         ];
         for (event, rest) in events {
-            let record = EventRecord { network: "a\"b".into(), at: jiff::Timestamp::UNIX_EPOCH, event };
             let name = event.name();
+            let record = EventRecord { network: Some("a\"b".into()), at: jiff::Timestamp::UNIX_EPOCH, event };
             assert_eq!(
                 serde_json::to_string(&record).unwrap(),
                 format!(r#"{{"event":"{name}","network":"a\"b","at":"1970-01-01T00:00:00Z",{rest}}}"#)

@@ -46,6 +46,26 @@ pub struct HostRecord {
 }
 
 impl HostRecord {
+    /// Adds what an earlier interval had of the same network.
+    pub(crate) fn add(&mut self, earlier: &Self) {
+        self.active.extend(&earlier.active);
+        self.active_addresses = self.active.len();
+        self.newly_lit.extend(&earlier.newly_lit);
+        for (to, from) in [
+            (&mut self.active_prefixes, &earlier.active_prefixes),
+            (&mut self.newly_lit_prefixes, &earlier.newly_lit_prefixes),
+        ] {
+            to.extend(from);
+            to.sort_unstable();
+            to.dedup();
+        }
+        self.initial |= earlier.initial;
+        self.incomplete |= earlier.incomplete;
+        self.flows += earlier.flows;
+        self.one_way_flows += earlier.one_way_flows;
+        self.asymmetric_flows += earlier.asymmetric_flows;
+    }
+
     /// Share of the flows that were heard in one direction alone, 0 to 1.
     pub fn one_way_share(&self) -> f64 {
         if self.flows == 0 { 0.0 } else { self.one_way_flows as f64 / self.flows as f64 }
@@ -78,6 +98,11 @@ impl AddressSet {
             let words = self.blocks.entry(block).or_default();
             words.iter_mut().zip(bits).for_each(|(word, more)| *word |= more);
         }
+    }
+
+    /// Adds those of another set.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        other.blocks.iter().for_each(|(block, bits)| self.insert_block(*block, bits));
     }
 
     /// How many addresses there are.

@@ -76,6 +76,19 @@ pub(super) mod network {
     }
 }
 
+/// `#[serde(with)]` of the name of a network that may be none.
+pub(super) mod some_network {
+    use super::*;
+
+    pub(in crate::summary) fn serialize<S: Serializer>(name: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
+        name.as_deref().serialize(to)
+    }
+
+    pub(in crate::summary) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<str>>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Into::into))
+    }
+}
+
 /// `#[serde(with)]` of a prefix.
 pub(super) mod prefix {
     use super::*;

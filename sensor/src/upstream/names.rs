@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Neighbour, NeighbourTable};
 use crate::config::{self, InterfaceName};
 
@@ -14,15 +16,31 @@ use crate::config::{self, InterfaceName};
 pub const MAX_LEARNED: usize = 1024;
 
 /// What an upstream is called in records.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UpstreamName {
     /// The configured name; of a learned neighbour its MAC address, with `/vlan` where its frames are tagged and `@interface` where
     /// there are several interfaces.
+    #[serde(with = "shared_text")]
     pub name: Arc<str>,
     /// The configured AS number.
     pub asn: Option<u32>,
     /// Whether the configuration names it.
     pub configured: bool,
+}
+
+/// `#[serde(with)]` of a name.
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Into::into)
+    }
 }
 
 /// What is news about neighbours.
@@ -55,14 +73,20 @@ pub struct Upstreams {
     configured: Vec<Configured>,
     /// Names of the interfaces; none for captures.
     interfaces: Vec<Arc<str>>,
-    /// Neighbours that were announced.
-    learned: BTreeSet<Neighbour>,
-    /// What a MAC address that took over for another is called by: the one that was first.
-    successor_of: BTreeMap<(u32, [u8; 6]), [u8; 6]>,
-    /// By whom each neighbour address was last seen to be answered for.
-    holders: BTreeMap<(u32, IpAddr), BTreeSet<[u8; 6]>>,
+    known: KnownNeighbours,
     news: Vec<UpstreamEvent>,
     overflow: u64,
+}
+
+/// What is known of neighbours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownNeighbours {
+    /// Those that were announced.
+    pub(crate) learned: BTreeSet<Neighbour>,
+    /// What a MAC address that took over for another is called by, by interface.
+    pub(crate) successor_of: BTreeMap<(u32, [u8; 6]), [u8; 6]>,
+    /// By whom each neighbour address was last seen to be answered for.
+    pub(crate) holders: BTreeMap<(u32, IpAddr), BTreeSet<[u8; 6]>>,
 }
 
 /// A configured upstream, its interface by its place.
@@ -94,6 +118,21 @@ impl Upstreams {
         Self { configured, interfaces, ..Self::default() }
     }
 
+    /// None are configured, and this is known of neighbours.
+    pub(crate) fn with_known(known: KnownNeighbours) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    /// What is known of neighbours.
+    pub(crate) fn known(&self) -> KnownNeighbours {
+        self.known.clone()
+    }
+
+    /// Names neighbours as `other` does from now on, and knows of them what it knew.
+    pub fn configure(&mut self, other: Self) {
+        (self.configured, self.interfaces) = (other.configured, other.interfaces);
+    }
+
     /// What a neighbour is called: by the upstream that fits it with the most criteria, the first of the file among equals; else by
     /// what the neighbour was called that it took over from, or its own address.
     pub fn name(&self, neighbour: &Neighbour, addresses: &NeighbourTable) -> UpstreamName {
@@ -106,14 +145,14 @@ impl Upstreams {
     pub fn see(&mut self, neighbour: &Neighbour, addresses: &NeighbourTable) {
         let name = self.name(neighbour, addresses);
         let neighbour = Neighbour { mac: self.first_mac(neighbour), ..*neighbour };
-        if name.configured || self.learned.contains(&neighbour) {
+        if name.configured || self.known.learned.contains(&neighbour) {
             return;
         }
-        if self.learned.len() >= MAX_LEARNED {
+        if self.known.learned.len() >= MAX_LEARNED {
             self.overflow += 1;
             return;
         }
-        self.learned.insert(neighbour);
+        self.known.learned.insert(neighbour);
         self.news.push(UpstreamEvent::New { neighbour, name });
     }
 
@@ -121,7 +160,7 @@ impl Upstreams {
     pub fn changes(&mut self, table: &NeighbourTable) -> Vec<UpstreamEvent> {
         let holders = table.holders();
         for ((interface, address), macs) in &holders {
-            let Some(before) = self.holders.get(&(*interface, *address)) else { continue };
+            let Some(before) = self.known.holders.get(&(*interface, *address)) else { continue };
             // Of a VRRP group several may answer by turns: a change is who was not there, for whom nobody is left.
             if let (Some(old), Some(now)) = (before.iter().next(), macs.iter().next())
                 && before.is_disjoint(macs)
@@ -130,9 +169,9 @@ impl Upstreams {
             }
         }
         // An entry that is gone for a while, because nobody asked for it, keeps its holder.
-        self.holders.extend(holders);
-        while self.holders.len() > MAX_LEARNED * 4 {
-            self.holders.pop_first();
+        self.known.holders.extend(holders);
+        while self.known.holders.len() > MAX_LEARNED * 4 {
+            self.known.holders.pop_first();
             self.overflow += 1;
         }
         std::mem::take(&mut self.news)
@@ -144,11 +183,11 @@ impl Upstreams {
     }
 
     fn take_over(&mut self, interface: u32, address: IpAddr, before: [u8; 6], now: [u8; 6]) {
-        let first = self.successor_of.get(&(interface, before)).copied().unwrap_or(before);
-        self.successor_of.remove(&(interface, now));
+        let first = self.known.successor_of.get(&(interface, before)).copied().unwrap_or(before);
+        self.known.successor_of.remove(&(interface, now));
         // Back to where it began, it is itself.
-        if first != now && self.successor_of.len() < MAX_LEARNED {
-            self.successor_of.insert((interface, now), first);
+        if first != now && self.known.successor_of.len() < MAX_LEARNED {
+            self.known.successor_of.insert((interface, now), first);
         }
         self.news.push(UpstreamEvent::MacChanged { interface, address, before, now });
     }
@@ -161,7 +200,7 @@ impl Upstreams {
 
     /// The MAC address of the neighbour it took over from, or its own.
     fn first_mac(&self, neighbour: &Neighbour) -> [u8; 6] {
-        self.successor_of.get(&(neighbour.interface, neighbour.mac)).copied().unwrap_or(neighbour.mac)
+        self.known.successor_of.get(&(neighbour.interface, neighbour.mac)).copied().unwrap_or(neighbour.mac)
     }
 
     fn learned_name(&self, neighbour: &Neighbour) -> UpstreamName {

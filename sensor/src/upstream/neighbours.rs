@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use futures_util::TryStreamExt as _;
-use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
+use rtnetlink::{
+    Handle,
+    packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
+};
 use tokio::time::timeout;
 
 /// Most entries that are kept; the kernel keeps 1024 unless told otherwise (`gc_thresh3`, arp(7)).
@@ -67,32 +70,41 @@ impl NeighbourTable {
 /// # Errors
 /// The kernel does not answer.
 pub fn read_neighbours(interfaces: &[u32]) -> Result<NeighbourTable> {
-    const WHAT: &str = "the kernel does not list its neighbours (rtnetlink)";
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let places = (0..).zip(interfaces).map(|(place, index)| (*index, vec![place])).collect();
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().context("cannot open a netlink socket")?;
         tokio::spawn(connection);
-        let mut table = NeighbourTable::default();
-        let mut messages = Box::pin(handle.neighbours().get().execute());
-        loop {
-            match timeout(PATIENCE, messages.try_next()).await {
-                Ok(Ok(Some(message))) => table.take(&message, interfaces),
-                Ok(Ok(None)) => return Ok(table),
-                Ok(Err(error)) => return Err(error).context(WHAT),
-                Err(_) => bail!(WHAT),
-            }
-        }
+        list_neighbours(&handle, &places).await
     })
 }
 
+/// The same over a connection that there is, of interfaces by index; each entry is of all the places that its index has.
+///
+/// # Errors
+/// The kernel does not answer.
+pub(crate) async fn list_neighbours(handle: &Handle, places: &BTreeMap<u32, Vec<u32>>) -> Result<NeighbourTable> {
+    const WHAT: &str = "the kernel does not list its neighbours (rtnetlink)";
+    let mut table = NeighbourTable::default();
+    let mut messages = Box::pin(handle.neighbours().get().execute());
+    loop {
+        match timeout(PATIENCE, messages.try_next()).await {
+            Ok(Ok(Some(message))) => table.take(&message, places),
+            Ok(Ok(None)) => return Ok(table),
+            Ok(Err(error)) => return Err(error).context(WHAT),
+            Err(_) => bail!(WHAT),
+        }
+    }
+}
+
 impl NeighbourTable {
-    fn take(&mut self, message: &NeighbourMessage, interfaces: &[u32]) {
+    fn take(&mut self, message: &NeighbourMessage, places: &BTreeMap<u32, Vec<u32>>) {
         // Who does not answer, or was not asked, has an entry as well.
         if matches!(message.header.state, NeighbourState::Incomplete | NeighbourState::Failed | NeighbourState::Noarp) {
             return;
         }
-        let Some(place) = interfaces.iter().position(|index| *index == message.header.ifindex) else { return };
+        let Some(places) = places.get(&message.header.ifindex) else { return };
         let (mut mac, mut address) = (None, None);
         for attribute in &message.attributes {
             #[expect(clippy::wildcard_enum_match_arm, reason = "of a dozen attributes these are of interest")]
@@ -103,8 +115,8 @@ impl NeighbourTable {
                 _ => {}
             }
         }
-        if let (Some(mac), Some(address), Ok(place)) = (mac, address, u32::try_from(place)) {
-            self.add(place, mac, address);
+        if let Some((mac, address)) = mac.zip(address) {
+            places.iter().for_each(|place| self.add(*place, mac, address));
         }
     }
 }

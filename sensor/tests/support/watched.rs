@@ -8,7 +8,7 @@ use sensor_ebpf::abi::{Clock, Counter, RowKey, Sample, Spending};
 /// Lets an engine tell of everything.
 pub(crate) fn attend(memory: &mut impl Memory, networks: u32) {
     for network in 0..=networks {
-        Spending::ALL.into_iter().for_each(|spending| memory.allow(network, spending, u64::MAX));
+        Spending::ALL.into_iter().for_each(|spending| memory.allow(network, spending, u64::MAX, u64::MAX));
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
-use sensor_ebpf::abi::Side;
+use sensor_ebpf::abi::{ABI_VERSION, Side};
 
 use super::{super::ports::EGRESS_PIN, Durable, Names, OUT_OF_SEQUENCE};
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     collect::{Reading, SparseReading, Totals},
     epoch::Epoch,
     state::{Baseline, Batch, Manifest},
-    summary::{Key, LedgerLabel, Summary},
+    summary::{Key, LedgerLabel, Summary, Watched},
+    watch::RowChange,
 };
 
 impl Durable {
@@ -101,11 +102,24 @@ impl Durable {
             }
         };
         let key = self.key(manifest.sensor.clone(), epoch, baseline.until, baseline.next_sequence);
-        let batch = Batch { key, manifest: *hash, delta, labels: labels(&manifest) };
+        let watched = self.last_watched(set, &manifest, baseline)?;
+        let batch = Batch { key, manifest: *hash, delta, labels: labels(&manifest), watched };
         let summary = self.name(&batch, &mut Names::default());
         self.journal.commit(batch)?;
         tracing::info!(%epoch, "closed the counters");
         Ok(Some(summary))
+    }
+
+    /// What was billed that no agent has told of. What it was that nobody had decided stays undecided.
+    fn last_watched(&self, set: &PinnedSet, manifest: &Manifest, baseline: &Baseline) -> Result<Watched> {
+        if manifest.abi_version != ABI_VERSION {
+            return Ok(Watched::default());
+        }
+        let billed = set.billed(manifest.interfaces.len() as u32)?;
+        let rows: Vec<RowChange> =
+            billed.since(&baseline.billed).map(|(id, counted)| RowChange::counted(id, counted)).collect();
+        let upstreams = self.upstreams(&rows, manifest);
+        Ok(Watched { rows, upstreams, ..Watched::default() })
     }
 
     /// What a set whose names are lost has counted and is not known to have reported.
@@ -119,7 +133,7 @@ impl Durable {
         let now = Timestamp::now();
         let (delta, start, sequence) = match self.journal.baseline(epoch) {
             None => (SparseReading::of_totals(&totals, &Reading::default()), now, OUT_OF_SEQUENCE),
-            Some(Baseline { reported, next_sequence, until }) => {
+            Some(Baseline { reported, next_sequence, until, .. }) => {
                 let unreported = less(&totals, &reported.totals());
                 let used_up = *next_sequence > OUT_OF_SEQUENCE;
                 if used_up || unreported.iter().all(|counter| counter.is_zero()) {
@@ -129,7 +143,7 @@ impl Durable {
             }
         };
         let key = self.key(self.sensor.clone(), epoch, start, sequence);
-        let batch = Batch { key, manifest: NO_MANIFEST, delta, labels: vec![] };
+        let batch = Batch { key, manifest: NO_MANIFEST, delta, labels: vec![], watched: Watched::default() };
         let summary = self.name(&batch, &mut Names::default());
         self.journal.commit(batch)?;
         Ok(Some(summary))

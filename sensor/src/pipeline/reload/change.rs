@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     bpf::Layout,
-    config::{Config, Memory},
+    config::Config,
     control::{NetworkChanges, PrefixChanges},
     prefix::{Meaning, PrefixSet, Trie},
 };
@@ -28,7 +28,7 @@ pub(in super::super) enum Change {
 }
 
 impl Change {
-    /// From the set in force, in maps of this layout, to the one that is wanted, in maps that may take so much memory.
+    /// From the set in force, in maps of this layout, to the one that is wanted, in maps of the size that the configuration asks for.
     ///
     /// # Errors
     /// There can be no table of the wanted prefixes.
@@ -36,13 +36,19 @@ impl Change {
         old: &PrefixSet,
         layout: &Layout,
         wanted: &PrefixSet,
-        memory: Memory,
+        config: &Config,
     ) -> Result<Self> {
+        let (memory, flows) = (config.memory, config.limits.flows);
         let taken = layout.footprint().total();
         if taken > memory.bytes() {
             let taken = taken.div_ceil(1 << 20);
             let why = format!("the maps take {taken} MiB, and [sensor] memory is {memory}; smaller ones are needed");
             return Ok(Self::NewMaps { why });
+        }
+        if !layout.is_for_flows(flows, memory.bytes()) {
+            return Ok(Self::NewMaps {
+                why: format!("maps for another number of flows than {flows}; new maps are needed"),
+            });
         }
         if old.same_content(wanted) {
             return Ok(Self::Unchanged);
@@ -51,6 +57,10 @@ impl Change {
             Ok(set) => set,
             Err(outgrown) => return Ok(Self::NewMaps { why: outgrown.to_string() }),
         };
+        if !layout.bills(set.highest_network()) {
+            let networks = set.networks().count();
+            return Ok(Self::NewMaps { why: format!("{networks} networks outgrow the maps; new maps are needed") });
+        }
         let trie = set.trie_with(layout.root_bits())?;
         Ok(match layout.lacks(&trie) {
             None => Self::InPlace(Box::new(Table { set, trie })),
@@ -105,10 +115,11 @@ pub(super) fn networks(old: &Config, new: &Config) -> NetworkChanges {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{
         bpf::{InterfaceKind, Plan, Room},
-        config::DEFAULT_MEMORY,
         prefix::set_of as set,
     };
 
@@ -137,9 +148,12 @@ mod tests {
         let old = set(&[("a", &["10.0.0.0/8"])], &["10.1.2.0/24", "192.0.2.0/24"]);
         let trie = old.trie().unwrap();
         let interfaces = &[InterfaceKind::default()];
-        let plan = Plan { set: &old, trie: &trie, interfaces, flows: 1 << 12, memory: DEFAULT_MEMORY };
+        let text = "[[interface]]\nname = \"eth0\"\n[[network]]\nname = \"a\"\nprefixes = [\"10.0.0.0/8\"]\n";
+        let config = Config::parse(text, Path::new("sensor.toml")).unwrap();
+        let (flows, memory) = (config.limits.flows, config.memory);
+        let plan = Plan { set: &old, trie: &trie, interfaces, flows, memory };
         let layout = Layout::new(&plan.wanted(1, Room::ForReloads)).unwrap();
-        let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted, DEFAULT_MEMORY).unwrap() {
+        let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted, &config).unwrap() {
             Change::Unchanged => "unchanged".to_owned(),
             Change::InPlace(table) => {
                 let Table { set, trie } = *table;

@@ -7,16 +7,18 @@ use anyhow::{Result, bail};
 
 use super::{change::Table, prepare::Figures};
 use crate::{
-    bpf::{InstanceDir, Kernel},
+    bpf::{InstanceDir, Kernel, SampleRing},
     config::Config,
     control::Reloaded,
+    lists::Lists,
     pipeline::{
         Running,
-        collector::{Collector, History},
+        collector::History,
         devices::Device,
         durable::Fresh,
         ports::Ports,
         start::{kinds, plan},
+        watching::Budgets,
     },
     prefix::PrefixSet,
 };
@@ -24,6 +26,7 @@ use crate::{
 /// New maps that are to be made.
 pub(super) struct Making {
     config: Config,
+    lists: Arc<Lists>,
     table: Table,
     fresh: Fresh,
     pins: Arc<InstanceDir>,
@@ -34,6 +37,7 @@ pub(super) struct Making {
 /// New maps, filled, and programs that will count in them.
 pub(in crate::pipeline) struct Made {
     config: Config,
+    lists: Arc<Lists>,
     set: PrefixSet,
     history: History,
     kernel: Kernel,
@@ -48,7 +52,7 @@ impl Making {
     /// # Errors
     /// There is no room on the disk, or the kernel refuses a map or a program.
     pub(super) fn load(self) -> Result<Box<Made>> {
-        let Self { config, table: Table { set, trie }, fresh, pins, why, mut figures } = self;
+        let Self { config, lists, table: Table { set, trie }, fresh, pins, why, mut figures } = self;
         let Fresh { directory, scribe, mut history } = fresh;
         let began = Instant::now();
         let manifest = scribe.write(&config, &set)?;
@@ -59,7 +63,7 @@ impl Making {
         let ports = Ports::new(&config.interfaces, Some(pins));
         ports.load(&mut kernel)?;
         figures.build += began.elapsed();
-        Ok(Box::new(Made { config, set, history, kernel, ports, why, figures }))
+        Ok(Box::new(Made { config, lists, set, history, kernel, ports, why, figures }))
     }
 }
 
@@ -68,7 +72,13 @@ impl Running {
     ///
     /// # Errors
     /// It cannot be written down, or an interface would be lost.
-    pub(super) fn make(&mut self, config: Config, table: Table, why: String, figures: Figures) -> Result<Making> {
+    pub(super) fn make(
+        &mut self,
+        (config, lists): (Config, Arc<Lists>),
+        table: Table,
+        why: String,
+        figures: Figures,
+    ) -> Result<Making> {
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         check_names(&self.collector.ports)?;
         let kinds = kinds(&config);
@@ -76,7 +86,7 @@ impl Running {
         let fresh = tokio::task::block_in_place(|| durable.begin(&layout))?;
         tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
         let pins = Arc::clone(&durable.pins);
-        Ok(Making { config, table, fresh, pins, why, figures })
+        Ok(Making { config, lists, table, fresh, pins, why, figures })
     }
 
     /// Swaps the programs, and closes the old counters.
@@ -116,18 +126,23 @@ impl Running {
     }
 
     fn swap(&mut self, made: Box<Made>, devices: &[Device], began: Instant) -> Result<()> {
-        let Made { config, set, mut history, mut kernel, mut ports, .. } = *made;
+        let Made { config, lists, set, mut history, mut kernel, mut ports, .. } = *made;
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         let (old, epoch) = (&mut self.collector, history.epoch);
         let known = ports
             .foresee_with(&old.ports, devices, &mut kernel)
             .and_then(|()| old.ports.foresee_with(&ports, devices, &mut old.kernel))
             // From here on a crash leaves two sets that are worth taking over, and the next start goes on with one of them.
-            .and_then(|()| kernel.maps().identify(epoch));
-        if let Err(error) = known {
-            self.discard_new();
-            return Err(error);
-        }
+            .and_then(|()| kernel.maps().identify(epoch))
+            .and_then(|()| SampleRing::of(kernel.maps()));
+        let ring = match known {
+            Ok(ring) => ring,
+            Err(error) => {
+                self.discard_new();
+                return Err(error);
+            }
+        };
+        let budgets = Budgets::begin(&config, &set, kernel.maps());
         durable.count_in(epoch);
         // The first interval begins here: programs that are swapped count from now on, and those attached anew are blind until then.
         history.begin_now();
@@ -139,9 +154,9 @@ impl Running {
                 }
                 ports.began_by_swap();
                 // The old one's programs end with it.
-                self.collector =
-                    Collector { sensor: config.sensor_id.to_string(), set, kernel, ports, history, witness };
-                self.configure(config);
+                old.watching.go_to(ring, budgets, kernel.maps());
+                (old.set, old.kernel, old.ports, old.history, old.witness) = (set, kernel, ports, history, witness);
+                self.configure(config, lists);
                 // It may have been due while programs were being swapped.
                 self.due = self.interval_holding(self.collector.history.from).end;
                 self.close_others();

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,8 @@ use crate::{
     bpf::Layout,
     config::Config,
     control::{NetworkChanges, PrefixChanges},
-    pipeline::{durable::Scribe, prefix_set},
+    lists::Lists,
+    pipeline::{durable::Scribe, prefix_set, watching::lists},
     prefix::PrefixSet,
 };
 
@@ -28,6 +30,7 @@ pub(super) struct Base {
 /// A configuration that is valid, and all that it takes to count by it.
 pub(in crate::pipeline) struct Prepared {
     pub(super) config: Config,
+    pub(super) lists: Arc<Lists>,
     pub(super) step: Step,
     pub(super) figures: Figures,
 }
@@ -63,19 +66,20 @@ impl Prepared {
         check_lasting(&base.config, &config)?;
         config.tell_without_effect();
         let wanted = prefix_set(&config)?;
+        let lists = lists(&config)?;
         let read = began.elapsed();
         let began = Instant::now();
         let networks = change::networks(&base.config, &config);
         let prefixes = change::prefixes(&base.set, &wanted);
         let step = step(base, &config, wanted)?;
         let figures = Figures { prefixes, networks, read, build: began.elapsed() };
-        Ok(Box::new(Self { config, step, figures }))
+        Ok(Box::new(Self { config, lists, step, figures }))
     }
 }
 
 fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
     let why = if config.interfaces == base.config.interfaces {
-        match Change::between(&base.set, &base.layout, &wanted, config.memory)? {
+        match Change::between(&base.set, &base.layout, &wanted, config)? {
             Change::Unchanged => return Ok(Step::Keep),
             Change::InPlace(table) => {
                 let Some(scribe) = &base.scribe else {

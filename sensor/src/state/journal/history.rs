@@ -13,6 +13,7 @@ use super::{
 use crate::{
     collect::{SparseReading, Zeroless},
     epoch::Epoch,
+    watch::Breakdown,
 };
 
 /// Most epochs with a baseline. One is in use, and one may be on its way out; each takes as much memory as a reading.
@@ -38,6 +39,7 @@ struct Pending {
 struct Checkpoint<R> {
     epoch: Epoch,
     reported: R,
+    billed: Breakdown,
     next_sequence: u64,
     until: Timestamp,
 }
@@ -55,7 +57,10 @@ impl History {
     pub(super) fn begin(&mut self, beginning: &Beginning) -> Result<()> {
         self.check_beginning(beginning)?;
         let Beginning { epoch, zero, at } = beginning;
-        self.baselines.insert(*epoch, Baseline { reported: zero.dense()?, next_sequence: 0, until: *at });
+        self.baselines.insert(
+            *epoch,
+            Baseline { reported: zero.dense()?, billed: Breakdown::default(), next_sequence: 0, until: *at },
+        );
         Ok(())
     }
 
@@ -126,11 +131,14 @@ impl History {
         match self.baselines.get_mut(&batch.key.epoch) {
             Some(baseline) => {
                 batch.delta.add_to(&mut baseline.reported)?;
+                baseline.billed.advance(&batch.watched.rows);
                 (baseline.next_sequence, baseline.until) = (next_sequence, until);
             }
             None => {
                 let reported = batch.delta.dense()?;
-                self.baselines.insert(batch.key.epoch, Baseline { reported, next_sequence, until });
+                let mut billed = Breakdown::default();
+                billed.advance(&batch.watched.rows);
+                self.baselines.insert(batch.key.epoch, Baseline { reported, billed, next_sequence, until });
             }
         }
         self.wait(batch, len);
@@ -171,8 +179,8 @@ impl History {
         ensure!(checkpoints.len() <= MAX_EPOCHS, "{} epochs are too many", checkpoints.len());
         let mut history = Self::default();
         for checkpoint in checkpoints {
-            let Checkpoint { epoch, reported, next_sequence, until } = checkpoint;
-            let baseline = Baseline { reported: reported.dense()?, next_sequence, until };
+            let Checkpoint { epoch, reported, billed, next_sequence, until } = checkpoint;
+            let baseline = Baseline { reported: reported.dense()?, billed, next_sequence, until };
             if history.baselines.insert(epoch, baseline).is_some() {
                 bail!("epoch {epoch} has two baselines");
             }
@@ -193,8 +201,9 @@ impl History {
 
 impl<'a> Checkpoint<Zeroless<'a>> {
     fn new((epoch, baseline): (&Epoch, &'a Baseline)) -> Self {
-        let Baseline { reported, next_sequence, until } = baseline;
-        Self { epoch: *epoch, reported: Zeroless(reported), next_sequence: *next_sequence, until: *until }
+        let Baseline { reported, billed, next_sequence, until } = baseline;
+        let (reported, billed) = (Zeroless(reported), billed.clone());
+        Self { epoch: *epoch, reported, billed, next_sequence: *next_sequence, until: *until }
     }
 }
 

@@ -4,10 +4,19 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use sensor_ebpf::abi::{Cell, Counter};
+use sensor_ebpf::{
+    abi::{self, Cell, Counter, Direction, NetworkId},
+    class::{Class, Evidence},
+};
 
 use super::*;
-use crate::{config::Role, state::StateDir, summary::NicCount};
+use crate::{
+    config::Role,
+    state::StateDir,
+    summary::{Event, EventRecord, NicCount},
+    upstream::{Neighbour, UpstreamName},
+    watch::{Billed, RowChange, RowId},
+};
 
 mod damage;
 mod faults;
@@ -54,6 +63,22 @@ fn batch(epoch: Epoch, sequence: u64, cells: &[(usize, u64)]) -> Batch {
             blind_ms: Some(sequence),
             nic: Some(NicCount { packets: 1, bytes: 2 }),
         }],
+        watched: watched(sequence),
+    }
+}
+
+/// A row, a neighbour, an event.
+fn watched(sequence: u64) -> Watched {
+    let neighbour = Neighbour { interface: 0, mac: [2, 0, 0, 0, 0, 1], vlan: Some(100) };
+    let billed = Billed { network: NetworkId::new(1).unwrap(), direction: Direction::Out, neighbour: Some(neighbour) };
+    let id = RowId { billed, kind: abi::Kind::new(Class::Tls, Evidence::Confirmed) };
+    let moved = RowChange { into: counter(3), out: counter(1), ..RowChange::counted(id, counter(sequence)) };
+    let event = Event::UpstreamNew { upstream: "a".to_owned(), mac: [2; 6], vlan: None };
+    Watched {
+        rows: vec![moved],
+        upstreams: vec![(neighbour, UpstreamName { name: "a".into(), asn: Some(64_500), configured: true })],
+        events: vec![EventRecord { network: None, at: Timestamp::UNIX_EPOCH, event }],
+        ..Watched::default()
     }
 }
 
@@ -77,7 +102,9 @@ impl State {
             Some(baseline) => baseline.reported.plus(&delta).unwrap(),
             None => delta,
         };
-        let baseline = Baseline { reported, next_sequence: batch.key.sequence + 1, until: batch.key.end };
+        let mut billed = self.baselines.get(&batch.key.epoch).map(|before| before.billed.clone()).unwrap_or_default();
+        batch.watched.rows.iter().for_each(|row| billed.add(row.id, &row.counted));
+        let baseline = Baseline { reported, billed, next_sequence: batch.key.sequence + 1, until: batch.key.end };
         self.baselines.insert(batch.key.epoch, baseline);
         self.undelivered.push(batch.clone());
     }

@@ -1,0 +1,50 @@
+//! The breakdown of watched traffic and the neighbours in it, mapped into this process.
+
+use std::path::Path;
+
+use anyhow::Result;
+use sensor_ebpf::abi::{MAX_NEIGHBOURS, Neighbour, Row, map_name, rows_of_slice};
+
+use super::{array::MappedArray, layout::Layout, pinned::open_array};
+use crate::watch::Rows;
+
+/// The user-space end of these maps.
+#[derive(Debug)]
+pub(super) struct Billed {
+    slices: u32,
+    /// Of a slice.
+    rows_of_slice: u32,
+    rows: MappedArray<Row>,
+    neighbours: MappedArray<Neighbour>,
+}
+
+impl Billed {
+    /// Maps those pinned in `directory`, which must be of this layout.
+    pub(super) fn open(directory: &Path, layout: &Layout) -> Result<Self> {
+        let sizes = layout.watched();
+        Ok(Self {
+            slices: layout.slices(),
+            rows_of_slice: rows_of_slice(sizes.breakdown_rows, sizes.networks),
+            rows: open_array(directory, layout, map_name::BREAKDOWN)?,
+            neighbours: open_array(directory, layout, map_name::NEIGHBOURS)?,
+        })
+    }
+}
+
+impl Rows for Billed {
+    fn slices(&self) -> u32 {
+        self.slices
+    }
+
+    fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        let first = slice * self.rows_of_slice;
+        let rows = (first..first + self.rows_of_slice).filter_map(|row| self.rows.load(row as usize));
+        rows.filter(|row| row.key != 0).for_each(|row| each(&row));
+    }
+
+    fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
+        let place = number.checked_sub(1).filter(|place| *place < MAX_NEIGHBOURS)?;
+        let neighbour = self.neighbours.load((slice * MAX_NEIGHBOURS + place) as usize)?;
+        (neighbour.interface != 0).then_some(neighbour)
+    }
+}
