@@ -35,7 +35,7 @@ pub const HASH_WORDS: usize = 10;
 /// The clock of programs, which ask no other: seconds of any clock that is never set, as the agent stores them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
-    /// The second.
+    /// The second; never 0 while programs count, which is when nothing was ever noted.
     pub now: u32,
     /// The second from which on a flow is told of once more.
     pub since: u32,

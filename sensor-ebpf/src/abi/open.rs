@@ -10,8 +10,9 @@ pub const OPEN_PROBES: u32 = 8;
 /// Seconds after which an entry that did not change makes room: the agent reads each second what changed.
 pub const OPEN_REST: u32 = 3;
 
-/// An undecided flow, as the CPUs of one slice counted it: how much, by the end that sent it, and in which rows. Counts only grow as long as
-/// `born` stays; they wrap. Another flow has the entry from the moment that the key says so; while it is replaced, the key is 0.
+/// An undecided flow, as the CPUs of one slice counted it: how much, by the end that sent it, and in which rows. A flow whose packets go by several
+/// neighbours in turn is billed in several rows, and has several entries. Counts only grow as long as `born` stays; they wrap. Another flow has the
+/// entry from the moment that the key says so; while it is replaced, the key is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C, align(64))]
@@ -57,19 +58,23 @@ impl Open {
         self.key = key.get();
     }
 
-    /// Adds a packet of that end that is billed in these rows. False where what it had before was billed in others: its counts begin anew.
+    /// Whether packets of that end that are billed in these rows are counted here: all that it had was billed in the same ones.
     #[inline(always)]
-    pub fn add(&mut self, end: End, rows: [u32; 2], size: Size) -> bool {
+    pub fn holds(&self, end: End, rows: [u32; 2]) -> bool {
+        let [low, high] = &self.ends;
+        let count = if end & 1 == 0 { low } else { high };
+        count.rows == rows || count.packets == 0
+    }
+
+    /// Adds a packet of that end that is billed in these rows.
+    #[inline(always)]
+    pub fn add(&mut self, end: End, rows: [u32; 2], size: Size) {
         let [low, high] = &mut self.ends;
         let count = if end & 1 == 0 { low } else { high };
-        let is_same = count.rows == rows || count.packets == 0;
-        if count.rows != rows {
-            *count = OpenCount { rows, ..OpenCount::default() };
-        }
+        count.rows = rows;
         count.packets = count.packets.wrapping_add(size.packets);
         count.bytes = count.bytes.wrapping_add(size.bytes);
         count.frame_bytes = count.frame_bytes.wrapping_add(size.frame_bytes);
-        is_same
     }
 }
 

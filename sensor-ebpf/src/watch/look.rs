@@ -129,17 +129,17 @@ fn keep_apart<S: Watching>(state: &mut S, watched: &Watched, is_look: bool, is_l
         }
         return false;
     }
-    let entry = open::entry(state, watched.key, clock.now);
-    if !entry.is_there {
+    let entry = open::entry(state, watched.key, watched.end, watched.rows, clock.now);
+    if !entry.is_there || entry.is_taken {
         state.add_shed(Shed::OpenLost, watched.size);
+    }
+    if !entry.is_there {
         return false;
     }
     if entry.looks >= if is_long { MAX_LONG_LOOKS } else { MAX_LOOKS } {
         return false;
     }
-    if !open::add(state, entry, watched.end, watched.rows, watched.size, is_look, clock.now) {
-        state.add_shed(Shed::OpenLost, watched.size);
-    }
+    open::add(state, entry, watched.end, watched.rows, watched.size, is_look, clock.now);
     true
 }
 

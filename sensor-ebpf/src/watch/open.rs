@@ -13,36 +13,48 @@ pub(super) struct Entry {
     pub(super) looks: u32,
     /// Whether there is one at all.
     pub(super) is_there: bool,
+    /// Whether what another flow had there was perhaps not read.
+    pub(super) is_taken: bool,
 }
 
-/// The entry of a flow, found or made where there is room.
+/// How well an entry makes room: it is free; the agent has read it to its end; or perhaps not, but it is of the same flow, or of one that has said
+/// nothing yet, as those of a flood have not.
+const FREE: u32 = 4;
+const READ: u32 = 3;
+const SAME_FLOW: u32 = 2;
+const SILENT: u32 = 1;
+
+/// The entry of what an end of a flow sends in these rows, found or made where there is room.
 #[inline(always)]
-pub(super) fn entry<S: Watching>(state: &mut S, key: FlowKey, now: u32) -> Entry {
+pub(super) fn entry<S: Watching>(state: &mut S, key: FlowKey, end: End, rows: [u32; 2], now: u32) -> Entry {
     let entries = state.open_entries();
     let first = state.slice() * entries;
-    let (mut free, mut rank) = (0, 0);
+    let (mut free, mut rank, mut looks) = (0, 0, 0);
     for probe in 0..OPEN_PROBES {
         let index = first + ((key.place(entries) + probe) & entries.wrapping_sub(1));
         let Some(open) = state.open(index) else { break };
         if open.key == key.get() {
-            return Entry { index, looks: open.looks, is_there: true };
+            if open.holds(end, rows) {
+                return Entry { index, looks: open.looks.wrapping_add(looks), is_there: true, is_taken: false };
+            }
+            looks = open.looks.wrapping_add(looks);
         }
-        // Free; read to its end by the agent; or of a flow that has said nothing yet, as those of a flood have not.
         let other = match () {
-            () if open.key == 0 => 3,
-            () if now.wrapping_sub(open.noted) >= OPEN_REST => 2,
-            () if open.looks == 0 => 1,
+            () if open.key == 0 => FREE,
+            () if now.wrapping_sub(open.noted) >= OPEN_REST => READ,
+            () if open.key == key.get() => SAME_FLOW,
+            () if open.looks == 0 => SILENT,
             () => 0,
         };
         if other > rank {
             (free, rank) = (index, other);
         }
-        if rank == 3 {
+        if rank == FREE {
             break;
         }
     }
     let is_there = rank != 0 && make(state, free, key);
-    Entry { index: free, looks: 0, is_there }
+    Entry { index: free, looks, is_there, is_taken: is_there && rank < READ }
 }
 
 #[inline(always)]
@@ -56,7 +68,7 @@ fn make<S: Watching>(state: &mut S, index: u32, key: FlowKey) -> bool {
     true
 }
 
-/// Adds a packet, and notes that its entry changed. False where what its sender had before is told apart no more: it was billed in other rows.
+/// Adds a packet, and notes that its entry changed.
 #[inline(always)]
 pub(super) fn add<S: Watching>(
     state: &mut S,
@@ -66,9 +78,9 @@ pub(super) fn add<S: Watching>(
     size: Size,
     is_look: bool,
     now: u32,
-) -> bool {
-    let Some(open) = state.open(entry.index) else { return true };
-    let is_same = open.add(end, rows, size);
+) {
+    let Some(open) = state.open(entry.index) else { return };
+    open.add(end, rows, size);
     open.looks = open.looks.wrapping_add(u32::from(is_look));
     // The first change of each second: whoever reads those of the seconds before has them all.
     let is_noted = open.noted == now;
@@ -76,5 +88,4 @@ pub(super) fn add<S: Watching>(
     if !is_noted {
         state.note_change(entry.index);
     }
-    is_same
 }

@@ -48,7 +48,7 @@ impl Watched {
         let begin = *self.begin.get_or_insert(moment);
         self.moment = moment;
         let passed = moment.as_second().saturating_sub(begin.as_second());
-        self.watch.second(engine, u32::try_from(passed).unwrap_or_default());
+        self.watch.second(engine, u32::try_from(passed).unwrap_or_default().saturating_add(1));
     }
 
     /// A frame was counted.
