@@ -13,6 +13,7 @@ mod flow;
 mod kept;
 mod memory;
 mod moves;
+mod news;
 mod row;
 mod sample;
 mod verdict;
@@ -33,6 +34,7 @@ use self::{
 };
 pub use self::{
     memory::{Memory, Rows},
+    news::Losses,
     row::{Billed, Breakdown, RowChange, RowId},
 };
 use crate::{
@@ -40,14 +42,17 @@ use crate::{
     inspect::{self, Flow, FlowId, Inspector, Listening, Verdict},
     lists::Lists,
     sights::{self, Sights},
-    summary::{Event, EventRecord, Watched},
-    upstream::{Neighbour, NeighbourTable, UpstreamEvent, UpstreamName, Upstreams},
+    summary::Watched,
+    upstream::{NeighbourTable, Upstreams},
 };
 
 /// Seconds after which a flow that goes on is told of once more.
 const TOLD_AGAIN: u32 = 60;
-/// Seconds that what an unknown flow had is kept for its first record, which may still be on its way.
-const ORPHAN_REST: u32 = 5;
+/// Seconds that what a flow had is kept until there is a record of it: a connection of which only the middle is seen may be silent for long, but for
+/// bare acknowledgements, of which there is none.
+const ORPHAN_REST: u32 = 300;
+/// The same where there are many: the record may still be on its way.
+const CROWDED_REST: u32 = 5;
 /// Unknown flows for which it is.
 const MAX_ORPHANS: usize = 1 << 16;
 
@@ -206,7 +211,8 @@ impl Watch {
         }
         self.set_clock(memory, Clock { now, since: if now - since < TOLD_AGAIN { since } else { now } });
         self.read_apart(memory);
-        self.orphans.retain(|_, (since, _)| now - *since < ORPHAN_REST);
+        let rest = if self.orphans.len() > MAX_ORPHANS / 2 { CROWDED_REST } else { ORPHAN_REST };
+        self.orphans.retain(|_, (since, _)| now - *since < rest);
     }
 
     fn set_clock(&mut self, memory: &mut impl Memory, clock: Clock) {
@@ -257,53 +263,6 @@ impl Watch {
     /// What lives at watched addresses.
     pub fn sights(&self) -> &Sights {
         &self.sights
-    }
-
-    /// What was not remembered, since the start.
-    pub fn losses(&self) -> Losses {
-        let sights = self.sights.losses();
-        Losses([
-            ("flows beyond those that are followed, packets of them", self.inspector.overflow()),
-            ("flows given up for want of memory", self.inspector.given_up()),
-            ("names forgotten before it was clear whether they are a tunnel", self.inspector.forgotten_names()),
-            ("flows with traffic that stays under another class", self.unmoved),
-            ("neighbours beyond those that are learned", self.upstreams.overflow()),
-            ("addresses without room", sights.addresses),
-            ("services without room", sights.services),
-            ("services of addresses that have too many", sights.crowded_services),
-            ("class hosts without room", sights.class_hosts),
-            ("flows whose class says nothing of their service", sights.votes),
-            ("events beyond those of their interval", sights.events),
-            ("addresses, services and class hosts forgotten after long silence", sights.forgotten),
-            ("flows that count again where they go on", sights.forgotten_flows),
-            ("packets of networks without a name", sights.unnamed),
-        ])
-    }
-
-    /// What was lost since that was last told.
-    fn lost(&mut self, at: Timestamp) -> Vec<EventRecord> {
-        let now = self.losses();
-        let told = std::mem::replace(&mut self.told, now);
-        let event = |((what, now), (_, told)): (&(&str, u64), &(&str, u64))| {
-            let count = now.saturating_sub(*told);
-            let event = Event::Loss { what: (*what).to_owned(), count };
-            (count > 0).then_some(EventRecord { network: None, at, event })
-        };
-        now.0.iter().zip(&told.0).filter_map(event).collect()
-    }
-
-    /// What the neighbours in rows are called, and what is news of them.
-    fn name(&mut self, rows: &[RowChange], at: Timestamp) -> (Vec<(Neighbour, UpstreamName)>, Vec<EventRecord>) {
-        let neighbours: BTreeSet<Neighbour> = rows.iter().filter_map(|row| row.id.billed.neighbour).collect();
-        let mut names = Vec::new();
-        for neighbour in neighbours {
-            if neighbour.mac != [0; 6] {
-                self.upstreams.see(&neighbour, &self.addresses);
-            }
-            names.push((neighbour, self.upstreams.name(&neighbour, &self.addresses)));
-        }
-        let event = |event| EventRecord { network: None, at, event: upstream_event(event) };
-        (names, self.upstreams.changes(&self.addresses).into_iter().map(event).collect())
     }
 
     fn sample(&mut self, sample: &Sample, payload: &[u8], at: Timestamp, verdicts: &mut Vec<(FlowKey, Listening)>) {
@@ -411,23 +370,10 @@ impl Watch {
             }
             None if orphans.len() < MAX_ORPHANS => {
                 let (_, had) = orphans.entry(key).or_insert_with(|| (now, Vec::new()));
-                had.push((billed, more));
+                flow::add(had, billed, &more);
             }
             None => *unmoved += 1,
         });
-    }
-}
-
-/// What was not remembered, each with what it is: since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses(pub [(&'static str, u64); 14]);
-
-fn upstream_event(event: UpstreamEvent) -> Event {
-    match event {
-        UpstreamEvent::New { neighbour, name } => {
-            Event::UpstreamNew { upstream: name.name.to_string(), mac: neighbour.mac, vlan: neighbour.vlan }
-        }
-        UpstreamEvent::MacChanged { address, before, now, .. } => Event::UpstreamMacChanged { address, before, now },
     }
 }
 

@@ -7,7 +7,7 @@ mod root;
 mod watched;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
@@ -24,12 +24,15 @@ use sensor::{
     testing::socket,
     watch::Memory as _,
 };
-use sensor_ebpf::packet::{Ipv4, L3, SliceWindow, link};
+use sensor_ebpf::{
+    abi::{Clock, Counter},
+    packet::{Ipv4, L3, SliceWindow, link},
+};
 use serde_json::Value;
 
 use self::{
     root::is_root,
-    watched::{at, attend, rows, samples, total},
+    watched::{attend, rows, samples},
 };
 
 /// Accounting prefixes: the first /24s that the captures have addresses in.
@@ -73,6 +76,16 @@ fn set(captures: &[PathBuf]) -> PrefixSet {
         builder.account(Cidr::new(IpAddr::V4(Ipv4Addr::from_bits(address)), 24).unwrap());
     }
     builder.build().unwrap()
+}
+
+/// A clock that stands at one second, from which on everything is told once more.
+fn at(now: u32) -> Clock {
+    Clock { now, since: now }
+}
+
+/// What all rows count together.
+fn total(rows: &BTreeMap<String, Counter>) -> Counter {
+    rows.values().fold(Counter::default(), |total, counter| total.sum(counter))
 }
 
 /// The captures, where this test can run; says why where it cannot.

@@ -19,170 +19,93 @@ pub(in crate::kernel) trait Look {
     fn watch(&self, watched: &mut Watched);
 }
 
-impl Look for OneBuffer {
-    #[inline(always)]
-    fn watch(&self, watched: &mut Watched) {
-        let left = bill_one_buffer(self.0, watched);
-        if left == left::NOTHING {
-            return;
+/// The functions of one kind of memory: what it is, its context, the window on it, its maps, and the names of the functions, which the object's symbol
+/// table holds apart.
+macro_rules! look {
+    ($memory:ident, $context:ty, $window:ident, $maps:expr, $bill:ident, $guess:ident, $look:ident, $tell:ident) => {
+        impl Look for $memory {
+            #[inline(always)]
+            fn watch(&self, watched: &mut Watched) {
+                let left = $bill(self.0, watched);
+                if left == left::NOTHING {
+                    return;
+                }
+                if left == left::GUESS {
+                    $guess(self.0, watched);
+                }
+                let reasons = $look(self.0, watched);
+                if reasons != 0 {
+                    $tell(self.0, watched, reasons);
+                }
+            }
         }
-        if left == left::GUESS {
-            guess_one_buffer(self.0, watched);
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $bill(context: *mut $context, watched: *mut Watched) -> u32 {
+            let Some(watched) = own(watched) else { return 0 };
+            watch::bill(&FrameWindow::$window($memory(context)), &mut $maps($memory(context)), watched)
         }
-        let reasons = look_one_buffer(self.0, watched);
-        if reasons != 0 {
-            tell_one_buffer(self.0, watched, reasons);
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $guess(context: *mut $context, watched: *mut Watched) -> u32 {
+            let Some(watched) = own(watched) else { return 0 };
+            watch::guess(&FrameWindow::$window($memory(context)), watched);
+            0
         }
-    }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $look(context: *mut $context, watched: *mut Watched) -> u32 {
+            let Some(watched) = own(watched) else { return 0 };
+            watch::look(&FrameWindow::$window($memory(context)), &mut $maps($memory(context)), watched)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $tell(context: *mut $context, watched: *mut Watched, reasons: u32) -> u32 {
+            let Some(watched) = own(watched) else { return 0 };
+            watch::tell(&FrameWindow::$window($memory(context)), &mut $maps($memory(context)), watched, reasons);
+            0
+        }
+    };
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn bill_one_buffer(context: *mut xdp_md, watched: *mut Watched) -> u32 {
-    let memory = OneBuffer(context);
+/// The packet that a function was handed.
+#[inline(always)]
+fn own<'a>(watched: *mut Watched) -> Option<&'a mut Watched> {
     // SAFETY: whoever calls hands over a packet of its own, which outlives the call; the verifier takes the pointer for one that may be null.
-    let Some(watched) = (unsafe { watched.as_mut() }) else { return 0 };
-    watch::bill(&FrameWindow::of_one_buffer(memory), &mut Maps::rx(memory), watched)
+    unsafe { watched.as_mut() }
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn guess_one_buffer(context: *mut xdp_md, watched: *mut Watched) -> u32 {
-    let memory = OneBuffer(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_mut() }) else { return 0 };
-    watch::guess(&FrameWindow::of_one_buffer(memory), watched);
-    0
+/// The maps of what leaves, for functions that are told what was counted.
+#[inline(always)]
+fn sending(memory: SocketBuffer) -> Maps<SocketBuffer> {
+    Maps::tx(memory, 0)
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn look_one_buffer(context: *mut xdp_md, watched: *const Watched) -> u32 {
-    let memory = OneBuffer(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_ref() }) else { return 0 };
-    watch::look(&FrameWindow::of_one_buffer(memory), &mut Maps::rx(memory), watched)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tell_one_buffer(context: *mut xdp_md, watched: *const Watched, reasons: u32) -> u32 {
-    let memory = OneBuffer(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_ref() }) else { return 0 };
-    watch::tell(&FrameWindow::of_one_buffer(memory), &mut Maps::rx(memory), watched, reasons);
-    0
-}
-
-impl Look for SeveralBuffers {
-    #[inline(always)]
-    fn watch(&self, watched: &mut Watched) {
-        let left = bill_several_buffers(self.0, watched);
-        if left == left::NOTHING {
-            return;
-        }
-        if left == left::GUESS {
-            guess_several_buffers(self.0, watched);
-        }
-        let reasons = look_several_buffers(self.0, watched);
-        if reasons != 0 {
-            tell_several_buffers(self.0, watched, reasons);
-        }
-    }
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn bill_several_buffers(context: *mut xdp_md, watched: *mut Watched) -> u32 {
-    let memory = SeveralBuffers(context);
-    // SAFETY: whoever calls hands over a packet of its own, which outlives the call; the verifier takes the pointer for one that may be null.
-    let Some(watched) = (unsafe { watched.as_mut() }) else { return 0 };
-    watch::bill(&FrameWindow::of_several_buffers(memory), &mut Maps::rx(memory), watched)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn guess_several_buffers(context: *mut xdp_md, watched: *mut Watched) -> u32 {
-    let memory = SeveralBuffers(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_mut() }) else { return 0 };
-    watch::guess(&FrameWindow::of_several_buffers(memory), watched);
-    0
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn look_several_buffers(context: *mut xdp_md, watched: *const Watched) -> u32 {
-    let memory = SeveralBuffers(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_ref() }) else { return 0 };
-    watch::look(&FrameWindow::of_several_buffers(memory), &mut Maps::rx(memory), watched)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tell_several_buffers(context: *mut xdp_md, watched: *const Watched, reasons: u32) -> u32 {
-    let memory = SeveralBuffers(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_ref() }) else { return 0 };
-    watch::tell(&FrameWindow::of_several_buffers(memory), &mut Maps::rx(memory), watched, reasons);
-    0
-}
-
-impl Look for SocketBuffer {
-    #[inline(always)]
-    fn watch(&self, watched: &mut Watched) {
-        let left = bill_socket_buffer(self.0, watched);
-        if left == left::NOTHING {
-            return;
-        }
-        if left == left::GUESS {
-            guess_socket_buffer(self.0, watched);
-        }
-        let reasons = look_socket_buffer(self.0, watched);
-        if reasons != 0 {
-            tell_socket_buffer(self.0, watched, reasons);
-        }
-    }
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn bill_socket_buffer(context: *mut __sk_buff, watched: *mut Watched) -> u32 {
-    let memory = SocketBuffer(context);
-    // SAFETY: whoever calls hands over a packet of its own, which outlives the call; the verifier takes the pointer for one that may be null.
-    let Some(watched) = (unsafe { watched.as_mut() }) else { return 0 };
-    watch::bill(&FrameWindow::of_socket_buffer(memory), &mut Maps::tx(memory, 0), watched)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn guess_socket_buffer(context: *mut __sk_buff, watched: *mut Watched) -> u32 {
-    let memory = SocketBuffer(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_mut() }) else { return 0 };
-    watch::guess(&FrameWindow::of_socket_buffer(memory), watched);
-    0
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn look_socket_buffer(context: *mut __sk_buff, watched: *const Watched) -> u32 {
-    let memory = SocketBuffer(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_ref() }) else { return 0 };
-    watch::look(&FrameWindow::of_socket_buffer(memory), &mut Maps::tx(memory, 0), watched)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tell_socket_buffer(context: *mut __sk_buff, watched: *const Watched, reasons: u32) -> u32 {
-    let memory = SocketBuffer(context);
-    // SAFETY: as above.
-    let Some(watched) = (unsafe { watched.as_ref() }) else { return 0 };
-    watch::tell(&FrameWindow::of_socket_buffer(memory), &mut Maps::tx(memory, 0), watched, reasons);
-    0
-}
+look!(OneBuffer, xdp_md, of_one_buffer, Maps::rx, bill_one_buffer, guess_one_buffer, look_one_buffer, tell_one_buffer);
+look!(
+    SeveralBuffers,
+    xdp_md,
+    of_several_buffers,
+    Maps::rx,
+    bill_several_buffers,
+    guess_several_buffers,
+    look_several_buffers,
+    tell_several_buffers
+);
+look!(
+    SocketBuffer,
+    __sk_buff,
+    of_socket_buffer,
+    sending,
+    bill_socket_buffer,
+    guess_socket_buffer,
+    look_socket_buffer,
+    tell_socket_buffer
+);
 
 /// See [`watch::find_neighbour`].
 #[unsafe(no_mangle)]

@@ -196,7 +196,7 @@ mod tests {
         let expected = [
             ("one".to_owned(), Class::Unknown, 2, 0, None),
             ("one".to_owned(), Class::Tls, 5, 0, None),
-            ("two".to_owned(), Class::Unknown, 0, 400, Some(64_500)),
+            ("two".to_owned(), Class::Unknown, 0, 800, Some(64_500)),
             ("two".to_owned(), Class::Tls, 10, 0, Some(64_500)),
         ];
         assert_eq!(found, expected);

@@ -87,6 +87,13 @@ impl Sum {
         self.bytes += other.bytes;
         self.frame_bytes += other.frame_bytes;
     }
+
+    /// Takes off cell by cell what was added before.
+    pub fn take(&mut self, other: Self) {
+        self.packets -= other.packets;
+        self.bytes -= other.bytes;
+        self.frame_bytes -= other.frame_bytes;
+    }
 }
 
 impl Tally {

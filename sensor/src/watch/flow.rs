@@ -97,7 +97,8 @@ impl Tracked {
     }
 }
 
-fn add(to: &mut Vec<(Billed, Counter)>, billed: Billed, more: &Counter) {
+/// Adds to what was had in the same rows.
+pub(super) fn add(to: &mut Vec<(Billed, Counter)>, billed: Billed, more: &Counter) {
     match to.iter_mut().find(|(other, _)| *other == billed) {
         Some((_, counter)) => *counter = counter.sum(more),
         None => to.push((billed, *more)),

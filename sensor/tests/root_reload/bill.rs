@@ -116,7 +116,7 @@ impl Bill {
 
 /// Packets seen, and those with a destination in the table, by the ledgers of what was received.
 fn ledgers(records: &[Value]) -> (u64, u64) {
-    let mut known = BTreeSet::new();
+    let (mut known, mut moved) = (BTreeSet::new(), BTreeMap::<String, Sum>::new());
     let ledgers = records.iter().filter(|record| record["record"] == "ledger" && record["direction"] == "rx");
     let ledgers =
         ledgers.filter(|record| known.insert(["epoch", "sequence", "interface"].map(|name| record[name].to_string())));
@@ -137,11 +137,11 @@ fn sums(records: &[Value]) -> (Sums, BTreeMap<String, Sum>) {
     for record in records {
         let text = |name: &str| record[name].as_str();
         let kind = text("record").unwrap();
-        if kind == "ledger" {
+        if ["ledger", "host", "service", "class_host", "event"].contains(&kind) {
             continue;
         }
-        let key =
-            ["epoch", "sequence", "record", "prefix", "network", "direction"].map(|name| record[name].to_string());
+        let key = ["epoch", "sequence", "record", "prefix", "network", "direction", "upstream", "class", "evidence"]
+            .map(|name| record[name].to_string());
         if !known.insert(key) {
             continue;
         }
@@ -155,9 +155,20 @@ fn sums(records: &[Value]) -> (Sums, BTreeMap<String, Sum>) {
                 });
                 prefixes.entry((text("prefix").unwrap().to_owned(), network)).or_default().add(sum);
             }
-            "network" => networks.entry(text("network").unwrap().to_owned()).or_default().add(sum),
+            "network" => {
+                let name = text("network").unwrap();
+                networks.entry(name.to_owned()).or_default().add(sum);
+                let number = |name: &str| record[name].as_u64().unwrap_or_default();
+                let moves = Sum {
+                    packets: number("moved_packets"),
+                    bytes: number("moved_bytes"),
+                    frame_bytes: number("moved_frame_bytes"),
+                };
+                moved.entry(name.to_owned()).or_default().add(moves);
+            }
             kind => panic!("a record of an unexpected kind: {kind}: {record}"),
         }
     }
+    moved.iter().for_each(|(name, moved)| networks.get_mut(name).unwrap().take(*moved));
     (prefixes, networks)
 }

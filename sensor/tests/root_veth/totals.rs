@@ -11,13 +11,18 @@ pub(crate) const ETHERNET_HEADER: u64 = 14;
 /// The sequence of totals whose place in the history nobody knows.
 const OUT_OF_SEQUENCE: u64 = (1 << 53) - 1;
 
+/// Records of what was seen of watched addresses, which add up to nothing.
+const SEEN: [&str; 4] = ["host", "service", "class_host", "event"];
+
 /// The sums over all intervals.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     /// By interface and side.
     pub(crate) ledgers: BTreeMap<(String, String), Ledger>,
     pub(crate) prefixes: BTreeMap<(String, String), Sum>,
+    /// By name and direction, whatever the upstream and the class.
     pub(crate) networks: BTreeMap<(String, String), Sum>,
+    moved: BTreeMap<(String, String), Sum>,
     /// By direction.
     pub(crate) unattributed: BTreeMap<String, Sum>,
     /// Sums of the prefixes of one epoch.
@@ -43,8 +48,12 @@ impl Totals {
         let mut unique: BTreeMap<String, &Value> = BTreeMap::new();
         let mut intervals: BTreeMap<(String, u64), (&Value, &Value)> = BTreeMap::new();
         for record in records {
+            if SEEN.contains(&text(record, "record").as_str()) {
+                continue;
+            }
             let names = ["sensor", "epoch", "sequence", "record", "interface", "prefix", "network", "direction"];
-            let key = names.map(|name| record[name].to_string()).join(" ");
+            let names = names.into_iter().chain(["upstream", "class", "evidence"]);
+            let key = names.map(|name| record[name].to_string()).collect::<Vec<_>>().join(" ");
             if let Some(earlier) = unique.insert(key, record) {
                 assert_eq!(earlier, record, "the same key, and another record");
                 totals.repeated += 1;
@@ -66,6 +75,8 @@ impl Totals {
             }
             last = Some((epoch, sequence, end));
         }
+        let Self { networks, moved, .. } = &mut totals;
+        moved.iter().for_each(|(key, moved)| networks.get_mut(key).unwrap().take(*moved));
         totals
     }
 
@@ -74,7 +85,10 @@ impl Totals {
         let add = |rows: &mut BTreeMap<_, Sum>, name| rows.entry(named(name)).or_default().add(sum(record));
         match text(record, "record").as_str() {
             "ledger" => self.ledgers.entry(named("interface")).or_default().add(record),
-            "network" => add(&mut self.networks, "network"),
+            "network" => {
+                add(&mut self.networks, "network");
+                self.moved.entry(named("network")).or_default().add(moves(record));
+            }
             "prefix" => {
                 add(&mut self.prefixes, "prefix");
                 add(self.epochs.entry(epoch).or_default(), "prefix");
@@ -218,4 +232,10 @@ fn number(record: &Value, name: &str) -> u64 {
 fn sum(record: &Value) -> Sum {
     let number = |name| number(record, name);
     Sum { packets: number("packets"), bytes: number("bytes"), frame_bytes: number("frame_bytes") }
+}
+
+/// What a record takes off what earlier ones said.
+fn moves(record: &Value) -> Sum {
+    let number = |name| record[name].as_u64().unwrap_or_default();
+    Sum { packets: number("moved_packets"), bytes: number("moved_bytes"), frame_bytes: number("moved_frame_bytes") }
 }

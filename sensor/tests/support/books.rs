@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sensor::testing::truth::{Sum, Tally};
 use serde_json::Value;
 
+/// Records of what was seen of watched addresses, which add up to nothing.
+const SEEN: [&str; 4] = ["host", "service", "class_host", "event"];
+
 /// The sums over all intervals.
 #[derive(Debug, Default)]
 pub(crate) struct Books {
@@ -12,7 +15,7 @@ pub(crate) struct Books {
     ledgers: BTreeMap<(String, String), Ledger>,
     /// By CIDR and direction.
     pub(crate) prefixes: BTreeMap<(String, String), Sum>,
-    /// By name and direction.
+    /// By name and direction, whatever the upstream and the class.
     pub(crate) networks: BTreeMap<(String, String), Sum>,
 }
 
@@ -33,21 +36,30 @@ impl Books {
     pub(crate) fn of(records: &[Value]) -> Self {
         let mut books = Self::default();
         let mut known = BTreeSet::new();
+        let mut moved = BTreeMap::<_, Sum>::new();
         for record in records {
             let kind = text(record, "record");
+            if SEEN.contains(&kind.as_str()) {
+                continue;
+            }
             let name = text(record, if kind == "ledger" { "interface" } else { &kind });
             let (side, epoch) = (text(record, "direction"), text(record, "epoch"));
             // A batch that was perhaps not delivered comes again, the same.
-            if !known.insert((epoch, number(record, "sequence"), kind.clone(), name.clone(), side.clone())) {
+            if !known.insert((epoch, number(record, "sequence"), kind.clone(), name.clone(), side.clone(), row(record)))
+            {
                 continue;
             }
             match kind.as_str() {
                 "ledger" => books.ledgers.entry((name, side)).or_default().add(record),
                 "prefix" => books.prefixes.entry((name, side)).or_default().add(sum(record)),
-                "network" => books.networks.entry((name, side)).or_default().add(sum(record)),
+                "network" => {
+                    books.networks.entry((name.clone(), side.clone())).or_default().add(sum(record));
+                    moved.entry((name, side)).or_default().add(moves(record));
+                }
                 kind => panic!("a record of an unknown kind: {kind}"),
             }
         }
+        moved.iter().for_each(|(key, moved)| books.networks.get_mut(key).unwrap().take(*moved));
         for direction in ["in", "out"] {
             let billed = books.billed(direction);
             let matched = if direction == "in" { "matched_dst_packets" } else { "matched_src_packets" };
@@ -131,4 +143,15 @@ fn number(record: &Value, name: &str) -> u64 {
 fn sum(record: &Value) -> Sum {
     let number = |name| number(record, name);
     Sum { packets: number("packets"), bytes: number("bytes"), frame_bytes: number("frame_bytes") }
+}
+
+/// What tells records of one network and direction apart.
+fn row(record: &Value) -> [String; 3] {
+    ["upstream", "class", "evidence"].map(|name| record[name].to_string())
+}
+
+/// What a record takes off what earlier ones said.
+fn moves(record: &Value) -> Sum {
+    let number = |name| record[name].as_u64().unwrap_or_default();
+    Sum { packets: number("moved_packets"), bytes: number("moved_bytes"), frame_bytes: number("moved_frame_bytes") }
 }

@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 
 use sensor::watch::Memory;
-use sensor_ebpf::abi::{Clock, Counter, RowKey, Sample, Spending};
+use sensor_ebpf::abi::{Counter, RowKey, Sample, Spending};
 
 /// Lets an engine tell of everything.
 pub(crate) fn attend(memory: &mut impl Memory, networks: u32) {
     for network in 0..=networks {
         Spending::ALL.into_iter().for_each(|spending| memory.allow(network, spending, u64::MAX, u64::MAX));
     }
-}
-
-/// A clock that stands at one second, from which on everything is told once more.
-pub(crate) fn at(now: u32) -> Clock {
-    Clock { now, since: now }
 }
 
 /// All records that wait.
@@ -42,9 +37,4 @@ pub(crate) fn rows(memory: &impl Memory) -> BTreeMap<String, Counter> {
         });
     }
     sums
-}
-
-/// What all rows count together.
-pub(crate) fn total(rows: &BTreeMap<String, Counter>) -> Counter {
-    rows.values().fold(Counter::default(), |total, counter| total.sum(counter))
 }

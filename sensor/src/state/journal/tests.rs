@@ -103,7 +103,7 @@ impl State {
             None => delta,
         };
         let mut billed = self.baselines.get(&batch.key.epoch).map(|before| before.billed.clone()).unwrap_or_default();
-        batch.watched.rows.iter().for_each(|row| billed.add(row.id, &row.counted));
+        batch.watched.rows.iter().filter(|row| !row.counted.is_zero()).for_each(|row| billed.add(row.id, &row.counted));
         let baseline = Baseline { reported, billed, next_sequence: batch.key.sequence + 1, until: batch.key.end };
         self.baselines.insert(batch.key.epoch, baseline);
         self.undelivered.push(batch.clone());

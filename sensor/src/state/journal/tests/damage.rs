@@ -96,7 +96,9 @@ fn a_whole_entry_that_cannot_be_is_refused() {
         State::of(&Memory::of(&[&frame::header(), frame.as_slice()].concat()).journal())
     };
     let checkpoints = |epochs: &[u8]| {
-        let checkpoint = |number: &u8| (epoch(*number), Reading::zero(2, 2).sparse(), 1_u64, Timestamp::UNIX_EPOCH);
+        let checkpoint = |number: &u8| {
+            (epoch(*number), Reading::zero(2, 2).sparse(), Breakdown::default(), 1_u64, Timestamp::UNIX_EPOCH)
+        };
         postcard::to_stdvec(&epochs.iter().map(checkpoint).collect::<Vec<_>>()).unwrap()
     };
     let most = history::MAX_EPOCHS as u8;
@@ -185,7 +187,7 @@ fn a_journal_of_another_version_is_an_error_that_names_it() {
     let file = folder.path().join("journal");
     fs::write(&file, header).unwrap();
     let expected = format!(
-        "{} is a journal of version 7, and this sensor writes version 1: run the sensor that wrote it, or move the file away to \
+        "{} is a journal of version 7, and this sensor writes version 2: run the sensor that wrote it, or move the file away to \
          begin anew",
         file.display()
     );
