@@ -19,7 +19,6 @@ use std::{
 use sensor_ebpf::abi::{Cell, Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Shed, Side, Unparsed};
 use serde::{Deserialize, Serialize, Serializer};
 
-pub(crate) use self::host::{Bits, block_prefix, place};
 pub use self::{
     class_host::ClassHostRecord,
     event::{Event, EventRecord},
@@ -27,6 +26,10 @@ pub use self::{
     host::{AddressSet, HostRecord},
     service::ServiceRecord,
     watched::{Moved, NetworkRecord, Watched},
+};
+pub(crate) use self::{
+    event::mac,
+    host::{Bits, block_prefix, place},
 };
 
 use crate::{
