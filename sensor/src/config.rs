@@ -223,11 +223,8 @@ impl Config {
     /// Keys that are checked and that this version does nothing with, as far as they say something.
     pub fn without_effect(&self) -> Vec<&'static str> {
         let said = [
-            ("flows, max_activity_addresses and samples_per_second in [sensor]", self.limits != Limits::default()),
-            ("[[upstream]]", !self.upstreams.is_empty()),
             ("[[counterpart]]", !self.counterparts.is_empty()),
-            ("[[list]]", !self.lists.is_empty()),
-            ("[report]", self.report != Report::default()),
+            ("hidden_classes in [report]", self.report.hidden_classes != Report::default().hidden_classes),
         ];
         said.into_iter().filter(|(_, is_said)| *is_said).map(|(keys, _)| keys).collect()
     }
