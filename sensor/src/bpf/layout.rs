@@ -123,6 +123,14 @@ impl Layout {
         made.filter(|layout| layout.nodes > 0 && layout.blocks > 0 && layout.watched.is_possible()).find(is_it)
     }
 
+    /// The same as far as rows of watched networks and their neighbours go, whatever became of other maps.
+    pub(crate) fn of_rows(entries: impl Fn(&'static str) -> u32, interfaces: u32) -> Option<Self> {
+        let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
+        let layout = Self { watched: Watched::of_maps(&entries, counters.slices), ..counters };
+        let fits = |name| layout.shape(name).entries == entries(name);
+        (fits(map_name::BREAKDOWN) && fits(map_name::NEIGHBOURS)).then_some(layout)
+    }
+
     /// Whether networks with numbers up to `highest` can be billed.
     pub fn bills(&self, highest: u32) -> bool {
         highest < self.watched.networks
