@@ -126,7 +126,7 @@ pub trait Watching: State {
 
     /// Neighbour number `place` of this slice.
     fn neighbour(&self, place: u32) -> Option<Neighbour>;
-    /// See [`watch::find_neighbour`](crate::watch::find_neighbour).
+    /// See [`watch::find_neighbour`].
     #[inline(always)]
     fn find_neighbour(&mut self, neighbour: Neighbour, size: Size) -> u32
     where
@@ -141,7 +141,7 @@ pub trait Watching: State {
     fn breakdown_rows(&self) -> u32;
     /// Key of row `index` of the breakdown, over all slices.
     fn row_key(&self, index: u32) -> Option<u64>;
-    /// See [`watch::find_row`](crate::watch::find_row).
+    /// See [`watch::find_row`].
     #[inline(always)]
     fn find_row(&mut self, key: RowKey, size: Size) -> u32
     where

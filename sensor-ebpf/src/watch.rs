@@ -2,7 +2,7 @@
 //! they are billed in.
 //!
 //! A packet of a flow that is decided takes one cache line of the table of flows and adds to its rows. Whatever else may have to be done (a flow
-//! begins, is not decided yet, is to be told of) is in [`look`].
+//! begins, is not decided yet, is to be told of) is in [`look()`].
 
 mod flows;
 mod look;
@@ -46,7 +46,7 @@ pub struct Watched {
     ports: Ports,
     /// Who sent it.
     end: End,
-    /// What its first bytes look like, as a [`Kind`].
+    /// What its first bytes look like, as a [`Kind`](crate::abi::Kind).
     guess: u32,
     /// Zero.
     reserved: u32,
@@ -134,9 +134,9 @@ impl Watched {
 pub mod left {
     /// Nothing.
     pub const NOTHING: u32 = 0;
-    /// It is not billed yet: [`look`](super::look).
+    /// It is not billed yet: [`look()`](super::look()).
     pub const LOOK: u32 = 1;
-    /// Nor is it known what it looks like: [`guess`](super::guess), and then that.
+    /// Nor is it known what it looks like: [`guess()`](super::guess()), and then that.
     pub const GUESS: u32 = 2;
 }
 

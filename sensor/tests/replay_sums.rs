@@ -77,7 +77,6 @@ fn has_neighbours_without_end(records: &[Value]) -> bool {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how a test tells the test report that it skipped, and what it read")]
 fn networks_have_what_their_prefixes_have_and_classes_what_their_flows_have() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures/captures");
     let Ok(entries) = fs::read_dir(folder) else {

@@ -17,7 +17,7 @@ pub const OPEN_REST: u32 = 3;
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C, align(64))]
 pub struct Open {
-    /// [`FlowKey`](super::FlowKey); 0: free.
+    /// [`FlowKey`]; 0: free.
     pub key: u64,
     /// Which entry of its slice this is, counted since the beginning: another one where it was made anew.
     pub born: u32,
@@ -27,7 +27,7 @@ pub struct Open {
     pub looks: u32,
     /// Zero.
     pub reserved: u32,
-    /// By the [`End`](super::End) that sent.
+    /// By the [`End`] that sent.
     pub ends: [OpenCount; 2],
 }
 

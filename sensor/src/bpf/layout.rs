@@ -280,7 +280,7 @@ impl MapShape {
             map_name::SAMPLES => (MapType::RingBuf, 0, 0),
             _ => (MapType::Array, size_of::<u32>(), BPF_F_MMAPABLE),
         };
-        let value_size = watched::value_size(name).unwrap_or_else(|| match name {
+        let value_size = watched::value_size(name).unwrap_or(match name {
             map_name::CONTROL => size_of::<ControlBlock>(),
             map_name::NODES => size_of::<Node>(),
             map_name::PENDING => size_of::<Pending>(),

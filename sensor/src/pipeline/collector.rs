@@ -163,7 +163,7 @@ impl Collector {
         match durable {
             None => self.history.add(&delta, &watched)?,
             Some(durable) => {
-                let kept = self.watching.to_be_kept();
+                let kept = self.watching.snapshot_when_due();
                 let untold = watched.clone();
                 let batch = Batch { key, manifest: self.history.manifest, delta, labels, watched };
                 if let Err(error) = durable.commit(batch, kept.as_deref()) {

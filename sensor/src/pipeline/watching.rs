@@ -172,7 +172,7 @@ impl Watching {
     }
 
     /// What is known, where it is time to write that: always where an event could be repeated otherwise, as far as the disk can be asked to take that.
-    pub(super) fn to_be_kept(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn snapshot_when_due(&mut self) -> Option<Vec<u8>> {
         let passed = self.kept.at.elapsed();
         let is_new = self.watch.firsts() != self.kept.firsts;
         let may = passed.as_secs_f64() * KEEP_RATE as f64 >= self.kept.len as f64;

@@ -32,7 +32,7 @@ pub enum Engine {
     /// The program in the kernel.
     Kernel(Box<KernelEngine>),
     /// The library twin.
-    Native(Native),
+    Native(Box<Native>),
 }
 
 /// The kernel's program, and the twin for the frames that the kernel does not take.
@@ -51,7 +51,7 @@ impl Engine {
     pub fn new(kind: EngineKind, set: &PrefixSet) -> Result<Self> {
         let trie = set.trie()?;
         if kind == EngineKind::Native {
-            return Ok(Self::Native(Native::watching(trie, set, REPLAY_FLOWS).at_a_tap()));
+            return Ok(Self::Native(Box::new(Native::watching(trie, set, REPLAY_FLOWS).at_a_tap())));
         }
         // What is bounded is so for each CPU: to be the same again, a replay runs on one.
         bpf::stay_on_cpu().context("cannot keep the replay on one CPU")?;
@@ -179,7 +179,7 @@ impl Engine {
                 each(engine.kernel.maps());
                 each(&mut engine.twin);
             }
-            Self::Native(native) => each(native),
+            Self::Native(native) => each(&mut **native),
         }
     }
 
@@ -193,7 +193,7 @@ impl Engine {
                     None => (maps, slice),
                 }
             }
-            Self::Native(native) => (native, slice),
+            Self::Native(native) => (&**native, slice),
         }
     }
 
@@ -203,7 +203,7 @@ impl Engine {
                 Some(slice) => (&mut engine.twin, slice),
                 None => (engine.kernel.maps(), slice),
             },
-            Self::Native(native) => (native, slice),
+            Self::Native(native) => (&mut **native, slice),
         }
     }
 }

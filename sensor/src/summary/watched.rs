@@ -84,6 +84,9 @@ pub struct Watched {
     pub events: Vec<EventRecord>,
 }
 
+/// What tells records apart: the network, the direction, what the neighbour is called, and the number of a [`Kind`](sensor_ebpf::abi::Kind).
+type Key = (NetworkId, Direction, Option<Arc<str>>, u32);
+
 /// What the rows of one record add up to.
 #[derive(Default)]
 struct Sum {
@@ -96,7 +99,7 @@ struct Sum {
 pub(super) fn networks(watched: &Watched, set: &PrefixSet) -> Vec<NetworkRecord> {
     let called: HashMap<Neighbour, &UpstreamName> =
         watched.upstreams.iter().map(|(neighbour, name)| (*neighbour, name)).collect();
-    let mut sums: BTreeMap<(NetworkId, Direction, Option<Arc<str>>, u32), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<Key, Sum> = BTreeMap::new();
     for change in &watched.rows {
         let RowId { billed, kind } = change.id;
         let (upstream, asn) = match billed.neighbour {
@@ -113,7 +116,7 @@ pub(super) fn networks(watched: &Watched, set: &PrefixSet) -> Vec<NetworkRecord>
         sum.into = sum.into.sum(&change.counted).sum(&change.into);
         sum.out = sum.out.sum(&change.out);
     }
-    let record = |((network, direction, upstream, kind), sum): ((NetworkId, Direction, _, u32), Sum)| {
+    let record = |((network, direction, upstream, kind), sum): (Key, Sum)| {
         let verdict = sensor_ebpf::abi::Kind::from_number(kind).verdict();
         let class = verdict.map_or(Class::Unknown, |(class, _)| class);
         let (count, moved) = balance(&sum.into, &sum.out);

@@ -45,7 +45,7 @@ fn busy_hours_do_not_add_up() {
     let office = (0..8 * WEEK).filter(|now| now % DAY / HOUR >= 9 && now % DAY / HOUR < 18 && now / DAY % 7 < 5);
     let asked = |now: u32| {
         // Eight in an hour and none in the next.
-        let is_asked = now / HOUR % 2 == 0 && now % 8 == 0;
+        let is_asked = (now / HOUR).is_multiple_of(2) && now.is_multiple_of(8);
         is_asked.then(|| (format!("library{now}.example.com"), kind::TXT)).into_iter().collect()
     };
     assert!(!is_found(office, asked));
