@@ -71,7 +71,7 @@ impl Pair {
         let set = tables::set(nets);
         let trie = set.trie().unwrap();
         let mut kernel =
-            if replay { Kernel::load_for_replay(&set, &trie) } else { Kernel::load(&set, &trie, 1) }.unwrap();
+            if replay { Kernel::load_for_replay(&set, &trie, None) } else { Kernel::load(&set, &trie, 1) }.unwrap();
         let test_run = TestRun::prepare(kernel.instance(0).unwrap(), hook, buffers).unwrap();
         let native = Native::watching(trie, &set, if replay { REPLAY_FLOWS } else { DEFAULT_FLOWS });
         let mut native = if replay { native.at_a_tap() } else { native };

@@ -116,7 +116,7 @@ impl Bill {
 
 /// Packets seen, and those with a destination in the table, by the ledgers of what was received.
 fn ledgers(records: &[Value]) -> (u64, u64) {
-    let (mut known, mut moved) = (BTreeSet::new(), BTreeMap::<String, Sum>::new());
+    let mut known = BTreeSet::new();
     let ledgers = records.iter().filter(|record| record["record"] == "ledger" && record["direction"] == "rx");
     let ledgers =
         ledgers.filter(|record| known.insert(["epoch", "sequence", "interface"].map(|name| record[name].to_string())));
@@ -133,7 +133,7 @@ fn scaled(sum: Sum, times: u64) -> Sum {
 /// Records added up, each once: prefixes by their network, and networks.
 fn sums(records: &[Value]) -> (Sums, BTreeMap<String, Sum>) {
     let (mut prefixes, mut networks) = (Sums::new(), BTreeMap::<String, Sum>::new());
-    let mut known = BTreeSet::new();
+    let (mut known, mut moved) = (BTreeSet::new(), BTreeMap::<String, Sum>::new());
     for record in records {
         let text = |name: &str| record[name].as_str();
         let kind = text("record").unwrap();
