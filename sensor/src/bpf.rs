@@ -367,7 +367,7 @@ fn explain_rights(error: io::Error) -> anyhow::Error {
             "the kernel engine needs root (CAP_SYS_ADMIN): run it with sudo; `sensor replay --engine native` needs no rights"
         ),
         Some(libc::ENOSYS | libc::ENODEV) => {
-            anyhow::anyhow!("this kernel has no BPF file system: it needs Linux 5.10 with CONFIG_BPF_SYSCALL")
+            anyhow::anyhow!("this kernel has no BPF file system: it needs Linux 5.12 with CONFIG_BPF_SYSCALL")
         }
         _ => anyhow::Error::new(error).context("cannot make a BPF file system"),
     }

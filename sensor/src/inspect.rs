@@ -9,6 +9,7 @@ mod followed;
 mod names;
 mod packet;
 mod patience;
+mod peers;
 mod protocols;
 mod slots;
 
@@ -20,6 +21,7 @@ use self::{
     announced::Announced,
     followed::Followed,
     names::{Names, Part},
+    peers::Peers,
     slots::Slots,
 };
 pub use self::{
@@ -70,6 +72,11 @@ impl Verdict {
         Self { class, evidence: Evidence::Confirmed }
     }
 
+    /// Its ends are on a list.
+    pub const fn list(class: Class) -> Self {
+        Self { class, evidence: Evidence::List }
+    }
+
     /// A guess by port.
     pub const fn port(class: Class) -> Self {
         Self { class, evidence: Evidence::Port }
@@ -118,6 +125,7 @@ pub struct Inspector {
     slots: Slots,
     names: Names,
     announced: Announced,
+    peers: Peers,
     /// Flows whose conversations are held; the first is the oldest.
     held: BTreeSet<FlowId>,
     held_bytes: usize,
@@ -143,6 +151,7 @@ impl Inspector {
             slots: Slots::new(limits.flows),
             names: Names::new(limits.seed),
             announced: Announced::default(),
+            peers: Peers::default(),
             held: BTreeSet::new(),
             held_bytes: 0,
             changed: BTreeSet::new(),
@@ -168,9 +177,15 @@ impl Inspector {
         let from = followed.sender(packet);
         let held = followed.held_bytes();
         followed.hear(packet, from);
-        let parts = if followed.is_dns() { self.names.observe(id, packet, from) } else { Vec::new() };
+        let parts = if followed.is_dns() { self.names.observe(id, packet, from, now) } else { Vec::new() };
         if followed.announces() {
             self.announced.observe(packet, now);
+        }
+        for (socket, to) in followed.peers() {
+            self.peers.hear(socket, to, now);
+        }
+        if followed.speakers().any(|socket| self.peers.is_known(socket, now)) {
+            followed.join_peers();
         }
         followed.settle();
         let has_conversation = followed.has_conversation();
@@ -300,8 +315,12 @@ impl Inspector {
     }
 
     fn end(&mut self, id: FlowId) -> Option<Ended> {
-        let followed = self.slots.remove(id)?;
+        let mut followed = self.slots.remove(id)?;
         self.held_bytes -= followed.held_bytes();
+        // Its socket may have shown itself after its last packet.
+        if followed.speakers().any(|socket| self.peers.is_known(socket, followed.last)) {
+            followed.join_peers();
+        }
         self.held.remove(&id);
         self.changed.remove(&id);
         Some(Ended { id, flow: followed.flow, verdict: followed.verdict_at_last() })

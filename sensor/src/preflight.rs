@@ -102,7 +102,10 @@ fn interfaces(config: &Config, links: &[Link]) -> Vec<Finding> {
         let name = interface.name.as_str();
         match find(interface, links) {
             Ok(link) => {
-                findings.extend(describe(interface, link));
+                let has_upstream_by_vlan = config.upstreams.iter().any(|upstream| {
+                    upstream.vlan.is_some() && upstream.interface.as_ref().is_none_or(|at| *at == interface.name)
+                });
+                findings.extend(describe(interface, link, has_upstream_by_vlan));
                 // One of them that bills nothing counts nothing twice.
                 if interface.role == Role::Internal {
                     continue;
@@ -125,12 +128,12 @@ fn find<'a>(interface: &Interface, links: &'a [Link]) -> Result<&'a Link> {
     link.with_context(|| format!("interface {name} came while it was looked for; try again"))
 }
 
-fn describe(interface: &Interface, link: &Link) -> Vec<Finding> {
+fn describe(interface: &Interface, link: &Link, has_upstream_by_vlan: bool) -> Vec<Finding> {
     let name = interface.name.as_str();
     // Neither is known of every interface, and nothing can be done about that.
     let (driver, features) = (sys::driver(name).ok(), sys::features(name).unwrap_or_default());
     let programs: Vec<Program> = link.programs.iter().map(|program| (*program, program_name(program.id))).collect();
-    findings::of_interface(interface, link, driver.as_deref(), &features, &programs)
+    findings::of_interface(interface, link, driver.as_deref(), &features, &programs, has_upstream_by_vlan)
 }
 
 /// Name of a loaded program, where this process may ask for it.

@@ -263,6 +263,12 @@ impl Watch {
         self.untold = watched;
     }
 
+    /// How often something was told that is told once; what is learned at first is told as such, and does not count.
+    pub fn firsts(&self) -> u64 {
+        let sights = if self.sights.is_learning() { 0 } else { self.sights.firsts() };
+        sights + self.upstreams.firsts()
+    }
+
     /// What lives at watched addresses.
     pub fn sights(&self) -> &Sights {
         &self.sights

@@ -109,7 +109,7 @@ fn records_have_the_keys_of_the_contract() {
     let folder = Folder::new();
     let records = folder.records(&[&folder.capture("a.pcap", &mixed())], &["--sensor-id", "edge-1"]);
     let kinds: BTreeSet<&str> = records.iter().map(|record| record["record"].as_str().unwrap()).collect();
-    assert_eq!(kinds, BTreeSet::from(["ledger", "network", "prefix"]));
+    assert_eq!(kinds, BTreeSet::from(["event", "host", "ledger", "network", "prefix"]));
     for record in &records {
         for key in KEY {
             assert!(!record[key].is_null(), "{key} is missing in {record}");
@@ -246,7 +246,9 @@ fn years_without_frames_make_no_records() {
     let records = folder.records(&[&capture], &["--interval", "1s"]);
     let starts: Vec<String> = intervals(&records).into_iter().map(|(start, _, _)| start).collect();
     assert_eq!(starts, ["1970-01-01T00:00:00Z", "2026-11-21T10:00:00Z", "2106-02-07T06:28:15Z"]);
-    assert_eq!(records.len(), 3 * 3, "a network, a prefix and a ledger each");
+    let of_kinds = |kinds: &[&str]| -> usize { kinds.iter().map(|kind| of_kind(&records, kind).len()).sum() };
+    assert_eq!(of_kinds(&["network", "prefix", "ledger"]), 3 * 3, "one each");
+    assert_eq!(of_kinds(&["host", "event"]), records.len() - 3 * 3, "{records:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/tcp.rs"]
+mod tcp;
 
 use std::{fs, path::Path};
 
@@ -10,41 +12,13 @@ use sensor::capture::{LinkType, Timestamp, write::PcapWriter};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use self::command::{finish, sensor};
+use self::{
+    command::{finish, sensor},
+    tcp::{CLIENT_MAC, End, SERVER_MAC, connection, segment},
+};
 
-const CLIENT: ([u8; 4], u16) = ([192, 0, 2, 1], 40_000);
-const SERVER: ([u8; 4], u16) = ([198, 51, 100, 2], 2222);
-
-/// A TCP segment in an Ethernet frame without padding.
-fn segment(from: ([u8; 4], u16), to: ([u8; 4], u16), sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
-    frame.extend((40 + payload.len() as u16).to_be_bytes());
-    frame.extend([0, 1, 0, 0, 64, 6, 0, 0]);
-    frame.extend(from.0);
-    frame.extend(to.0);
-    frame.extend([from.1, to.1].into_iter().flat_map(u16::to_be_bytes));
-    frame.extend(sequence.to_be_bytes());
-    frame.extend([0, 0, 0, 0, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-    frame.extend(payload);
-    frame
-}
-
-/// A handshake, and one line each way in two pieces.
-fn connection(client: ([u8; 4], u16), server: ([u8; 4], u16), lines: [&str; 2]) -> Vec<Vec<u8>> {
-    let mut frames = vec![
-        segment(client, server, 99, 2, &[]),
-        segment(server, client, 499, 18, &[]),
-        segment(client, server, 100, 16, &[]),
-    ];
-    for (from, to, mut sequence, line) in [(server, client, 500, lines[1]), (client, server, 100, lines[0])] {
-        let (first, second) = line.as_bytes().split_at(3.min(line.len()));
-        for part in [first, second] {
-            frames.push(segment(from, to, sequence, 24, part));
-            sequence += part.len() as u32;
-        }
-    }
-    frames
-}
+const CLIENT: End = ([192, 0, 2, 1], 40_000);
+const SERVER: End = ([198, 51, 100, 2], 2222);
 
 fn records(capture: &Path, more: &[&str]) -> Vec<Value> {
     let fixed =
@@ -63,7 +37,8 @@ fn watched_flows_have_a_record_each_and_others_none() {
     let silent = (CLIENT.0, 40_001);
     let mut frames = connection(CLIENT, SERVER, banners);
     frames.extend(connection(unwatched, SERVER, banners));
-    frames.push(segment(silent, SERVER, 1, 2, &[]));
+    let mut frames: Vec<Vec<u8>> = frames.into_iter().map(|sent| sent.frame).collect();
+    frames.push(segment([SERVER_MAC, CLIENT_MAC], [silent, SERVER], 1, 2, &[]));
     let mut writer = PcapWriter::new(Vec::new(), LinkType::Ethernet).unwrap();
     for frame in &frames {
         writer.write_frame(Timestamp::from_parts(100, 0), frame.len() as u32, frame).unwrap();

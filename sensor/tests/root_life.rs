@@ -38,8 +38,12 @@ mod root;
 mod stage;
 #[path = "root_life/strays.rs"]
 mod strays;
+#[path = "support/tcp.rs"]
+mod tcp;
 #[path = "root_veth/totals.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod totals;
 #[path = "root_life/traffic.rs"]
 mod traffic;
+#[path = "root_life/watched.rs"]
+mod watched;

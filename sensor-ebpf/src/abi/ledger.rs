@@ -79,7 +79,7 @@ pub enum Shed {
     FlowRefused = 3,
     /// A flow that was not over was forgotten for another one.
     FlowEvicted = 4,
-    /// Of an undecided flow that was not kept apart, or not any more: what it is billed as stays undecided.
+    /// Of an undecided flow that was not kept apart, or not any more: it stays billed as what its first bytes looked like.
     OpenLost = 5,
     /// Of a neighbour beyond those that there is room for.
     NeighbourRefused = 6,

@@ -12,6 +12,8 @@ use crate::{
 const MAX_LOOKS: u32 = 64;
 /// The same of a flow that is listened to for long.
 const MAX_LONG_LOOKS: u32 = 1088;
+/// Packets of an undecided flow that are counted apart, looked at or not: those of a fast one that come before whoever looks has said what it is.
+const MAX_APART: u32 = 1 << 13;
 
 /// Notes what the first bytes of a packet look like.
 #[inline(always)]
@@ -105,9 +107,9 @@ fn follow<W: Window, S: Watching>(window: &W, state: &mut S, watched: &Watched) 
     let is_look = payload.len > 0 || payload.flags & tcp_flag::SYN != 0;
     let mut kind = known.kind();
     if !known.is_closed() {
-        let is_apart = keep_apart(state, watched, is_look, known.is_long(), clock);
-        kind = if is_apart { Kind::UNDECIDED } else { tag.guess() };
-        if is_apart && is_look {
+        let apart = keep_apart(state, watched, is_look, known.is_long(), clock);
+        kind = if apart == NOT_APART { tag.guess() } else { Kind::UNDECIDED };
+        if apart == LOOKED_AT {
             reasons |= u32::from(why::LOOK);
         }
     }
@@ -119,28 +121,33 @@ fn follow<W: Window, S: Watching>(window: &W, state: &mut S, watched: &Watched) 
     (kind, reasons)
 }
 
-/// Counts a packet of an undecided flow apart, for as long as somebody looks at its packets; false where nobody does, or there is no room.
+/// It is not counted apart: nobody looks at its packets, or there is no room.
+const NOT_APART: u32 = 0;
+/// It is.
+const APART: u32 = 1;
+/// And is itself to be looked at.
+const LOOKED_AT: u32 = 2;
+
+/// Counts a packet of an undecided flow apart, for as long as somebody looks at its packets, or is about to say what it is.
 #[inline(always)]
-fn keep_apart<S: Watching>(state: &mut S, watched: &Watched, is_look: bool, is_long: bool, clock: Clock) -> bool {
+fn keep_apart<S: Watching>(state: &mut S, watched: &Watched, is_look: bool, is_long: bool, clock: Clock) -> u32 {
     let network = network_of(watched);
     if !state.may_spend(0, Spending::Looks) || !state.may_spend(network, Spending::Looks) {
         if is_look {
             state.add_shed(Shed::LookBudget, watched.size);
         }
-        return false;
+        return NOT_APART;
     }
     let entry = open::entry(state, watched.key, watched.end, watched.rows, clock.now);
     if !entry.is_there || entry.is_taken {
         state.add_shed(Shed::OpenLost, watched.size);
     }
-    if !entry.is_there {
-        return false;
+    if !entry.is_there || entry.packets >= MAX_APART {
+        return NOT_APART;
     }
-    if entry.looks >= if is_long { MAX_LONG_LOOKS } else { MAX_LOOKS } {
-        return false;
-    }
+    let is_look = is_look && entry.looks < if is_long { MAX_LONG_LOOKS } else { MAX_LOOKS };
     open::add(state, entry, watched.end, watched.rows, watched.size, is_look, clock.now);
-    true
+    if is_look { LOOKED_AT } else { APART }
 }
 
 /// Makes a record of a packet for these reasons, within the budget.

@@ -11,6 +11,8 @@ pub(super) struct Entry {
     index: u32,
     /// Packets of the flow that were looked at.
     pub(super) looks: u32,
+    /// Packets of the flow that were counted here.
+    pub(super) packets: u32,
     /// Whether there is one at all.
     pub(super) is_there: bool,
     /// Whether what another flow had there was perhaps not read.
@@ -35,7 +37,15 @@ pub(super) fn entry<S: Watching>(state: &mut S, key: FlowKey, end: End, rows: [u
         let Some(open) = state.open(index) else { break };
         if open.key == key.get() {
             if open.holds(end, rows) {
-                return Entry { index, looks: open.looks.wrapping_add(looks), is_there: true, is_taken: false };
+                let [low, high] = &open.ends;
+                let packets = low.packets.wrapping_add(high.packets);
+                return Entry {
+                    index,
+                    looks: open.looks.wrapping_add(looks),
+                    packets,
+                    is_there: true,
+                    is_taken: false,
+                };
             }
             looks = open.looks.wrapping_add(looks);
         }
@@ -54,7 +64,7 @@ pub(super) fn entry<S: Watching>(state: &mut S, key: FlowKey, end: End, rows: [u
         }
     }
     let is_there = rank != 0 && make(state, free, key);
-    Entry { index: free, looks, is_there, is_taken: is_there && rank < READ }
+    Entry { index: free, looks, packets: 0, is_there, is_taken: is_there && rank < READ }
 }
 
 #[inline(always)]

@@ -132,6 +132,16 @@ impl Layout {
         made.filter(|layout| is_possible && layout.nodes > 0 && layout.blocks > 0).find(is_it)
     }
 
+    /// The same as far as rows of watched networks and their neighbours go, whatever became of other maps.
+    pub(crate) fn of_rows(entries: impl Fn(&'static str) -> u32, interfaces: u32) -> Option<Self> {
+        let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
+        let watched = Watched::of_maps(&entries, counters.slices);
+        let labels = Labels::of_maps(&entries, counters.slices, watched.networks);
+        let layout = Self { watched, labels, ..counters };
+        let fits = |name: &&'static str| layout.shape(name).entries == entries(name);
+        [map_name::BREAKDOWN, map_name::COUNTERPARTS, map_name::NEIGHBOURS].iter().all(fits).then_some(layout)
+    }
+
     /// Whether networks with numbers up to `highest` can be billed.
     pub fn bills(&self, highest: u32) -> bool {
         highest < self.watched.networks

@@ -125,9 +125,10 @@ impl PinnedSet {
     /// What was billed to watched networks in it.
     ///
     /// # Errors
-    /// As [`layout`](Self::layout).
+    /// Its maps do not fit together, or cannot be opened.
     pub fn billed(&self, interfaces: u32) -> Result<Breakdown> {
-        let layout = self.layout(interfaces)?;
+        let entries = |name| pinned_map(&self.path, name).map_or(0, |(_, shape)| shape.entries);
+        let layout = Layout::of_rows(entries, interfaces).context("rows of watched networks do not fit its slices")?;
         Ok(Breakdown::read(&Billed::open(&self.path, &layout)?))
     }
 

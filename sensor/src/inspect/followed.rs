@@ -1,10 +1,14 @@
 //! A flow that is followed: what it was found to be, and what it said as long as more is to be learned from it.
 
-use sensor_ebpf::class::Class;
+use std::net::IpAddr;
+
+use sensor_ebpf::class::{Class, Evidence};
 
 use super::{
     Conversation, End, Flow, Listening, Packet, Verdict,
+    announced::Endpoint,
     conversation::Heard,
+    packet::protocol,
     patience::{MAX_LONG_LOOKS, MAX_LOOKS, patience},
     protocols,
 };
@@ -26,6 +30,10 @@ pub(super) struct Followed {
     tunnel_ends: u8,
     /// Whether an FTP control connection announced it.
     is_transfer: bool,
+    /// Ends that said something: a bit for each.
+    said: u8,
+    /// Whether a socket of BitTorrent's said something.
+    is_of_peers: bool,
     /// Packets with a payload that were looked at, and how many they were when the verdict last changed.
     looks: u32,
     settled: u32,
@@ -42,6 +50,8 @@ impl Followed {
             verdict: is_transfer.then_some(Verdict::payload(Class::Ftp)),
             tunnel_ends: 0,
             is_transfer,
+            said: 0,
+            is_of_peers: false,
             looks: 0,
             settled: 0,
             conversation: Some(Box::new(Conversation::new(packet))),
@@ -69,7 +79,10 @@ impl Followed {
 
     /// Judges anew with one more packet.
     pub(super) fn hear(&mut self, packet: &Packet<'_>, from: End) {
-        self.looks = self.looks.saturating_add(u32::from(packet.payload_len > 0));
+        if packet.payload_len > 0 {
+            self.looks = self.looks.saturating_add(1);
+            self.said |= 1 << from as u8;
+        }
         let Some(conversation) = &mut self.conversation else { return };
         if conversation.hear(packet, from) == Heard::Nothing {
             return;
@@ -87,6 +100,29 @@ impl Followed {
     pub(super) fn take_part(&mut self, ends: u8) {
         self.tunnel_ends |= ends;
         self.settle();
+    }
+
+    /// The ends that are peers of BitTorrent by what they said, and whom they said it to.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (Endpoint, IpAddr)> {
+        let conversation = self.conversation.as_deref().filter(|_| self.is(Class::BitTorrent));
+        let are_peers = conversation.map_or([false; 2], protocols::are_peers);
+        let ends = End::ALL.into_iter().filter(move |end| are_peers[*end as usize]);
+        ends.filter_map(move |end| {
+            let conversation = conversation?;
+            Some(((conversation.address(end), conversation.port(end)), conversation.address(end.other())))
+        })
+    }
+
+    /// The sockets of TCP that said something.
+    pub(super) fn speakers(&self) -> impl Iterator<Item = Endpoint> {
+        let ends = [(End::Client, self.flow.source), (End::Server, self.flow.destination)];
+        let said = if self.flow.protocol == protocol::TCP { self.said } else { 0 };
+        ends.into_iter().filter(move |(end, _)| said >> *end as u8 & 1 == 1).map(|(_, endpoint)| endpoint)
+    }
+
+    /// Takes note that one of them is a socket of BitTorrent's.
+    pub(super) fn join_peers(&mut self) {
+        self.is_of_peers = true;
     }
 
     /// Listens no more where nothing more is to be learned.
@@ -125,12 +161,12 @@ impl Followed {
 
     /// What it is by now.
     pub(super) fn verdict(&self) -> Option<Verdict> {
-        self.tunnel().or(self.verdict)
+        self.tunnel().or_else(|| self.beside_peers(self.verdict))
     }
 
     /// What it is if nothing more is to come.
     pub(super) fn verdict_at_last(&self) -> Option<Verdict> {
-        self.tunnel().or_else(|| self.judged_at_last())
+        self.tunnel().or_else(|| self.beside_peers(self.judged_at_last()))
     }
 
     fn tunnel(&self) -> Option<Verdict> {
@@ -139,6 +175,14 @@ impl Followed {
             BOTH_ENDS => Some(Verdict::confirmed(Class::DnsTunnel)),
             _ => Some(Verdict::payload(Class::DnsTunnel)),
         }
+    }
+
+    /// What it is where its bytes say that: those that look like nothing are BitTorrent's at a socket of its.
+    fn beside_peers(&self, verdict: Option<Verdict>) -> Option<Verdict> {
+        let says_little = verdict.is_none_or(|verdict| {
+            verdict.evidence < Evidence::List || matches!(verdict.class, Class::Shadowsocks | Class::Obfs4)
+        });
+        if self.is_of_peers && says_little { Some(Verdict::list(Class::BitTorrent)) } else { verdict }
     }
 
     fn judged_at_last(&self) -> Option<Verdict> {

@@ -123,6 +123,11 @@ pub(super) fn inside(conversation: &Conversation, class: Class) -> Inside {
     }
 }
 
+/// Which ends of a conversation of BitTorrent are peers that take others at one socket, by what they say themselves.
+pub(super) fn are_peers(conversation: &Conversation) -> [bool; 2] {
+    bittorrent::are_peers(conversation)
+}
+
 /// Whether the number of its protocol says what a conversation is, whatever it holds.
 pub(super) fn is_by_number(conversation: &Conversation) -> bool {
     ip::judge(conversation).is_some()

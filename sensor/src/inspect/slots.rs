@@ -6,6 +6,7 @@ use super::{Flow, followed::Followed};
 
 /// A flow that is, or was, followed. Later flows have greater ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(test, derive(Default))]
 pub struct FlowId {
     /// How many flows there were before: of 64 bits, so that none is ever given twice.
     generation: u64,

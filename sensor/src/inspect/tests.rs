@@ -308,3 +308,63 @@ fn transfers_are_announced_by_control_connections_alone() {
     .map(|look| look.verdict.map(|verdict| verdict.class));
     assert_eq!(classes, [Some(Class::Ftp), None, None]);
 }
+
+/// A socket that took two peers in clear text is heard with a third whose bytes are random, or were before it was known.
+#[test]
+fn what_a_socket_of_peers_says_is_theirs() {
+    let handshake = [b"\x13BitTorrent protocol".as_slice(), &[0; 8], &[7; 40]].concat();
+    let mut rng = Rng::new(8);
+    let random: Vec<u8> = (0..700).map(|_| rng.next_u64() as u8).collect();
+    let socket = end(5, 51_413);
+    let found = |verdict: Option<Verdict>| verdict.is_some_and(|verdict| verdict == Verdict::list(Class::BitTorrent));
+    let mut inspector = Inspector::default();
+    let early = inspector.look(&tcp(socket, end(1, 4001), 1, &random), 0).unwrap();
+    assert_eq!(
+        inspector.look(&tcp(socket, end(2, 4002), 1, &handshake), 0).unwrap().verdict.map(|it| it.class),
+        Some(Class::BitTorrent)
+    );
+    assert!(!found(inspector.look(&tcp(socket, end(1, 4001), 701, &random), 0).unwrap().verdict));
+    inspector.look(&tcp(socket, end(3, 4003), 1, &handshake), 0);
+    let late = inspector.look(&tcp(end(4, 4004), socket, 1, &random), 1).unwrap();
+    assert_eq!(late.verdict, None);
+    let answered = inspector.look(&tcp(socket, end(4, 4004), 1, &random), 1).unwrap();
+    assert!(found(answered.verdict) && answered.changed);
+    // What has a name of its own keeps it, and so does another protocol at the same port, and another port.
+    let others = [
+        tcp(socket, end(6, 4005), 1, b"SSH-2.0-one\r\n"),
+        udp(socket, end(6, 4006), &random),
+        tcp(end(5, 51_414), end(6, 4007), 1, &random),
+        // A port that a peer calls from, to one address.
+        tcp(end(2, 4002), end(6, 4008), 1, &random),
+        // Nothing but what somebody sends there.
+        tcp(end(6, 4009), socket, 1, &random),
+    ];
+    let looks = others.map(|packet| inspector.look(&packet, 1).unwrap());
+    assert!(looks.iter().all(|look| !found(look.verdict)));
+    inspector.check();
+    let ended = inspector.finish();
+    let is_found = |id: FlowId| ended.iter().any(|ended| ended.id == id && found(ended.verdict));
+    assert!(is_found(early.id) && is_found(late.id) && looks.iter().all(|look| !is_found(look.id)));
+}
+
+/// Requests that nobody answers with BitTorrent, trackers that many ask, and peers of yesterday make no socket of peers.
+#[test]
+fn who_is_no_socket_of_peers() {
+    let handshake = [b"\x13BitTorrent protocol".as_slice(), &[0; 8], &[7; 40]].concat();
+    let announce =
+        b"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb HTTP/1.1\r\n\r\n".to_vec();
+    for (ask, answer, now) in [
+        (&handshake[..], &b"what do you want?"[..], 0),
+        (&announce[..], b"HTTP/1.1 200 OK\r\n\r\nd8:intervali1800ee", 0),
+        (&handshake, &handshake, 100),
+    ] {
+        let mut inspector = Inspector::default();
+        let socket = end(5, 8080);
+        for number in 10..20 {
+            inspector.look(&tcp(end(number, 4000), socket, 1, ask), 0);
+            inspector.look(&tcp(socket, end(number, 4000), 1, answer), 0);
+        }
+        let third = tcp(socket, end(30, 4000), 1, b"\xF4\x11\x9A\x03");
+        assert_eq!(inspector.look(&third, now).unwrap().verdict, None, "{}", answer.escape_ascii());
+    }
+}

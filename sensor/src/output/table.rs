@@ -1,28 +1,29 @@
 //! Tables for people.
 
+mod ledger;
+mod watched;
+
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
-    fmt::Display,
     io::{self, Write},
 };
 
 use comfy_table::{CellAlignment, Table, presets};
 use sensor_ebpf::abi::Direction;
 
-use crate::summary::{Count, FlowRecord, LedgerRecord, PrefixRecord, Summary};
+use crate::summary::{Count, FlowRecord, PrefixRecord, Summary};
 
-/// Prefixes shown; the JSON lines have them all.
+/// Rows shown of what there may be many of; the JSON lines have them all.
 const MAX_ROWS: usize = 30;
+
+/// What was counted of something in a direction, and a remark.
+type Row = (String, Direction, String, Count);
 
 pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     let seconds = summary.interval().length().as_secs_f64();
     writeln!(to, "{} to {} ({seconds:.3} s)", summary.key.start, summary.key.end)?;
-    if !summary.networks.is_empty() {
-        let rows =
-            summary.networks.iter().map(|row| (row.network.to_string(), row.direction, String::new(), row.count));
-        writeln!(to, "{}", traffic(["network", "direction", ""], rows, seconds))?;
-    }
+    watched::write(summary, seconds, to)?;
     if !summary.prefixes.is_empty() {
         let rows = largest(&summary.prefixes).into_iter().map(|row| {
             (row.prefix.to_string(), row.direction, row.network.as_deref().unwrap_or_default().to_owned(), row.count)
@@ -40,7 +41,7 @@ pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     if !summary.flows.is_empty() {
         writeln!(to, "{}", classes(&summary.flows))?;
     }
-    summary.ledger.iter().try_for_each(|ledger| writeln!(to, "{}\n", line(ledger)))
+    summary.ledger.iter().try_for_each(|ledger| writeln!(to, "{}\n", ledger::line(ledger)))
 }
 
 /// The prefixes to show, that with the most bytes first, and of equal ones that which comes first.
@@ -56,23 +57,28 @@ fn largest(prefixes: &[PrefixRecord]) -> Vec<&PrefixRecord> {
     ranked.iter().map(|(_, place)| &prefixes[*place]).collect()
 }
 
-fn traffic(head: [&str; 3], rows: impl Iterator<Item = (String, Direction, String, Count)>, seconds: f64) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header([head[0], head[1], head[2], "packets", "bytes", "frame bytes", "bit/s"]);
-    for (name, direction, network, count) in rows {
-        let Count { packets, bytes, frame_bytes } = count;
-        table.add_row([
+fn traffic(head: [&str; 3], rows: impl Iterator<Item = Row>, seconds: f64) -> Table {
+    let rows = rows.map(|(name, direction, remark, Count { packets, bytes, frame_bytes })| {
+        [
             name,
             direction.name().to_owned(),
-            network,
+            remark,
             packets.to_string(),
             bytes.to_string(),
             frame_bytes.to_string(),
             rate(bytes, seconds),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(3) {
+        ]
+    });
+    plain([head[0], head[1], head[2], "packets", "bytes", "frame bytes", "bit/s"], 3, rows)
+}
+
+/// Rows of text; from column `numbers` on of numbers.
+fn plain<const N: usize>(head: [&str; N], numbers: usize, rows: impl Iterator<Item = [String; N]>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(head);
+    table.add_rows(rows);
+    for column in table.column_iter_mut().skip(numbers) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
@@ -88,53 +94,11 @@ fn classes(flows: &[FlowRecord]) -> Table {
     }
     let mut rows: Vec<_> = sums.into_iter().collect();
     rows.sort_by_key(|(_, [_, _, bytes])| Reverse(*bytes));
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["class", "evidence", "family", "flows", "packets", "bytes"]);
-    for ((class, evidence, family), sums) in rows {
+    let rows = rows.into_iter().map(|((class, evidence, family), sums)| {
         let [flows, packets, bytes] = sums.map(|sum| sum.to_string());
-        table.add_row([class, evidence, family, &flows, &packets, &bytes]);
-    }
-    for column in table.column_iter_mut().skip(3) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-fn line(ledger: &LedgerRecord) -> String {
-    let mut parts = vec![format!("{} matched", ledger.matched_packets), format!("{} other", ledger.other_packets)];
-    if ledger.seen_before_packets > 0 {
-        parts.push(format!("{} seen before", ledger.seen_before_packets));
-    }
-    parts.extend(ledger.unparsed.iter().map(|(reason, packets)| format!("{packets} {reason}")));
-    let mut line = format!(
-        "{} {}: {} frames seen, {} bytes = {}",
-        ledger.interface,
-        ledger.direction,
-        ledger.seen_packets,
-        ledger.seen_frame_bytes,
-        parts.join(" + ")
-    );
-    line += &remarks("degraded", &ledger.degraded);
-    line += &remarks("counted by the native twin", &ledger.replay_fallback);
-    if let Some(blind) = ledger.blind_ms.filter(|blind| *blind > 0) {
-        line += &format!("; BLIND for {:.1} s", blind as f64 / 1e3);
-    }
-    if ledger.attached == Some(false) {
-        line += "; NOT ATTACHED";
-    }
-    if let Some(nic) = ledger.nic {
-        line += &format!("; the interface itself: {} packets, {} bytes", nic.packets, nic.bytes);
-    }
-    line
-}
-
-fn remarks<K: Display>(what: &str, counts: &BTreeMap<K, u64>) -> String {
-    if counts.is_empty() {
-        return String::new();
-    }
-    let counts: Vec<String> = counts.iter().map(|(reason, packets)| format!("{packets} {reason}")).collect();
-    format!("; {what}: {}", counts.join(", "))
+        [class.to_owned(), evidence.to_owned(), family.to_owned(), flows, packets, bytes]
+    });
+    plain(["class", "evidence", "family", "flows", "packets", "bytes"], 3, rows)
 }
 
 /// Bits per second with a decimal unit.

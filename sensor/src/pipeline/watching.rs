@@ -173,14 +173,14 @@ impl Watching {
 
     /// What is known, where it is time to write that: always where an event could be repeated otherwise, as far as the disk can be asked to take that.
     pub(super) fn to_be_kept(&mut self) -> Option<Vec<u8>> {
-        let (sights, passed) = (self.watch.sights(), self.kept.at.elapsed());
-        let is_new = sights.firsts() != self.kept.firsts && !sights.is_learning();
+        let passed = self.kept.at.elapsed();
+        let is_new = self.watch.firsts() != self.kept.firsts;
         let may = passed.as_secs_f64() * KEEP_RATE as f64 >= self.kept.len as f64;
         if !(may && is_new || passed >= KEEP || self.kept.is_wanted) {
             return None;
         }
         let bytes = self.watch.keep();
-        let (firsts, len) = (self.watch.sights().firsts(), bytes.len() as u64);
+        let (firsts, len) = (self.watch.firsts(), bytes.len() as u64);
         self.kept = Kept { at: Instant::now(), firsts, len, is_wanted: false };
         Some(bytes)
     }

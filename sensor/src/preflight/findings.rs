@@ -31,13 +31,14 @@ const OUR_PROGRAMS: &str = "sensor_";
 /// An XDP program that is attached, with its name where the kernel tells it.
 pub(super) type Program = (Attached, Option<String>);
 
-/// Everything about one interface: its line, and what is wrong.
+/// Everything about one interface: its line, and what is wrong; `has_upstream_by_vlan`: a configured upstream there is told by its VLAN.
 pub(super) fn of_interface(
     interface: &Interface,
     link: &Link,
     driver: Option<&str>,
     features: &[String],
     programs: &[Program],
+    has_upstream_by_vlan: bool,
 ) -> Vec<Finding> {
     let name = interface.name.as_str();
     if link.layer != LinkLayerType::Ether {
@@ -63,7 +64,12 @@ pub(super) fn of_interface(
             "interface {name} takes VLAN tags off before XDP ({option}): such frames count without their tag, 4 bytes \
              less each; to see tags: `ethtool -K {name} {option} off`"
         );
-        findings.push((Severity::Warning, text));
+        // Without its tag a frame is none of theirs: it would count for another upstream, or for none.
+        let and_so = "; an [[upstream]] is told by its VLAN";
+        findings.push(match has_upstream_by_vlan {
+            true => (Severity::Missing, text + and_so),
+            false => (Severity::Warning, text),
+        });
     }
     findings.extend(programs.iter().map(|program| attached(name, program)));
     findings
@@ -103,7 +109,7 @@ mod tests {
     fn findings(xdp: XdpMode, layer: LinkLayerType, features: &[&str], programs: &[Program]) -> Vec<Finding> {
         let interface = Interface::new("eth0".parse().unwrap(), Mode::Inline, xdp);
         let features: Vec<String> = features.iter().map(|name| (*name).to_owned()).collect();
-        of_interface(&interface, &link(layer), Some("ixgbe"), &features, programs)
+        of_interface(&interface, &link(layer), Some("ixgbe"), &features, programs, false)
     }
 
     #[test]
@@ -134,6 +140,19 @@ mod tests {
             let generic = findings(XdpMode::Generic, LinkLayerType::Ether, &[feature], &[]);
             assert_eq!(generic.len(), if severity == Severity::Missing { 1 } else { 2 }, "{generic:?}");
         }
+    }
+
+    #[test]
+    fn an_upstream_told_by_its_vlan_needs_the_tags() {
+        let interface = Interface::new("eth0".parse().unwrap(), Mode::Inline, XdpMode::Native);
+        let found = |features: &[String]| {
+            of_interface(&interface, &link(LinkLayerType::Ether), None, features, &[], true)
+                .into_iter()
+                .map(|(severity, _)| severity)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(&["rx-vlan-hw-parse".to_owned()]), [Severity::Good, Severity::Missing]);
+        assert_eq!(found(&[]), [Severity::Good]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(super) fn memory(
     let mut findings = vec![(Severity::Good, room), (Severity::Good, maps), (Severity::Good, agent)];
     let slices = layout.slices();
     if slices < cpus {
-        let why = "CPUs that share one wait for each other now and then, and what a flow had before it was decided stays undecided";
+        let why = "CPUs that share one wait for each other now and then, and flows are told by their first bytes alone";
         let text = format!("slices of counters: {slices} for {cpus} CPUs: {why}; raise memory in [sensor]");
         findings.push((Severity::Warning, text));
     }

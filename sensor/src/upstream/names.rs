@@ -15,11 +15,14 @@ use crate::config::{self, InterfaceName};
 /// Most neighbours that are learned; those beyond are named all the same, announced by nobody and counted.
 pub const MAX_LEARNED: usize = 1024;
 
+/// What is called so goes to several neighbours, or all: no upstream, but what a router itself says on a link.
+const GROUP: &str = "multicast";
+
 /// What an upstream is called in records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UpstreamName {
     /// The configured name; of a learned neighbour its MAC address, with `/vlan` where its frames are tagged and `@interface` where
-    /// there are several interfaces.
+    /// there are several interfaces; `multicast` where frames are for several.
     #[serde(with = "shared_text")]
     pub name: Arc<str>,
     /// The configured AS number.
@@ -81,12 +84,43 @@ pub struct Upstreams {
 /// What is known of neighbours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KnownNeighbours {
+    /// Names of the interfaces whose places are meant here.
+    pub(crate) interfaces: Vec<String>,
     /// Those that were announced.
     pub(crate) learned: BTreeSet<Neighbour>,
     /// What a MAC address that took over for another is called by, by interface.
     pub(crate) successor_of: BTreeMap<(u32, [u8; 6]), [u8; 6]>,
     /// By whom each neighbour address was last seen to be answered for.
     pub(crate) holders: BTreeMap<(u32, IpAddr), BTreeSet<[u8; 6]>>,
+}
+
+impl KnownNeighbours {
+    /// Interfaces have these places from now on; what is known of others that are not there any more is forgotten.
+    fn move_to(&mut self, interfaces: &[Arc<str>]) {
+        let interfaces: Vec<String> = interfaces.iter().map(|name| (**name).to_owned()).collect();
+        if self.interfaces == interfaces {
+            return;
+        }
+        let before = std::mem::replace(&mut self.interfaces, interfaces.clone());
+        let moved = |place: u32| -> Option<u32> {
+            let name = before.get(usize::try_from(place).ok()?)?;
+            interfaces.iter().position(|other| other == name)?.try_into().ok()
+        };
+        let learned = std::mem::take(&mut self.learned).into_iter();
+        self.learned = learned
+            .filter_map(|neighbour| Some(Neighbour { interface: moved(neighbour.interface)?, ..neighbour }))
+            .collect();
+        let successors = std::mem::take(&mut self.successor_of).into_iter();
+        self.successor_of =
+            successors.filter_map(|((place, mac), first)| Some(((moved(place)?, mac), first))).collect();
+        let holders = std::mem::take(&mut self.holders).into_iter();
+        self.holders = holders.filter_map(|((place, address), macs)| Some(((moved(place)?, address), macs))).collect();
+    }
+}
+
+/// Whether frames with this destination are for several (IEEE 802, the first bit on the wire).
+const fn is_group(mac: [u8; 6]) -> bool {
+    mac[0] & 1 != 0
 }
 
 /// A configured upstream, its interface by its place.
@@ -123,6 +157,11 @@ impl Upstreams {
         Self { known, ..Self::default() }
     }
 
+    /// How often something became known that is announced once.
+    pub(crate) fn firsts(&self) -> u64 {
+        (self.known.learned.len() + self.known.successor_of.len()) as u64
+    }
+
     /// What is known of neighbours.
     pub(crate) fn known(&self) -> KnownNeighbours {
         self.known.clone()
@@ -131,6 +170,7 @@ impl Upstreams {
     /// Names neighbours as `other` does from now on, and knows of them what it knew.
     pub fn configure(&mut self, other: Self) {
         (self.configured, self.interfaces) = (other.configured, other.interfaces);
+        self.known.move_to(&self.interfaces);
     }
 
     /// What a neighbour is called: by the upstream that fits it with the most criteria, the first of the file among equals; else by
@@ -145,7 +185,7 @@ impl Upstreams {
     pub fn see(&mut self, neighbour: &Neighbour, addresses: &NeighbourTable) {
         let name = self.name(neighbour, addresses);
         let neighbour = Neighbour { mac: self.first_mac(neighbour), ..*neighbour };
-        if name.configured || self.known.learned.contains(&neighbour) {
+        if name.configured || is_group(neighbour.mac) || self.known.learned.contains(&neighbour) {
             return;
         }
         if self.known.learned.len() >= MAX_LEARNED {
@@ -204,6 +244,9 @@ impl Upstreams {
     }
 
     fn learned_name(&self, neighbour: &Neighbour) -> UpstreamName {
+        if is_group(neighbour.mac) {
+            return UpstreamName { name: GROUP.into(), asn: None, configured: false };
+        }
         let mut name = String::new();
         for byte in self.first_mac(neighbour) {
             let colon = if name.is_empty() { "" } else { ":" };

@@ -152,3 +152,36 @@ fn a_flood_of_neighbours_is_bounded() {
     assert_eq!(upstreams.changes(&table).len(), MAX_LEARNED);
     assert!(upstreams.changes(&table).is_empty());
 }
+
+#[test]
+fn neighbours_are_known_by_the_names_of_their_interfaces() {
+    let interfaces = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<InterfaceName>>();
+    let neighbour = |interface| Neighbour { interface, mac: [2, 0, 0, 0, 0, 9], vlan: None };
+    let nobody = NeighbourTable::default();
+    let mut upstreams = Upstreams::default();
+    upstreams.configure(Upstreams::new(&[], &interfaces(&["eth0", "eth1"])));
+    upstreams.see(&neighbour(1), &nobody);
+    assert_eq!(upstreams.changes(&nobody).len(), 1);
+    // A restart with other interfaces: the neighbour at eth1 is still the one that was announced, and one at eth0 is news.
+    let mut upstreams = Upstreams::with_known(upstreams.known());
+    upstreams.configure(Upstreams::new(&[], &interfaces(&["eth1", "eth0"])));
+    upstreams.see(&neighbour(0), &nobody);
+    assert_eq!(upstreams.changes(&nobody).len(), 0);
+    upstreams.see(&neighbour(1), &nobody);
+    assert_eq!(upstreams.changes(&nobody).len(), 1);
+    // One that is gone is forgotten.
+    upstreams.configure(Upstreams::new(&[], &interfaces(&["eth0"])));
+    assert_eq!(upstreams.firsts(), 1);
+}
+
+#[test]
+fn several_at_once_are_no_neighbour() {
+    let nobody = NeighbourTable::default();
+    let mut upstreams = Upstreams::default();
+    for mac in [[0xff; 6], [0x33, 0x33, 0, 0, 0, 1]] {
+        let several = Neighbour { interface: 0, mac, vlan: None };
+        upstreams.see(&several, &nobody);
+        assert_eq!(&*upstreams.name(&several, &nobody).name, "multicast");
+    }
+    assert_eq!((upstreams.changes(&nobody).len(), upstreams.firsts()), (0, 0));
+}

@@ -127,7 +127,10 @@ fn twice_in_a_row_and_then_a_new_start() {
         before = now;
         stage.detach(&settings);
         assert!(stage.detach(&settings).is_empty());
-        assert_eq!(names(&stage.state_dir()), ["journal", "lock"]);
+        let mut left = names(&stage.state_dir());
+        // What lives at watched addresses stays known, of an agent that had the time to write it.
+        left.retain(|name| name != "known");
+        assert_eq!(left, ["journal", "lock"]);
         let totals = stage.totals();
         assert_eq!(totals.epochs.len(), epoch);
         if epoch == 1 {

@@ -5,6 +5,7 @@ use std::{fs, path::Path, thread};
 
 use aya::maps::{Array, Map, MapData};
 use sensor::testing::{netns::LINK, truth::Sum};
+use sensor_ebpf::abi::ControlBlock;
 
 use crate::{
     agent::eventually,
@@ -126,12 +127,16 @@ fn files_that_are_not_what_they_should_be() {
     });
 }
 
+/// The control block, and its word with the version.
+type Control = [u64; size_of::<ControlBlock>() / size_of::<u64>()];
+const VERSION: usize = 1;
+
 /// Counts the version in the control block up.
 fn another_abi_version(set: &Path) {
     let map = Map::Array(MapData::from_pin(set.join("CONTROL")).unwrap());
-    let mut control = Array::<_, [u64; 16]>::try_from(map).unwrap();
+    let mut control = Array::<_, Control>::try_from(map).unwrap();
     let mut block = control.get(&0, 0).unwrap();
-    block[1] += 1;
+    block[VERSION] += 1;
     control.set(0, block, 0).unwrap();
 }
 

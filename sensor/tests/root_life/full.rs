@@ -32,7 +32,7 @@ fn a_full_disk_makes_intervals_longer() {
         return;
     }
     let (stage, settings) = (Stage::new("full"), Settings::default());
-    let _small = Mount::new("tmpfs", "size=64k,mode=0700", &stage.state_dir());
+    let _small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
     let mut agent = stage.started(&settings);
     let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
     fill(&stage.state_dir());
@@ -57,7 +57,7 @@ fn a_start_on_a_full_disk_says_so() {
         return;
     }
     let (stage, settings) = (Stage::new("fullstart"), Settings::default());
-    let _small = Mount::new("tmpfs", "size=64k,mode=0700", &stage.state_dir());
+    let _small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
     fill(&stage.state_dir());
     let config = stage.configure(&settings);
     let run = stage.finish(&["run", "--config", &config, "--format", "jsonl"]);

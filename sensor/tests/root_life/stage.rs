@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) interfaces: Vec<(&'static str, &'static str)>,
     /// Counted besides what all configurations count.
     pub(crate) more: Vec<&'static str>,
+    /// Further sections.
+    pub(crate) text: &'static str,
 }
 
 /// Where sensors run.
@@ -63,7 +65,7 @@ pub(crate) struct Stage {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { id: SENSOR, interfaces: vec![(LINK.inside, "")], more: vec![] }
+        Self { id: SENSOR, interfaces: vec![(LINK.inside, "")], more: vec![], text: "" }
     }
 }
 
@@ -119,6 +121,7 @@ impl Stage {
         for (name, lines) in &settings.interfaces {
             writeln!(text, "[[interface]]\nname = {name:?}\n{lines}").unwrap();
         }
+        text += settings.text;
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }

@@ -194,7 +194,10 @@ impl Site {
         assert_eq!(run.status, Some(0), "{run:?}");
         self.keep(&run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>());
         self.stage.assert_gone(&Settings::default());
-        assert_eq!(names(&self.stage.state_dir()), ["journal", "lock"]);
+        let mut left = names(&self.stage.state_dir());
+        // What lives at watched addresses stays known, of an agent that had the time to write it.
+        left.retain(|name| name != "known");
+        assert_eq!(left, ["journal", "lock"]);
         let records = self.records.take();
         for record in &records {
             assert!(time(record, "start") <= time(record, "end"), "{record}");

@@ -59,7 +59,7 @@ impl Labels {
 
     /// Those of maps that have so many entries by name.
     pub(super) fn of_maps(entries: impl Fn(&'static str) -> u32, slices: u32, networks: u32) -> Self {
-        if entries(map_name::LABEL_ROOTS) <= 1 {
+        if entries(map_name::COUNTERPARTS) <= 1 {
             return Self::default();
         }
         let rows = (entries(map_name::COUNTERPARTS) / slices.max(1)).saturating_sub(networks * Direction::COUNT);

@@ -274,12 +274,11 @@ fn what_has_no_effect_is_told_and_nothing_else() {
     let told =
         |more: &str| Config::parse(&format!("{silent}{more}"), Path::new("sensor.toml")).unwrap().without_effect();
     assert!(told("").is_empty());
-    let more = "[[upstream]]\nname = \"u\"\nmac = \"02:00:00:00:00:01\"\n[report]\nlearn = \"1d\"\n";
-    assert!(told(more).is_empty());
-    assert_eq!(told("[report]\nhidden_classes = [\"tor\"]\n"), ["hidden_classes in [report]"]);
-    let limits =
-        Config::parse(&silent.replace("[[interface]]", "max_counterparts = 1025\n[[interface]]"), Path::new("sensor.toml"));
-    let limits = limits.unwrap();
+    let upstream = "[[upstream]]\nname = \"u\"\nmac = \"02:00:00:00:00:01\"\n[report]\n";
+    assert!(told(&format!("{upstream}learn = \"1d\"\n")).is_empty());
+    assert_eq!(told(&format!("{upstream}hidden_classes = [\"tor\"]\n")), ["hidden_classes in [report]"]);
+    let limits = silent.replace("[[interface]]", "max_counterparts = 1025\n[[interface]]");
+    let limits = Config::parse(&limits, Path::new("sensor.toml")).unwrap();
     assert!(limits.without_effect().is_empty());
     assert_eq!((limits.limits.max_counterparts, limits.counterpart_rows()), (2048, None));
 }

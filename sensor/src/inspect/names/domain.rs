@@ -7,6 +7,8 @@ use super::{
 };
 use crate::inspect::FlowId;
 
+/// Minutes within which names always count together; twice as far apart they never do.
+const WINDOW: u32 = 60;
 /// Different names of types that nobody else uses.
 const MIN_RARE: u32 = 3;
 /// Different names of types whose answers carry much.
@@ -183,7 +185,7 @@ fn is_signature(labels: &[&[u8]]) -> bool {
 }
 
 /// Different things, as few bits: enough to tell a dozen from two.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Several(u128);
 
 impl Several {
@@ -206,74 +208,130 @@ pub(super) enum Kept {
     Not,
 }
 
-/// What is remembered of a registered domain.
+/// What was asked for under a domain in some minutes.
 #[derive(Debug, Default)]
-pub(super) struct Domain {
+struct Asked {
     rare: Several,
     large: Several,
     long: Several,
     suspect: Several,
     /// Questions for these, and answers.
-    asked: [u32; 2],
+    times: [u32; 2],
     /// Flows that asked for a name that is not plain, and the end that did.
     parts: Vec<Part>,
 }
 
+/// What is remembered of a registered domain.
+#[derive(Debug, Default)]
+pub(super) struct Domain {
+    now: Asked,
+    before: Asked,
+    /// The minute from which on it is now.
+    since: u32,
+    /// Whether suspect names were asked for again before they were enough.
+    is_asked_again: bool,
+}
+
 impl Domain {
-    /// Takes a name, and remembers the flow where there is room.
-    pub(super) fn add(&mut self, name: &Name, print: u64, part: Part, has_room: bool) -> Kept {
+    /// Forgets what was asked for too long before that minute; how many flows were.
+    pub(super) fn forget_before(&mut self, now: u32) -> usize {
+        // A clock that was set back keeps nothing for longer.
+        self.since = self.since.min(now);
+        let parts = self.parts();
+        match (now - self.since) / WINDOW {
+            0 => return 0,
+            1 => {
+                self.before = std::mem::take(&mut self.now);
+                self.since += WINDOW;
+            }
+            _ => {
+                (self.before, self.now) = Default::default();
+                self.since = now;
+            }
+        }
+        parts - self.parts()
+    }
+
+    /// Takes a name.
+    pub(super) fn count(&mut self, name: &Name, print: u64) {
+        let asked = &mut self.now;
         for (is, several) in
-            [(name.is_rare(), &mut self.rare), (name.is_large(), &mut self.large), (name.is_long(), &mut self.long)]
+            [(name.is_rare(), &mut asked.rare), (name.is_large(), &mut asked.large), (name.is_long(), &mut asked.long)]
         {
             if is {
                 several.add(print);
             }
         }
         if name.is_suspect() {
-            self.suspect.add(print);
-            let asked = &mut self.asked[usize::from(name.is_answer)];
-            *asked = asked.saturating_add(1);
+            asked.suspect.add(print);
+            let times = &mut asked.times[usize::from(name.is_answer)];
+            *times = times.saturating_add(1);
         }
+    }
+
+    /// Remembers the flow of a name where there is room.
+    pub(super) fn keep(&mut self, name: &Name, part: Part, has_room: bool) -> Kept {
         // Most often it is the flow that was the last one.
-        if name.is_plain() || name.is_local || self.parts.iter().rev().take(8).any(|other| *other == part) {
+        if name.is_plain() || name.is_local || self.now.parts.iter().rev().take(8).any(|other| *other == part) {
             return Kept::Known;
         }
-        if !has_room || self.parts.len() >= MAX_PARTS {
+        if !has_room || self.parts() >= MAX_PARTS {
             return Kept::Not;
         }
-        self.parts.push(part);
+        self.now.parts.push(part);
         Kept::New
     }
 
-    pub(super) fn is_tunnel(&self) -> bool {
-        self.rare.count() >= MIN_RARE
-            || self.large.count() >= MIN_LARGE
-            || self.long.count() >= MIN_LONG
-            || self.is_once()
+    /// Whether the telling names are enough, or the suspect ones are many and each was asked for once: hosts of the same sort are asked for again, and for
+    /// each of their addresses.
+    pub(super) fn is_tunnel(&mut self) -> bool {
+        let mut times = self.now.times.iter().zip(self.before.times).map(|(now, before)| now.saturating_add(before));
+        self.is_asked_again |= times.any(|times| times > MAX_ASKED);
+        self.has_telling() || !self.is_asked_again && self.has_suspect()
     }
 
-    /// Whether the suspect names are many and each was asked for once: hosts of the same sort are asked for again, and for each of their addresses.
-    fn is_once(&self) -> bool {
-        self.suspect.count() >= MIN_ONCE && self.asked.iter().all(|asked| *asked <= MAX_ASKED)
+    /// Whether what is a tunnel goes on as one.
+    pub(super) fn is_still_tunnel(&self) -> bool {
+        self.has_telling() || self.has_suspect()
+    }
+
+    fn has_telling(&self) -> bool {
+        self.different(|asked| asked.rare) >= MIN_RARE
+            || self.different(|asked| asked.large) >= MIN_LARGE
+            || self.different(|asked| asked.long) >= MIN_LONG
+    }
+
+    fn has_suspect(&self) -> bool {
+        self.different(|asked| asked.suspect) >= MIN_ONCE
+    }
+
+    /// How many different names of a sort are remembered.
+    fn different(&self, sort: fn(&Asked) -> Several) -> u32 {
+        Several(sort(&self.now).0 | sort(&self.before).0).count()
     }
 
     /// How many flows are remembered.
     pub(super) fn parts(&self) -> usize {
-        self.parts.len()
+        self.now.parts.len() + self.before.parts.len()
     }
 
-    pub(super) fn into_parts(self) -> Vec<Part> {
-        self.parts
+    /// The flows that are remembered, which are not any more.
+    pub(super) fn take_parts(&mut self) -> Vec<Part> {
+        let mut parts = std::mem::take(&mut self.before.parts);
+        parts.append(&mut self.now.parts);
+        parts
     }
 
     /// Flows that are remembered.
     #[cfg(test)]
     pub(super) fn flows(&self) -> impl Iterator<Item = FlowId> {
-        self.parts.iter().map(|(id, _)| *id)
+        self.before.parts.iter().chain(&self.now.parts).map(|(id, _)| *id)
     }
 
     /// Forgets the flows that have ended.
     pub(super) fn retain(&mut self, is_alive: impl Fn(FlowId) -> bool) {
-        self.parts.retain(|(id, _)| is_alive(*id));
+        for asked in [&mut self.now, &mut self.before] {
+            asked.parts.retain(|(id, _)| is_alive(*id));
+        }
     }
 }

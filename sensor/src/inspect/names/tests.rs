@@ -1,5 +1,7 @@
 //! Tunnels by their names, what looks like them, and floods of names.
 
+mod time;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{message::kind, *};
@@ -21,11 +23,15 @@ fn query(name: &str, kind: u16) -> Vec<u8> {
 type Found = HashMap<FlowId, u8>;
 
 fn observe(names: &mut Names, found: &mut Found, flow: u32, payload: &[u8], from: End) {
+    observe_at(names, found, flow, payload, from, 0);
+}
+
+fn observe_at(names: &mut Names, found: &mut Found, flow: u32, payload: &[u8], from: End, now: u32) {
     let id = FlowId::of(flow);
     let address = IpAddr::from(Ipv4Addr::LOCALHOST);
     let flow = Flow { protocol: UDP, source: (address, 1), destination: (address, 53) };
     let packet = Packet { flow, length: 0, tcp: None, payload, payload_len: payload.len() as u32 };
-    for (id, ends) in names.observe(id, &packet, from) {
+    for (id, ends) in names.observe(id, &packet, from, now) {
         *found.entry(id).or_default() |= ends;
     }
 }
@@ -150,26 +156,30 @@ fn a_million_names_take_no_more_memory() {
     assert!(parts == names.parts && parts <= MAX_PARTS);
 }
 
+/// A minute by which those names count no more.
+const LATER: u32 = 200;
+
 /// Tunnels without end: those that are asked for are kept, the others make room.
 #[test]
 fn tunnels_are_forgotten_once_nobody_asks_for_them() {
     let (mut names, mut found) = (Names::default(), Found::new());
-    let asks = |names: &mut Names, found: &mut Found, flow, domain: u64, nth| {
-        observe(names, found, flow, &query(&format!("{}.t{domain}.com", hex(nth, 20)), kind::NULL), End::Client);
+    let asks = |names: &mut Names, found: &mut Found, flow, domain: u64, nth, now| {
+        let query = query(&format!("{}.t{domain}.com", hex(nth, 20)), kind::NULL);
+        observe_at(names, found, flow, &query, End::Client, now);
     };
     for domain in 0..5 * MAX_TUNNELS as u64 {
         for nth in 0..8 {
-            asks(&mut names, &mut found, 1, domain, nth);
+            asks(&mut names, &mut found, 1, domain, nth, 0);
         }
         // Every flow that asks for the first one is known by its one name.
         let flow = 100 + domain as u32;
-        asks(&mut names, &mut found, flow, 0, domain);
+        asks(&mut names, &mut found, flow, 0, domain, 0);
         assert!(found.contains_key(&FlowId::of(flow)), "{domain}");
         assert!(names.tunnels.len() <= MAX_TUNNELS && names.elder_tunnels.len() <= MAX_TUNNELS);
     }
-    // The first is still known, with one question of a flow that asked for none before; the last is, too; the second is not.
+    // Hours later the names themselves count no more. The first is still known, with one question of a flow that asked for none before; the last is, too; the second is not.
     for (flow, domain) in [(3, 0), (4, 5 * MAX_TUNNELS as u64 - 1), (5, 1)] {
-        asks(&mut names, &mut found, flow, domain, 99);
+        asks(&mut names, &mut found, flow, domain, 99, LATER);
     }
     assert_eq!([3, 4, 5].map(|flow| found.contains_key(&FlowId::of(flow))), [true, true, false]);
 }

@@ -3,8 +3,9 @@
 //! Source: BEP 3 (handshake, peer messages, trackers over HTTP), BEP 5 (DHT), BEP 10 (extensions), BEP 14 (local search), BEP 15 (trackers over UDP), BEP 29
 //! (uTP). What each needs is said where it is looked for.
 //!
-//! False alarms: whoever speaks uTP for something else. Not seen: connections that are encrypted from their first byte (MSE), which are random bytes; the rest of
-//! a connection of which nothing but pieces of files was captured; Vuze's own DHT; trackers over TLS.
+//! False alarms: whoever speaks uTP for something else. Not seen here: connections that are encrypted from their first byte (MSE), which are random bytes, and the
+//! rest of a connection of which nothing but pieces of files was captured, unless others of the same socket show themselves (`peers`); Vuze's own DHT; trackers
+//! over TLS.
 
 mod bencode;
 mod dht;
@@ -26,6 +27,11 @@ pub(super) fn judge(conversation: &Conversation) -> Option<Verdict> {
     };
     let evidence = evidence.into_iter().flatten().max()?;
     Some(Verdict { class: Class::BitTorrent, evidence })
+}
+
+/// Which ends of a connection are peers by what they say themselves.
+pub(super) fn are_peers(conversation: &Conversation) -> [bool; 2] {
+    if conversation.is_tcp() { peer::are_peers(conversation) } else { [false; 2] }
 }
 
 /// The evidence where each end proves something by itself.

@@ -102,7 +102,13 @@ impl Durable {
             }
         };
         let key = self.key(manifest.sensor.clone(), epoch, baseline.until, baseline.next_sequence);
-        let watched = self.last_watched(set, &manifest, baseline)?;
+        let watched = self.last_watched(set, &manifest, baseline).unwrap_or_else(|error| {
+            let path = set.path().display();
+            tracing::error!(
+                "{path}: {error:#}; what networks had since the last interval is told of their prefixes alone"
+            );
+            Watched::default()
+        });
         let batch = Batch { key, manifest: *hash, delta, labels: labels(&manifest), watched };
         let summary = self.name(&batch, &mut Names::default());
         self.journal.commit(batch)?;

@@ -20,11 +20,10 @@ const TCP: u8 = 6;
 const FRAGMENT: u8 = 44;
 /// Protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 const WITH_PORTS: [u8; 5] = [TCP, 17, 33, 132, 136];
-/// Protocols without, and so without trouble: ICMP, IPv6 in IPv6, GRE, ESP, ICMPv6, OSPF.
-const WITHOUT_PORTS: [u8; 6] = [1, 41, 47, 50, 58, 89];
-/// Hop-by-hop, routing, destination options, mobility, HIP, shim6; then authentication, counted in other words.
-const EXTENSIONS: [u8; 7] = [0, 43, 60, 135, 139, 140, AUTHENTICATION];
-const AUTHENTICATION: u8 = 51;
+/// Protocols without, and so without trouble: ICMP, IPv6 in IPv6, GRE, ESP, AH, ICMPv6, OSPF.
+const WITHOUT_PORTS: [u8; 7] = [1, 41, 47, 50, 51, 58, 89];
+/// Hop-by-hop, routing, destination options, mobility, HIP, shim6.
+const EXTENSIONS: [u8; 6] = [0, 43, 60, 135, 139, 140];
 
 /// What a packet looks like; one oddity at a time, so that its truth is easily told.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +158,7 @@ fn v6(rng: &mut Rng, [source, destination]: [[u8; 16]; 2], protocol: u8, layout:
     bytes
 }
 
-/// One extension header: who follows, its length in its own unit (RFC 8200, RFC 4302), and bytes without meaning.
+/// One extension header: who follows, its length in its own unit (RFC 8200), and bytes without meaning.
 fn extension(rng: &mut Rng, kind: u8, next: u8, oddity: Oddity) -> Vec<u8> {
     if kind == FRAGMENT {
         let offset = if oddity == Oddity::LaterFragment { rng.pick(&[8_u16, 1448, 0xfff8]) } else { 0 };
@@ -167,10 +166,8 @@ fn extension(rng: &mut Rng, kind: u8, next: u8, oddity: Oddity) -> Vec<u8> {
         return vec![next, 0, high, low, 0, 0, 0, 7];
     }
     let longer = rng.below(3);
-    let (length, len) =
-        if kind == AUTHENTICATION { (longer + 1, (longer + 3) * 4) } else { (longer, (longer + 1) * EXTENSION_LEN) };
-    let mut bytes = vec![next, length as u8];
-    bytes.resize(len, 0);
+    let mut bytes = vec![next, longer as u8];
+    bytes.resize((longer + 1) * EXTENSION_LEN, 0);
     bytes
 }
 

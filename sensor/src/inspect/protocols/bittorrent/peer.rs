@@ -29,7 +29,12 @@ mod id {
 }
 
 pub(super) fn evidence(conversation: &Conversation) -> Option<Evidence> {
-    of_ends(End::ALL.map(|end| {
+    of_ends(are_peers(conversation))
+}
+
+/// Whether each end says by itself that it is a peer.
+pub(super) fn are_peers(conversation: &Conversation) -> [bool; 2] {
+    End::ALL.map(|end| {
         conversation.stream(end).starts_with(HANDSHAKE)
             || conversation
                 .messages_of(end)
@@ -37,7 +42,7 @@ pub(super) fn evidence(conversation: &Conversation) -> Option<Evidence> {
             // Where the beginning was seen it tells more. One segment at a time: those before it were looked at when they came.
             || !conversation.from_start(end)
                 && conversation.messages_of(end).last().is_some_and(|message| has_block(&message.bytes))
-    }))
+    })
 }
 
 /// Whether a segment is whole messages, a telling one among them.
