@@ -28,10 +28,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::{
-    cpus::is_shared,
-    sys::{DetachedBpffs, GracePeriod},
-};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
     cpus::cpus,
@@ -42,6 +38,10 @@ pub use self::{
     pins::{InstanceDir, check_bpffs},
     ring::SampleRing,
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
+};
+use self::{
+    cpus::is_shared,
+    sys::{DetachedBpffs, GracePeriod},
 };
 pub(crate) use self::{
     layout::Watched,

@@ -233,8 +233,7 @@ impl Config {
 
     /// Keys that are checked and that this version does nothing with, as far as they say something.
     pub fn without_effect(&self) -> Vec<&'static str> {
-        let said =
-            [("hidden_classes in [report]", self.report.hidden_classes != Report::default().hidden_classes)];
+        let said = [("hidden_classes in [report]", self.report.hidden_classes != Report::default().hidden_classes)];
         said.into_iter().filter(|(_, is_said)| *is_said).map(|(keys, _)| keys).collect()
     }
 

@@ -23,11 +23,11 @@ use sensor_ebpf::{
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use self::{facts::Facts, labels::number, merge::merge};
 pub use self::{
     meanings::{Far, Meanings},
     rows::RowProblem,
 };
-use self::{facts::Facts, labels::number, merge::merge};
 use crate::{
     cidr::Cidr,
     config::{self, CounterpartKind},

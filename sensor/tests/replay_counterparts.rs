@@ -183,7 +183,8 @@ fn far_ends_are_told_to_the_byte_and_add_up() {
         let ends = [(&source, &destination, "out"), (&destination, &source, "in")];
         for (near, far, direction) in ends {
             let Some(network) = longest(WATCHED.into_iter(), near) else { continue };
-            let mut what = longest(KNOWN.iter().map(|(_, net, what)| (*what, *net)), far).unwrap_or("unknown").to_owned();
+            let mut what =
+                longest(KNOWN.iter().map(|(_, net, what)| (*what, *net)), far).unwrap_or("unknown").to_owned();
             if far == &[203, 0, 113, 200] {
                 what = "FR 64501 - [hosting|pools]".to_owned();
             }
@@ -227,7 +228,10 @@ fn what_there_is_no_room_for_is_told_as_other() {
 fn without_files_there_are_no_counterparts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sensor.toml");
-    fs::File::create(&path).unwrap().write_all(b"[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n").unwrap();
+    fs::File::create(&path)
+        .unwrap()
+        .write_all(b"[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n")
+        .unwrap();
     let config = Config::load_for_replay(Path::new(&path)).unwrap();
     let frames = [frame(&[8, 8, 8, 8], &[192, 0, 2, 1], 17, [53, 1024], 100, 0)];
     assert!(sums(&config, EngineKind::Native, &frames).0.is_empty());

@@ -22,8 +22,8 @@ use sensor_ebpf::{
     watch::Watched,
 };
 
-pub(super) use self::{labels::Labels, settings::is_replay};
 use self::settings::{setting, shared};
+pub(super) use self::{labels::Labels, settings::is_replay};
 use super::look::Look;
 
 /// Entries of maps that the loader sizes: their real number is known only then.

@@ -137,7 +137,10 @@ impl SharedMaps {
         let mut next = self.control_word.next_generation();
         if labels.is_some() {
             next = next.next_labelling();
-            ensure!(next.labelling() != 0, "these maps have had all the tables of counterparts that they may: restart the sensor");
+            ensure!(
+                next.labelling() != 0,
+                "these maps have had all the tables of counterparts that they may: restart the sensor"
+            );
         }
         // Where the last call could not: some program may still look into that half.
         self.settle()?;

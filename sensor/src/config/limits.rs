@@ -70,6 +70,10 @@ mod tests {
             assert_eq!(bounded("n", number, 2, 9).unwrap_err().to_string(), message);
         }
         // Rounding a permitted number up stays permitted.
-        assert!([MIN_FLOWS, MAX_FLOWS, MIN_COUNTERPART_ROWS, MAX_COUNTERPART_ROWS].iter().all(|bound| bound.is_power_of_two()));
+        assert!(
+            [MIN_FLOWS, MAX_FLOWS, MIN_COUNTERPART_ROWS, MAX_COUNTERPART_ROWS]
+                .iter()
+                .all(|bound| bound.is_power_of_two())
+        );
     }
 }

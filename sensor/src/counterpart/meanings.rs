@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_label_keeps_its_meaning_until_it_was_told() {
-        let (one, two) = (counterparts("10.0.0.0/8,DE,1,One\n", 9), counterparts("10.0.0.0/8,FR,2\n11.0.0.0/8,DE\n", 9));
+        let (one, two) =
+            (counterparts("10.0.0.0/8,DE,1,One\n", 9), counterparts("10.0.0.0/8,FR,2\n11.0.0.0/8,DE\n", 9));
         let country = |meanings: &Meanings, label, generation| match meanings.of((label, generation)) {
             Far::Known(label) => String::from_utf8(label.country.unwrap().to_vec()).unwrap(),
             Far::Unknown => "unknown".to_owned(),
@@ -193,8 +194,9 @@ mod tests {
 
     #[test]
     fn what_says_the_same_has_the_same_content() {
-        let [one, same, other] = ["10.0.0.0/8,DE,1,One\n", "10.0.0.0/9,DE,1,One\n10.128.0.0/9,DE,1,One\n", "10.0.0.0/8,DE,1,Two\n"]
-            .map(|rows| counterparts(rows, 9).content);
+        let [one, same, other] =
+            ["10.0.0.0/8,DE,1,One\n", "10.0.0.0/9,DE,1,One\n10.128.0.0/9,DE,1,One\n", "10.0.0.0/8,DE,1,Two\n"]
+                .map(|rows| counterparts(rows, 9).content);
         assert!(one == same && one != other);
     }
 

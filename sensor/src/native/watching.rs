@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use sensor_ebpf::{
     abi::{
-        Budget, Clock, FlowKey, FlowSet, FlowState, HashKeys, MAX_NEIGHBOURS, MAX_SAMPLE, NO_LABEL, Neighbour, Open, Progress,
-        Control, Row, Sample, Spending, Tag, WAYS, budget_row, rows_of_slice,
+        Budget, Clock, Control, FlowKey, FlowSet, FlowState, HashKeys, MAX_NEIGHBOURS, MAX_SAMPLE, NO_LABEL, Neighbour,
+        Open, Progress, Row, Sample, Spending, Tag, WAYS, budget_row, rows_of_slice,
     },
     packet::Window,
     state::{Rows, Size, Watching},

@@ -302,10 +302,13 @@ impl Durable {
 
 /// The manifest that was last looked for, if it could be read: batches that follow each other mostly have the same.
 #[derive(Default)]
-struct Names(Option<([u8; 32], Option<(PrefixSet, Meanings)>)>);
+struct Names(Option<([u8; 32], Option<Named>)>);
+
+/// What ids mean, and what labels do.
+type Named = (PrefixSet, Meanings);
 
 impl Names {
-    fn of(&mut self, state: &StateDir, batch: &Batch) -> Option<&(PrefixSet, Meanings)> {
+    fn of(&mut self, state: &StateDir, batch: &Batch) -> Option<&Named> {
         let hash = batch.manifest;
         if self.0.as_ref().is_none_or(|(known, _)| *known != hash) {
             let manifest = (hash != NO_MANIFEST).then(|| state.manifest(batch.key.epoch, &hash)).flatten();

@@ -96,7 +96,9 @@ impl Breakdown {
                 breakdown.add(RowId { billed, kind: key.kind() }, &row.counter());
             });
             memory.counterparts(slice, &mut |row| {
-                let Some(key) = LabelKey::from_word(row.key as u32).filter(|key| key.network().is_some()) else { return };
+                let Some(key) = LabelKey::from_word(row.key as u32).filter(|key| key.network().is_some()) else {
+                    return;
+                };
                 breakdown.add_far(key, &row.counter());
             });
         }

@@ -91,8 +91,7 @@ impl Pair {
         let counterparts = counterparts(nets);
         let labels = Some(LabelPlan { trie: &counterparts.trie, rows: COUNTERPART_ROWS });
         let interfaces = &[InterfaceKind::default()];
-        let plan =
-            Plan { set: &set, trie: &trie, interfaces, flows: DEFAULT_FLOWS, labels, memory: DEFAULT_MEMORY };
+        let plan = Plan { set: &set, trie: &trie, interfaces, flows: DEFAULT_FLOWS, labels, memory: DEFAULT_MEMORY };
         let loaded = if replay { Kernel::load_for_replay(&set, &trie, labels) } else { Kernel::load_for(&plan) };
         let mut kernel = loaded.unwrap();
         let test_run = TestRun::prepare(kernel.instance(0).unwrap(), hook, buffers).unwrap();

@@ -92,7 +92,8 @@ impl Labels {
     /// What there is too little of for a table; `None`: it fits.
     pub(super) fn lacks(&self, trie: &Trie) -> Option<String> {
         let outgrown = |what, wanted: usize, room: u32| {
-            let message = || format!("{wanted} {what} of counterparts outgrow maps made for {room}; new maps are needed");
+            let message =
+                || format!("{wanted} {what} of counterparts outgrow maps made for {room}; new maps are needed");
             (wanted > room as usize).then(message)
         };
         outgrown("nodes", trie.nodes.len(), self.nodes)
