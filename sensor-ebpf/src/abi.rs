@@ -19,13 +19,13 @@ mod trie;
 pub use control::{Clock, Control, ControlBlock, HASH_WORDS, HashKeys};
 pub use counter::{Counter, prefix_row};
 pub use direction::{Direction, Side};
-pub use flow::{End, FlowKey, FlowSet, FlowState, Kind, MAX_LABELS, NO_LABEL, Tag, WAYS};
+pub use flow::{End, FlowKey, FlowSet, FlowState, Kind, MAX_LABELS, NO_LABEL, OTHER_LABEL, Tag, WAYS};
 pub use label::LabelKey;
 pub use ledger::{Cell, Degraded, Matched, Outcome, Shed, Unparsed, ledger_row};
 pub use neighbour::{MAX_NEIGHBOURS, NEIGHBOUR_PROBES, Neighbour};
 pub use open::{OPEN_PROBES, OPEN_REST, Open, OpenCount, Progress};
 pub use pending::Pending;
-pub use row::{ROW_PROBES, Row, RowKey, rows_of_slice, spare_row};
+pub use row::{ROW_PROBES, Row, RowKey, row_place, rows_of_slice, spare_row};
 pub use sample::{Budget, MAX_SAMPLE, Sample, Spending, budget_row, why};
 pub use settings::Settings;
 pub use trie::{
@@ -33,7 +33,7 @@ pub use trie::{
 };
 
 /// Number of this layout. A pinned map of another number is never reused.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Interfaces that map `EXTERNAL` has room for: every attached one, and every device stacked on one.
 pub const MAX_EXTERNAL: u32 = 4096;
@@ -66,6 +66,14 @@ pub mod map_name {
     pub const PROGRESS: &str = "PROGRESS";
     /// One [`Row`](super::Row) for each [`RowKey`](super::RowKey) that occurs, by slice.
     pub const BREAKDOWN: &str = "BREAKDOWN";
+    /// One [`Row`](super::Row) for each [`LabelKey`](super::LabelKey) that occurs, by slice.
+    pub const COUNTERPARTS: &str = "COUNTERPARTS";
+    /// As `ROOTS`, of the tables of labels.
+    pub const LABEL_ROOTS: &str = "LABEL_ROOTS";
+    /// As `NODES`, likewise.
+    pub const LABEL_NODES: &str = "LABEL_NODES";
+    /// As `BLOCKS`, likewise.
+    pub const LABEL_BLOCKS: &str = "LABEL_BLOCKS";
     /// [`Neighbour`](super::Neighbour)s, by slice.
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
     /// [`Budget`](super::Budget)s, see [`budget_row`](super::budget_row).
@@ -73,9 +81,27 @@ pub mod map_name {
     /// Ring of [`Sample`](super::Sample)s.
     pub const SAMPLES: &str = "SAMPLES";
     /// All maps that instances of one sensor share.
-    pub const SHARED: [&str; 16] = [
-        CONTROL, ROOTS, NODES, BLOCKS, PREFIXES, PENDING, LEDGER, EXTERNAL, FLOWS, OPEN, CHANGES, PROGRESS, BREAKDOWN,
-        NEIGHBOURS, BUDGETS, SAMPLES,
+    pub const SHARED: [&str; 20] = [
+        CONTROL,
+        ROOTS,
+        NODES,
+        BLOCKS,
+        PREFIXES,
+        PENDING,
+        LEDGER,
+        EXTERNAL,
+        FLOWS,
+        OPEN,
+        CHANGES,
+        PROGRESS,
+        BREAKDOWN,
+        COUNTERPARTS,
+        LABEL_ROOTS,
+        LABEL_NODES,
+        LABEL_BLOCKS,
+        NEIGHBOURS,
+        BUDGETS,
+        SAMPLES,
     ];
     /// The read-only [`Settings`](super::Settings) of one program instance.
     pub const SETTINGS: &str = "SETTINGS";

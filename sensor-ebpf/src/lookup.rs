@@ -4,9 +4,23 @@
 //! `root_bits_v6` is 24, IPv6 global unicast by bits 3..24 (2,097,152 entries; 2000::/3 is all that is assigned, RFC 4291).
 
 use crate::{
-    abi::{BLOCK_LEN, Child, Control, Entry},
+    abi::{BLOCK_LEN, Child, Control, Entry, Node},
     state::State,
 };
+
+/// The maps of one trie, both halves in each: that of prefixes, or that of labels. Every index is checked by the implementation: a map knows its length.
+pub trait TrieMaps {
+    /// Leading bits that index its IPv4 root.
+    fn root_bits_v4(&self) -> u32;
+    /// The same of IPv6.
+    fn root_bits_v6(&self) -> u32;
+    /// Root entry `index` of the array over both halves.
+    fn root(&self, index: u32) -> Option<Entry>;
+    /// Trie node `index`.
+    fn node(&self, index: u32) -> Option<&Node>;
+    /// Entry `index` of the array of all blocks.
+    fn block_entry(&self, index: u32) -> Option<Entry>;
+}
 
 /// Bits that each level below the root decides, at least.
 pub const STRIDE: u32 = 8;
@@ -61,14 +75,14 @@ pub const fn root_index_v6(root_bits: u32, leading: u64) -> (u32, u32) {
 
 /// The entry of an IPv4 address in the table whose roots begin at entry `half`; `None` where the table points outside its maps.
 #[inline(always)]
-pub fn v4<S: State>(state: &S, half: u32, address: u32) -> Option<Entry> {
-    let root_bits = state.root_bits_v4();
-    let mut entry = state.root(half + root_index_v4(root_bits, address))?;
+pub fn v4<T: TrieMaps>(maps: &T, half: u32, address: u32) -> Option<Entry> {
+    let root_bits = maps.root_bits_v4();
+    let mut entry = maps.root(half + root_index_v4(root_bits, address))?;
     let mut rest =
         if root_bits == LARGE_ROOT_BITS_V4 { address << LARGE_ROOT_BITS_V4 } else { address << SMALL_ROOT_BITS_V4 };
     for _ in 0..MAX_LEVELS_V4 {
         let Some(child) = entry.child() else { return Some(entry) };
-        entry = step(state, child, rest)?;
+        entry = step(maps, child, rest)?;
         rest <<= STRIDE;
     }
     Some(entry)
@@ -76,13 +90,13 @@ pub fn v4<S: State>(state: &S, half: u32, address: u32) -> Option<Entry> {
 
 /// The entry of an IPv6 address (leading and trailing 64 bits) in the table whose roots begin at entry `half`; `None` where the table points outside its maps.
 #[inline(always)]
-pub fn v6<S: State>(state: &S, half: u32, [leading, trailing]: [u64; 2]) -> Option<Entry> {
-    let (index, decided) = root_index_v6(state.root_bits_v6(), leading);
-    let mut entry = state.root(half + root_len_v4(state.root_bits_v4()) + index)?;
+pub fn v6<T: TrieMaps>(maps: &T, half: u32, [leading, trailing]: [u64; 2]) -> Option<Entry> {
+    let (index, decided) = root_index_v6(maps.root_bits_v6(), leading);
+    let mut entry = maps.root(half + root_len_v4(maps.root_bits_v4()) + index)?;
     let mut rest = [leading << decided | trailing >> (64 - decided), trailing << decided];
     for _ in 0..MAX_LEVELS_V6 {
         let Some(child) = entry.child() else { return Some(entry) };
-        entry = step(state, child, (rest[0] >> 32) as u32)?;
+        entry = step(maps, child, (rest[0] >> 32) as u32)?;
         rest = [rest[0] << STRIDE | rest[1] >> (64 - STRIDE), rest[1] << STRIDE];
     }
     Some(entry)
@@ -96,13 +110,13 @@ pub fn half<S: State>(state: &S, control: Control) -> u32 {
 
 /// The entry behind `child`, by the next bits of the address: eight of them in a block, up to 32 in a node.
 #[inline(always)]
-fn step<S: State>(state: &S, child: Child, bits: u32) -> Option<Entry> {
+fn step<T: TrieMaps>(maps: &T, child: Child, bits: u32) -> Option<Entry> {
     match child {
         Child::Node(index) => {
-            let node = state.node(index)?;
+            let node = maps.node(index)?;
             node.values.get(node.range_of(bits)).copied()
         }
-        Child::Block(index) => state.block_entry(index * BLOCK_LEN + (bits >> (u32::BITS - STRIDE))),
+        Child::Block(index) => maps.block_entry(index * BLOCK_LEN + (bits >> (u32::BITS - STRIDE))),
     }
 }
 

@@ -2,16 +2,17 @@
 
 use crate::{
     abi::{
-        Cell, Clock, Control, Counter, Entry, HashKeys, Neighbour, Node, Open, Progress, RowKey, Sample, Shed,
-        Spending, WAYS, ledger_row,
+        Cell, Clock, Control, Counter, Entry, HashKeys, Neighbour, Open, Progress, Sample, Shed, Spending, WAYS,
+        ledger_row,
     },
-    lookup::{self, root_len_v4, root_len_v6},
+    lookup::{self, TrieMaps, root_len_v4, root_len_v6},
     packet::Window,
     watch::{self, Watched},
 };
 
-/// The maps of one sensor as one program instance sees them. Every index is checked by the implementation: a map knows its length.
-pub trait State {
+/// The maps of one sensor as one program instance sees them, those of the prefix table among them. Every index is checked by the implementation: a map knows
+/// its length.
+pub trait State: TrieMaps {
     /// The control word, read once per frame.
     fn control(&self) -> Control;
     /// Slice this CPU counts in: below the number of slices.
@@ -30,10 +31,6 @@ pub trait State {
     }
     /// [`Settings::prefix_capacity`](crate::abi::Settings::prefix_capacity).
     fn prefix_capacity(&self) -> u32;
-    /// [`Settings::root_bits_v4`](crate::abi::Settings::root_bits_v4).
-    fn root_bits_v4(&self) -> u32;
-    /// [`Settings::root_bits_v6`](crate::abi::Settings::root_bits_v6).
-    fn root_bits_v6(&self) -> u32;
 
     /// What the prefix table whose roots begin at entry `half` says of an IPv4 address; `None` where it points outside its maps.
     #[inline(always)]
@@ -56,13 +53,6 @@ pub trait State {
     fn roots(&self) -> u32 {
         root_len_v4(self.root_bits_v4()) + root_len_v6(self.root_bits_v6())
     }
-
-    /// Root entry `index` of the array over both table slots.
-    fn root(&self, index: u32) -> Option<Entry>;
-    /// Trie node `index`.
-    fn node(&self, index: u32) -> Option<&Node>;
-    /// Entry `index` of the array of all blocks.
-    fn block_entry(&self, index: u32) -> Option<Entry>;
 
     /// Adds to a row of the prefix counters; `None` where there is no such row.
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()>;
@@ -139,20 +129,24 @@ pub trait Watching: State {
 
     /// [`Settings::breakdown_rows`](crate::abi::Settings::breakdown_rows).
     fn breakdown_rows(&self) -> u32;
-    /// Key of row `index` of the breakdown, over all slices.
-    fn row_key(&self, index: u32) -> Option<u64>;
+    /// [`Settings::counterpart_rows`](crate::abi::Settings::counterpart_rows); 0: far ends are not told apart.
+    fn counterpart_rows(&self) -> u32;
+    /// Key of a row, by its index over all slices.
+    fn row_key(&self, rows: Rows, index: u32) -> Option<u64>;
     /// See [`watch::find_row`].
     #[inline(always)]
-    fn find_row(&mut self, key: RowKey, size: Size) -> u32
+    fn find_row(&mut self, rows: Rows, key: u32, size: Size) -> u32
     where
         Self: Sized,
     {
-        watch::find_row(self, key, size)
+        watch::find_row(self, rows, key, size)
     }
-    /// Gives a row without a key this one; false where it has another one.
-    fn claim_row(&mut self, index: u32, key: u64) -> bool;
-    /// Adds to a row of the breakdown; `None` where there is no such row.
-    fn add_row(&mut self, index: u32, size: Size) -> Option<()>;
+    /// Gives a free row a key; false where it has another one.
+    fn claim_row(&mut self, rows: Rows, index: u32, key: u64) -> bool;
+    /// Adds to a row.
+    fn add_row(&mut self, rows: Rows, index: u32, size: Size) -> Option<()>;
+    /// See [`watch::find_label`].
+    fn find_label(&self, address: [u64; 2], is_v4: bool, labelling: u32) -> u32;
 
     /// [`Settings::flow_sets`](crate::abi::Settings::flow_sets).
     fn flow_sets(&self) -> u32;
@@ -164,6 +158,8 @@ pub trait Watching: State {
     fn set_flow_tag(&mut self, set: u32, way: u32, word: u64);
     /// Stores a state.
     fn set_flow_state(&mut self, set: u32, way: u32, word: u64);
+    /// Stores a state where it is still that one: the agent may have stored another meanwhile.
+    fn change_flow_state(&mut self, set: u32, way: u32, from: u64, to: u64);
 
     /// [`Settings::open_entries`](crate::abi::Settings::open_entries).
     fn open_entries(&self) -> u32;
@@ -180,6 +176,15 @@ pub trait Watching: State {
     fn spend(&mut self, network: u32, spending: Spending);
     /// Makes a record, its payload from `offset` of the frame on; false where there is no room for it.
     fn sample<W: Window>(&mut self, window: &W, sample: Sample, offset: usize) -> bool;
+}
+
+/// Rows that are found by what they count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Of map `BREAKDOWN`: keys are [`RowKey`](crate::abi::RowKey)s.
+    Breakdown,
+    /// Of map `COUNTERPARTS`: keys are [`LabelKey`](crate::abi::LabelKey)s.
+    Counterparts,
 }
 
 /// What one packet adds to a counter.

@@ -5,12 +5,14 @@
 //! begins, is not decided yet, is to be told of) is in [`look()`].
 
 mod flows;
+mod labels;
 mod look;
 mod neighbours;
 mod open;
 mod rows;
 
 pub use self::{
+    labels::{LABEL_ROOTS, find_label, label},
     look::{guess, look, tell},
     neighbours::find_neighbour,
     rows::find_row,
@@ -48,8 +50,8 @@ pub struct Watched {
     end: End,
     /// What its first bytes look like, as a [`Kind`](crate::abi::Kind).
     guess: u32,
-    /// Zero.
-    reserved: u32,
+    /// What its far end is, as [`FlowState::about_label`](crate::abi::FlowState::about_label).
+    label: u32,
 }
 
 const _: () = assert!(size_of::<Watched>() == 96);
@@ -78,8 +80,15 @@ impl Watched {
             ports: Ports::NONE,
             end: 0,
             guess: 0,
-            reserved: 0,
+            label: 0,
         }
+    }
+
+    /// Whether its addresses are of IPv4; so are those of an IPv6 header both of which say that they mean one.
+    #[inline(always)]
+    fn is_v4(&self) -> bool {
+        let [source, destination] = self.addresses;
+        source[0] | destination[0] == 0 && source[1] >> 32 == V4_MAPPED >> 32 && destination[1] >> 32 == V4_MAPPED >> 32
     }
 
     /// What its IP header says of what is behind it.
@@ -120,7 +129,7 @@ impl Watched {
         let Some(keys) = state.hash_keys() else { return Ok(()) };
         let [source, destination] = self.addresses;
         let Ports { source: from, destination: to } = self.ports;
-        (self.key, self.end) = if source[0] | destination[0] == 0 && source[1] >> 32 == V4_MAPPED >> 32 {
+        (self.key, self.end) = if self.is_v4() {
             hash::v4(keys, (source[1] as u32, from), (destination[1] as u32, to), upper.protocol)
         } else {
             hash::v6(keys, (source, from), (destination, to), upper.protocol)
@@ -148,6 +157,9 @@ pub fn watch<W: Window, S: Watching>(window: &W, state: &mut S, watched: &mut Wa
     if left == left::NOTHING {
         return;
     }
+    if state.counterpart_rows() != 0 {
+        label(state, watched);
+    }
     if left == left::GUESS {
         guess(window, watched);
     }
@@ -173,10 +185,15 @@ pub fn bill<W: Window, S: Watching>(window: &W, state: &mut S, watched: &mut Wat
         rows::undecided(watched.networks[1], Direction::In, neighbours[1]),
     ];
     let (tag, known) = flows::known(state, watched.key);
-    if flows::is_decided(state, watched.key, watched.end, tag, known) {
+    let is_decided = flows::is_decided(state, watched.key, watched.end, tag, known);
+    if is_decided && (state.counterpart_rows() == 0 || labels::add_known(state, watched, known)) {
         rows::add(state, rows, known.kind(), size);
         return left::NOTHING;
     }
     watched.rows = rows;
+    if is_decided {
+        // All that is not known of it is its label.
+        return left::LOOK;
+    }
     if tag.guess().is_seen() { left::LOOK } else { left::GUESS }
 }

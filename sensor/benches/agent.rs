@@ -20,6 +20,7 @@ use sensor::{
     bpf::{self, Buffers, Hook, Kernel, TestRun},
     cidr::Cidr,
     collect::Meter as _,
+    counterpart::Meanings,
     epoch::Epoch,
     output::Format,
     prefix::{PrefixSet, SetBuilder},
@@ -189,7 +190,8 @@ impl Agent {
         let at = Timestamp::now();
         let key = Key { sensor: "edge-1".to_owned(), epoch: *epoch, start: at, end: at, sequence: *sequence };
         let labels = [0, 1].map(|slot| LedgerLabel { slot, interface: "eth0".to_owned(), ..LedgerLabel::default() });
-        let (name, summary) = timed(|| Ok(Summary::new(key.clone(), &delta, set, &labels, &Watched::default())))?;
+        let (name, summary) =
+            timed(|| Ok(Summary::new(key.clone(), &delta, set, &labels, &Watched::default(), &Meanings::default())))?;
         let batch = Batch { key, manifest: [7; 32], delta, labels: labels.to_vec(), watched: Watched::default() };
         let (commit, ()) = timed(|| journal.commit(batch))?;
         let (format, ()) = timed(|| {

@@ -4,8 +4,10 @@ pub(crate) mod array;
 mod attach;
 mod billed;
 mod counters;
+mod cpus;
 mod egress;
 mod external;
+mod labels;
 mod layout;
 mod maps;
 mod pinned;
@@ -15,7 +17,7 @@ mod sys;
 mod test_run;
 mod watching;
 
-use std::{fs, io, num::NonZero, path::Path, thread};
+use std::{io, num::NonZero, path::Path, thread};
 
 use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
@@ -26,16 +28,20 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::sys::{DetachedBpffs, GracePeriod};
 pub use self::{
     attach::{Attachment, Buffers, Hook, interface_index, link_was_detached},
+    cpus::cpus,
     egress::{EgressAttachment, EgressFilter, EgressHook, EgressLink, remove_egress_filter},
-    layout::{Footprint, Layout, Room, TooLarge, Wanted},
+    layout::{Footprint, LabelPlan, Layout, Room, TooLarge, Wanted},
     maps::SharedMaps,
     pinned::{Identity, PinnedSet},
     pins::{InstanceDir, check_bpffs},
     ring::SampleRing,
     test_run::{MAX_FRAME_LEN, MIN_FRAME_LEN, TestRun},
+};
+use self::{
+    cpus::is_shared,
+    sys::{DetachedBpffs, GracePeriod},
 };
 pub(crate) use self::{
     layout::Watched,
@@ -109,6 +115,8 @@ pub struct Plan<'a> {
     pub interfaces: &'a [InterfaceKind],
     /// Flows of watched networks that are remembered.
     pub flows: u32,
+    /// What labels far ends; `None`: they are not told apart.
+    pub labels: Option<LabelPlan<'a>>,
     /// Most memory that the maps may take.
     pub memory: Memory,
 }
@@ -121,7 +129,8 @@ impl Kernel {
     /// Missing rights, a kernel that refuses a map or program, or no memory for them.
     pub fn load(set: &PrefixSet, trie: &Trie, interfaces: u32) -> Result<Self> {
         let interfaces = vec![InterfaceKind::default(); interfaces as usize];
-        Self::load_for(&Plan { set, trie, interfaces: &interfaces, flows: DEFAULT_FLOWS, memory: DEFAULT_MEMORY })
+        let (flows, memory) = (DEFAULT_FLOWS, DEFAULT_MEMORY);
+        Self::load_for(&Plan { set, trie, interfaces: &interfaces, flows, labels: None, memory })
     }
 
     /// The same for interfaces of any role.
@@ -136,16 +145,16 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`Kernel::load`].
-    pub fn load_for_replay(set: &PrefixSet, trie: &Trie) -> Result<Self> {
+    pub fn load_for_replay(set: &PrefixSet, trie: &Trie, labels: Option<LabelPlan<'_>>) -> Result<Self> {
         let interfaces = &[InterfaceKind { internal: false, tap: true }];
-        Self::load_detached(&Plan { set, trie, interfaces, flows: REPLAY_FLOWS, memory: DEFAULT_MEMORY }, true)
+        Self::load_detached(&Plan { set, trie, interfaces, flows: REPLAY_FLOWS, labels, memory: DEFAULT_MEMORY }, true)
     }
 
     fn load_detached(plan: &Plan<'_>, replay: bool) -> Result<Self> {
         let pins = DetachedBpffs::new().map_err(explain_rights)?;
         let mut kernel = Self::load_at(&pins.path(), plan.layout_for(Room::None)?, plan.interfaces, replay)?;
         kernel.maps.number_flows_by(if replay { random::replay_keys() } else { random::draw_keys()? })?;
-        kernel.maps.publish(plan.trie, NO_MANIFEST)?;
+        kernel.maps.publish_with(plan.trie, plan.label_trie(), NO_MANIFEST)?;
         Ok(Self { pins: Some(pins), ..kernel })
     }
 
@@ -157,7 +166,7 @@ impl Kernel {
     pub fn load_pinned(directory: &Path, plan: &Plan<'_>, manifest: [u8; 32]) -> Result<Self> {
         let mut kernel = Self::load_at(directory, plan.layout()?, plan.interfaces, false)?;
         kernel.maps.number_flows_by(random::draw_keys()?)?;
-        kernel.maps.publish(plan.trie, manifest)?;
+        kernel.maps.publish_with(plan.trie, plan.label_trie(), manifest)?;
         Ok(kernel)
     }
 
@@ -225,6 +234,10 @@ impl Kernel {
 }
 
 impl Plan<'_> {
+    fn label_trie(&self) -> Option<&Trie> {
+        self.labels.map(|labels| labels.trie)
+    }
+
     /// The layout of maps that outlive the agent.
     ///
     /// # Errors
@@ -239,12 +252,13 @@ impl Plan<'_> {
 
     /// What maps for that many CPUs must hold.
     pub fn wanted(&self, cpus: u32, room: Room) -> Wanted<'_> {
-        let Self { set, trie, interfaces, flows, memory } = *self;
+        let Self { set, trie, interfaces, flows, labels, memory } = *self;
         Wanted {
             trie,
             highest_id: set.highest_id(),
             highest_network: set.highest_network(),
             flows,
+            labels,
             cpus,
             interfaces: interfaces.len() as u32,
             memory: memory.bytes(),
@@ -336,32 +350,6 @@ pub fn wait_for_programs() -> Result<()> {
     GracePeriod::new().and_then(|grace| grace.wait()).context("cannot wait for an RCU grace period")
 }
 
-/// CPUs that may ever count, by the highest of their numbers: more than are online where more can be plugged in.
-///
-/// # Errors
-/// The kernel does not say.
-pub fn cpus() -> Result<u32> {
-    // Their numbers may have gaps, and it is by number that they count.
-    let possible = fs::read_to_string(POSSIBLE_CPUS).with_context(|| format!("cannot read {POSSIBLE_CPUS}"))?;
-    let highest = possible.trim().rsplit([',', '-']).next().and_then(|number| number.parse::<u32>().ok());
-    highest.map(|highest| highest + 1).with_context(|| format!("{POSSIBLE_CPUS}: {possible:?} is no list of CPUs"))
-}
-
-/// Whether counters in so many slices must be added to atomically. Programs run with softirqs off, so nothing else counts on their CPU
-/// meanwhile; but with PREEMPT_RT a program may be interrupted by another one.
-fn is_shared(slices: u32) -> Result<bool> {
-    Ok(is_realtime() || cpus()? > slices)
-}
-
-/// Whether the kernel is PREEMPT_RT, or does not say.
-fn is_realtime() -> bool {
-    const VERSION: &str = "/proc/sys/kernel/version";
-    fs::read_to_string(VERSION).map_or(true, |version| version.contains("PREEMPT_RT"))
-}
-
-/// The CPUs that may ever be there (kernel, Documentation/admin-guide/cputopology.rst).
-const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
-
 /// Threads that load programs.
 fn loaders() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(MAX_LOADERS)
@@ -382,17 +370,5 @@ fn explain_rights(error: io::Error) -> anyhow::Error {
             anyhow::anyhow!("this kernel has no BPF file system: it needs Linux 5.12 with CONFIG_BPF_SYSCALL")
         }
         _ => anyhow::Error::new(error).context("cannot make a BPF file system"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpus_share_counters_where_slices_are_fewer() {
-        let slices = cpus().unwrap().next_power_of_two();
-        assert_eq!(is_shared(slices).unwrap(), is_realtime());
-        assert!(slices == 1 || is_shared(slices / 2).unwrap());
     }
 }

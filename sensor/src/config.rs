@@ -32,8 +32,9 @@ pub use self::{
         Counterpart, CounterpartKind, DEFAULT_LEARN, Learn, List, MAX_COUNTERPARTS, MAX_LEARN, MAX_LISTS, Report,
     },
     limits::{
-        DEFAULT_ACTIVITY_ADDRESSES, DEFAULT_FLOWS, DEFAULT_SAMPLES_PER_SECOND, Limits, MAX_ACTIVITY_ADDRESSES,
-        MAX_FLOWS, MAX_SAMPLES_PER_SECOND, MIN_ACTIVITY_ADDRESSES, MIN_FLOWS,
+        DEFAULT_ACTIVITY_ADDRESSES, DEFAULT_COUNTERPARTS, DEFAULT_FLOWS, DEFAULT_SAMPLES_PER_SECOND, Limits,
+        MAX_ACTIVITY_ADDRESSES, MAX_COUNTERPART_ROWS, MAX_FLOWS, MAX_SAMPLES_PER_SECOND, MIN_ACTIVITY_ADDRESSES,
+        MIN_COUNTERPART_ROWS, MIN_FLOWS,
     },
     memory::{DEFAULT_MEMORY, MAX_MEMORY, MIN_MEMORY, Memory},
     upstream::{MAX_UPSTREAM_ADDRESSES, MAX_UPSTREAMS, MAX_VLAN, Upstream},
@@ -220,12 +221,19 @@ impl Config {
         parse(&text, path, Purpose::Replay)
     }
 
+    /// Whether anything says what far ends are: a file of counterparts, or a list.
+    pub fn tells_far_ends(&self) -> bool {
+        !self.counterparts.is_empty() || !self.lists.is_empty()
+    }
+
+    /// Rows in which each CPU counts far ends; `None`: they are not told apart.
+    pub fn counterpart_rows(&self) -> Option<u32> {
+        self.tells_far_ends().then_some(self.limits.max_counterparts)
+    }
+
     /// Keys that are checked and that this version does nothing with, as far as they say something.
     pub fn without_effect(&self) -> Vec<&'static str> {
-        let said = [
-            ("[[counterpart]]", !self.counterparts.is_empty()),
-            ("hidden_classes in [report]", self.report.hidden_classes != Report::default().hidden_classes),
-        ];
+        let said = [("hidden_classes in [report]", self.report.hidden_classes != Report::default().hidden_classes)];
         said.into_iter().filter(|(_, is_said)| *is_said).map(|(keys, _)| keys).collect()
     }
 

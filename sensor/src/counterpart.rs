@@ -7,6 +7,7 @@
 mod database;
 mod facts;
 mod labels;
+mod meanings;
 mod merge;
 mod rows;
 #[cfg(test)]
@@ -15,12 +16,20 @@ mod tests;
 use std::{io, path::PathBuf, sync::Arc};
 
 use maxminddb::MaxMindDbError;
-use sensor_ebpf::abi::MAX_PREFIXES;
+use sensor_ebpf::{
+    abi::{Entry, MAX_PREFIXES, OTHER_LABEL},
+    lookup::{SMALL_ROOT_BITS_V4, SMALL_ROOT_BITS_V6},
+};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-pub use self::rows::RowProblem;
 use self::{facts::Facts, labels::number, merge::merge};
+pub use self::{
+    meanings::{Far, Meanings},
+    rows::RowProblem,
+};
 use crate::{
+    cidr::Cidr,
     config::{self, CounterpartKind},
     lists::Lists,
     prefix::{Item, RootBits, Trie},
@@ -28,13 +37,16 @@ use crate::{
 };
 
 /// Most labels, that of nothing and that of all others included: autonomous systems by country are about 100,000.
-pub const MAX_LABELS: usize = 1 << 17;
+pub const MAX_LABELS: usize = OTHER_LABEL as usize;
 /// Most rows of all files together: 40 bytes each while they are merged.
 pub const MAX_ROWS: usize = 8_000_000;
 /// Largest MaxMind database in bytes, decompressed: it is held in memory while it is read.
 pub const MAX_DATABASE_BYTES: u64 = 512 << 20;
 /// The kind of a network that says nothing worth keeping: one that leads people to the Internet.
 pub const ORDINARY_KIND: &str = "isp";
+
+/// A flow is looked up once, so the small roots do: large ones would take more memory than all that is below them.
+const ROOT_BITS: RootBits = RootBits { v4: SMALL_ROOT_BITS_V4, v6: SMALL_ROOT_BITS_V6 };
 
 const _: () = assert!(MAX_LABELS < MAX_PREFIXES as usize);
 
@@ -86,7 +98,7 @@ pub enum CounterpartError {
 }
 
 /// What is known of an address of the other end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label {
     /// Two letters, upper case (ISO 3166-1 alpha-2).
     pub country: Option<[u8; 2]>,
@@ -106,6 +118,8 @@ pub struct Counterparts {
     pub labels: Vec<Label>,
     /// From an address to a leaf whose prefix id is the number of its label + 1; no entry: nothing is known of it.
     pub trie: Trie,
+    /// SHA-256 of labels and table: what two that say the same have in common.
+    pub content: [u8; 32],
     /// The number of the label of all others, where there is one.
     pub other: Option<u32>,
     /// Labels that became one with others because they were more than [`MAX_LABELS`]: those of the fewest prefixes.
@@ -138,6 +152,14 @@ impl Counterparts {
         Ok(Self { provenance, ..Self::build(facts, lists, MAX_LABELS)? })
     }
 
+    /// What a configuration says of far ends; `None`: nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of(config: &config::Config, lists: &Lists) -> Result<Option<Self>, CounterpartError> {
+        config.tells_far_ends().then(|| Self::read(&config.counterparts, lists)).transpose()
+    }
+
     /// The table of these facts and lists, with at most so many labels.
     fn build(facts: Facts, lists: &Lists, most: usize) -> Result<Self, CounterpartError> {
         let Facts { mut rows, texts, .. } = facts;
@@ -150,12 +172,36 @@ impl Counterparts {
         let labels::Numbered { labels, leaves, other, folded } = number(leaves, &keys, &texts, &names, most);
         let v4 = leaves.partition_point(|(cidr, _)| cidr.is_v4());
         let item = |(cidr, entry): &_| {
-            let cidr: &crate::cidr::Cidr = cidr;
+            let cidr: &Cidr = cidr;
             Item { bits: cidr.bits(), len: cidr.prefix_len(), entry: *entry }
         };
-        let root_bits = RootBits::for_size(v4, leaves.len() - v4);
-        let trie = Trie::build(root_bits, leaves[..v4].iter().map(item), leaves[v4..].iter().map(item))
+        let content = content(&leaves, &labels);
+        let trie = Trie::build(ROOT_BITS, leaves[..v4].iter().map(item), leaves[v4..].iter().map(item))
             .map_err(|error| CounterpartError::Table { source: io::Error::other(error.to_string()) })?;
-        Ok(Self { labels, trie, other, folded, prefixes: leaves.len(), provenance: vec![] })
+        Ok(Self { labels, trie, content, other, folded, prefixes: leaves.len(), provenance: vec![] })
     }
+}
+
+/// What two of the same labels and prefixes have in common. Every part has its length before it, or is of a fixed one.
+fn content(leaves: &[(Cidr, Entry)], labels: &[Label]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for (cidr, entry) in leaves {
+        let mut bytes = [0; 22];
+        bytes[..16].copy_from_slice(&cidr.bits().to_be_bytes());
+        bytes[16..18].copy_from_slice(&[cidr.prefix_len(), cidr.is_v4().into()]);
+        bytes[18..].copy_from_slice(&entry.word().to_be_bytes());
+        hasher.update(bytes);
+    }
+    let mut text = |text: &str| {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    };
+    for Label { country, asn, as_name, lists } in labels {
+        text(&country.map_or(String::new(), |letters| letters.map(char::from).iter().collect()));
+        text(&asn.map_or(String::new(), |asn| asn.to_string()));
+        text(as_name.as_deref().unwrap_or_default());
+        text(&lists.len().to_string());
+        lists.iter().for_each(|list| text(list));
+    }
+    hasher.finalize().into()
 }

@@ -98,6 +98,11 @@ impl EpochHasher {
         hasher
     }
 
+    /// What far ends were labelled by.
+    pub fn counterparts(&mut self, content: &[u8; 32]) {
+        self.field(content);
+    }
+
     /// Adds the bytes of a capture.
     ///
     /// # Errors

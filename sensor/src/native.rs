@@ -8,7 +8,7 @@ use anyhow::Result;
 use sensor_ebpf::{
     abi::{Cell, Control, Counter, Direction, Entry, Line, Node, Side, Words, ledger_row},
     account::account,
-    lookup,
+    lookup::{self, TrieMaps},
     packet::Window,
     state::{Size, State},
     watch,
@@ -27,12 +27,24 @@ use crate::{
 /// Counts frames in this process.
 #[derive(Debug)]
 pub struct Native {
-    trie: Trie,
-    roots: Vec<Words>,
+    table: Table,
     prefix_capacity: u32,
     prefixes: Vec<Counter>,
     ledger: Vec<Counter>,
     watch: Watch,
+}
+
+/// A trie as the lookup reads it.
+#[derive(Debug)]
+struct Table {
+    trie: Trie,
+    roots: Vec<Words>,
+}
+
+impl Table {
+    fn new(trie: Trie) -> Self {
+        Self { roots: trie.root_lines(|entry| entry).collect(), trie }
+    }
 }
 
 impl Native {
@@ -49,8 +61,7 @@ impl Native {
     fn with(trie: Trie, prefixes: u32, sizes: Watched) -> Self {
         let prefix_capacity = prefixes + 1;
         Self {
-            roots: trie.root_lines(|entry| entry).collect(),
-            trie,
+            table: Table::new(trie),
             prefix_capacity,
             prefixes: vec![Counter::default(); (prefix_capacity * Direction::COUNT) as usize],
             ledger: vec![Counter::default(); Cell::COUNT as usize],
@@ -62,6 +73,13 @@ impl Native {
     #[must_use]
     pub fn at_a_tap(mut self) -> Self {
         self.watch.is_tap = true;
+        self
+    }
+
+    /// Counts far ends by the labels of this table as well, in so many rows that are found by key, a power of two.
+    #[must_use]
+    pub fn labelling(mut self, trie: Trie, rows: u32) -> Self {
+        self.watch.label(Table::new(trie), rows);
         self
     }
 
@@ -97,27 +115,7 @@ impl Meter for Native {
     }
 }
 
-impl State for Native {
-    fn control(&self) -> Control {
-        Control::default()
-    }
-
-    fn slice(&self) -> u32 {
-        0
-    }
-
-    fn slices(&self) -> u32 {
-        1
-    }
-
-    fn ledger_slot(&self) -> u32 {
-        0
-    }
-
-    fn prefix_capacity(&self) -> u32 {
-        self.prefix_capacity
-    }
-
+impl TrieMaps for Table {
     fn root_bits_v4(&self) -> u32 {
         self.trie.root_bits.v4
     }
@@ -137,6 +135,50 @@ impl State for Native {
 
     fn block_entry(&self, index: u32) -> Option<Entry> {
         self.trie.blocks.get(index as usize).copied()
+    }
+}
+
+impl TrieMaps for Native {
+    fn root_bits_v4(&self) -> u32 {
+        self.table.root_bits_v4()
+    }
+
+    fn root_bits_v6(&self) -> u32 {
+        self.table.root_bits_v6()
+    }
+
+    fn root(&self, index: u32) -> Option<Entry> {
+        self.table.root(index)
+    }
+
+    fn node(&self, index: u32) -> Option<&Node> {
+        self.table.node(index)
+    }
+
+    fn block_entry(&self, index: u32) -> Option<Entry> {
+        self.table.block_entry(index)
+    }
+}
+
+impl State for Native {
+    fn control(&self) -> Control {
+        self.watch.control
+    }
+
+    fn slice(&self) -> u32 {
+        0
+    }
+
+    fn slices(&self) -> u32 {
+        1
+    }
+
+    fn ledger_slot(&self) -> u32 {
+        0
+    }
+
+    fn prefix_capacity(&self) -> u32 {
+        self.prefix_capacity
     }
 
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {

@@ -15,8 +15,10 @@ use self::{
     links::Link,
 };
 use crate::{
-    bpf::{self, Hook, InterfaceKind, Kernel, Layout, Plan, Room},
+    bpf::{self, Hook, InterfaceKind, Kernel, LabelPlan, Layout, Plan, Room},
     config::{Config, Interface, Mode, Role},
+    counterpart::Counterparts,
+    lists::Lists,
     pipeline::prefix_set,
 };
 
@@ -46,7 +48,12 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
     let cpus = bpf::cpus()?;
     let room = if config.keep.is_some() { Room::ForReloads } else { Room::None };
     let kinds = vec![InterfaceKind::default(); config.interfaces.len()];
-    let plan = Plan { set: &set, trie: &trie, interfaces: &kinds, flows: config.limits.flows, memory: config.memory };
+    let counterparts = Counterparts::of(config, &Lists::read(&config.lists)?)?;
+    counterparts.iter().map(table::counterparts).try_for_each(&mut finding)?;
+    let labels =
+        counterparts.as_ref().map(|table| LabelPlan { trie: &table.trie, rows: config.limits.max_counterparts });
+    let (flows, memory) = (config.limits.flows, config.memory);
+    let plan = Plan { set: &set, trie: &trie, interfaces: &kinds, flows, labels, memory };
     let layout = Layout::new(&plan.wanted(cpus, room));
     table::memory(&set, &trie, &layout, cpus, config.memory).into_iter().try_for_each(&mut finding)?;
     match links::read() {

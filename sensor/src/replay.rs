@@ -25,10 +25,11 @@ pub use self::{
 };
 use self::{source::Source, watched::Watched};
 use crate::{
-    bpf::REPLAY_FLOWS,
+    bpf::{LabelPlan, REPLAY_FLOWS},
     capture::{Capture, LinkType},
     collect::{Meter, Reading},
     config::{self, Config, REPLAY_SENSOR, Report},
+    counterpart::{Counterparts, Meanings},
     epoch::{Epoch, EpochHasher},
     interval::Interval,
     lists::Lists,
@@ -63,6 +64,10 @@ pub struct Options {
     pub flows: bool,
     /// Known endpoints.
     pub lists: Arc<Lists>,
+    /// What far ends are, if any file says so.
+    pub counterparts: Option<Counterparts>,
+    /// Rows that count them, a power of two.
+    pub counterpart_rows: u32,
     /// Named neighbours.
     pub upstreams: Upstreams,
     /// How much is remembered of watched traffic.
@@ -84,6 +89,8 @@ impl Options {
             format: Format::Jsonl,
             flows: false,
             lists: Arc::default(),
+            counterparts: None,
+            counterpart_rows: config::DEFAULT_COUNTERPARTS,
             upstreams: Upstreams::default(),
             limits: limits(&config::Limits::default(), &Report::default()),
         }
@@ -92,11 +99,20 @@ impl Options {
     /// The same, with what a configuration says of other ends and neighbours, and of how much is remembered.
     ///
     /// # Errors
-    /// A list cannot be read.
+    /// A list or a file of counterparts cannot be read.
     pub fn by(self, config: &Config) -> Result<Self> {
         let lists = Arc::new(Lists::read(&config.lists)?);
+        let counterparts = Counterparts::of(config, &lists)?;
+        let counterpart_rows = config.limits.max_counterparts;
         let upstreams = Upstreams::new(&config.upstreams, &[]);
-        Ok(Self { lists, upstreams, limits: limits(&config.limits, &config.report), ..self })
+        let limits = limits(&config.limits, &config.report);
+        Ok(Self { lists, counterparts, counterpart_rows, upstreams, limits, ..self })
+    }
+}
+
+impl Options {
+    fn labels(&self) -> Option<LabelPlan<'_>> {
+        self.counterparts.as_ref().map(|table| LabelPlan { trie: &table.trie, rows: self.counterpart_rows })
     }
 }
 
@@ -112,6 +128,9 @@ fn limits(limits: &config::Limits, report: &Report) -> watch::Limits {
 /// A capture that breaks off is not one: what could be read is counted, and a warning says where it ended.
 pub fn replay(options: &Options, out: &mut dyn Write) -> Result<()> {
     let mut hasher = EpochHasher::new(&options.sensor, options.interval, &options.set);
+    if let Some(counterparts) = &options.counterparts {
+        hasher.counterparts(&counterparts.content);
+    }
     let mut sources = Vec::new();
     for path in &options.captures {
         let source = Source::open(path)?;
@@ -122,7 +141,7 @@ pub fn replay(options: &Options, out: &mut dyn Write) -> Result<()> {
         hasher.capture(source.bytes()?).with_context(|| format!("cannot read {}", path.display()))?;
         sources.push(source);
     }
-    let engine = Engine::new(options.engine, &options.set)?;
+    let engine = Engine::new(options.engine, &options.set, options.labels())?;
     let mut history = History::new(options, engine, hasher.finish(), out);
     for source in &sources {
         history.add(source)?;
@@ -147,13 +166,15 @@ struct History<'a> {
     current: Option<Interval>,
     sequence: u64,
     watched: Watched,
+    meanings: Meanings,
 }
 
 impl<'a> History<'a> {
     fn new(options: &'a Options, mut engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
         let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
         let watched = Watched::new(options, &mut engine);
-        Self { options, out, engine, epoch, reported, current: None, sequence: 0, watched }
+        let meanings = Meanings::begin(options.counterparts.as_ref());
+        Self { options, out, engine, epoch, reported, current: None, sequence: 0, watched, meanings }
     }
 
     fn add(&mut self, source: &Source) -> Result<()> {
@@ -233,7 +254,8 @@ impl<'a> History<'a> {
             end: interval.end,
             sequence: self.sequence,
         };
-        let summary = Summary { flows, ..Summary::new(key, &delta, &self.options.set, &[label], &watched) };
+        let summary = Summary::new(key, &delta, &self.options.set, &[label], &watched, &self.meanings);
+        let summary = Summary { flows, ..summary };
         self.options.format.write(&summary, self.out).context("cannot write the records")?;
         delta.add_to(&mut self.reported)?;
         self.sequence += 1;

@@ -1,6 +1,7 @@
 //! What one interval amounted to: the records that go to operators and collectors. Pure.
 
 mod class_host;
+mod counterpart;
 mod event;
 mod flow;
 mod host;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::{
     class_host::ClassHostRecord,
+    counterpart::CounterpartRecord,
     event::{Event, EventRecord},
     flow::FlowRecord,
     host::{AddressSet, HostRecord},
@@ -36,6 +38,7 @@ use crate::{
     cidr::Cidr,
     collect::{LedgerRow, SparseReading, Totals},
     config::Role,
+    counterpart::Meanings,
     epoch::Epoch,
     interval::Interval,
     prefix::{Meaning, PrefixSet},
@@ -165,6 +168,8 @@ pub struct Summary {
     pub key: Key,
     /// Networks with traffic.
     pub networks: Vec<NetworkRecord>,
+    /// What networks exchanged with whom.
+    pub counterparts: Vec<CounterpartRecord>,
     /// Prefixes with traffic.
     pub prefixes: Vec<PrefixRecord>,
     /// Traffic that nobody can name any more.
@@ -204,8 +209,15 @@ pub struct LedgerLabel {
 
 impl Summary {
     /// Names what was counted in an interval: `delta` under the ids of `set`, one label for each ledger to be shown, and what was
-    /// `watched`.
-    pub fn new(key: Key, delta: &SparseReading, set: &PrefixSet, labels: &[LedgerLabel], watched: &Watched) -> Self {
+    /// `watched`, far ends by their `meanings`.
+    pub fn new(
+        key: Key,
+        delta: &SparseReading,
+        set: &PrefixSet,
+        labels: &[LedgerLabel],
+        watched: &Watched,
+        meanings: &Meanings,
+    ) -> Self {
         let mut names = vec![None; MAX_NETWORKS as usize + 1];
         for (network, name) in set.networks() {
             names[network.get() as usize] = Some(Arc::<str>::from(name));
@@ -226,6 +238,7 @@ impl Summary {
         let Taken { hosts, services, class_hosts, events } = watched.taken.clone();
         Self {
             networks: watched::networks(watched, set),
+            counterparts: counterpart::counterparts(&watched.counterparts, set, meanings),
             prefixes,
             hosts,
             services,
@@ -241,6 +254,7 @@ impl Summary {
         Self {
             key,
             networks: vec![],
+            counterparts: vec![],
             prefixes: vec![],
             unattributed: vec![],
             hosts: vec![],

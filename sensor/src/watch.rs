@@ -9,6 +9,7 @@
 //! ```
 
 mod apart;
+mod far;
 mod flow;
 mod kept;
 mod memory;
@@ -33,6 +34,7 @@ use self::{
     moves::Moves,
 };
 pub use self::{
+    far::FarChange,
     memory::{Memory, Rows},
     news::Losses,
     row::{Billed, Breakdown, RowChange, RowId},
@@ -245,13 +247,14 @@ impl Watch {
         }
         let breakdown = Breakdown::read(memory);
         let rows = self.moves.take(breakdown.since(reported));
+        let counterparts = breakdown.far_since(reported);
         let (upstreams, mut events) = self.name(&rows, at);
         events.extend(self.lost(at));
         let Watched { taken, events: earlier, .. } = std::mem::take(&mut self.untold);
         let taken = taken.and_then(self.sights.take(at));
         // What goes on is told of in each interval.
         self.set_clock(memory, Clock { since: self.clock.now, ..self.clock });
-        Watched { rows, upstreams, taken, events: [earlier, events].concat() }
+        Watched { rows, upstreams, counterparts, taken, events: [earlier, events].concat() }
     }
 
     /// An interval could not be told: what is in it is told with the next one.

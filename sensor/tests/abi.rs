@@ -33,6 +33,10 @@ fn every_other_shared_map_is_an_array_of_its_type_that_can_be_mapped() {
         (map_name::CHANGES, size_of::<u64>()),
         (map_name::PROGRESS, size_of::<Progress>()),
         (map_name::BREAKDOWN, size_of::<Row>()),
+        (map_name::COUNTERPARTS, size_of::<Row>()),
+        (map_name::LABEL_ROOTS, size_of::<Words>()),
+        (map_name::LABEL_NODES, size_of::<Node>()),
+        (map_name::LABEL_BLOCKS, size_of::<Words>()),
         (map_name::NEIGHBOURS, size_of::<Neighbour>()),
         (map_name::BUDGETS, size_of::<Budget>()),
     ]);

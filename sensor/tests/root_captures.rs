@@ -106,7 +106,7 @@ fn every_ethernet_frame_of_the_captures_counts_alike_in_both_engines() {
     socket::pin_to_cpu(0).unwrap();
     let set = set(&captures);
     let trie = set.trie().unwrap();
-    let mut kernel = Kernel::load_for_replay(&set, &trie).unwrap();
+    let mut kernel = Kernel::load_for_replay(&set, &trie, None).unwrap();
     let mut test_run = TestRun::prepare(kernel.instance(0).unwrap(), Hook::Inline, Buffers::Several).unwrap();
     let mut native = Native::watching(trie, &set, REPLAY_FLOWS).at_a_tap();
     attend(kernel.maps(), 1);

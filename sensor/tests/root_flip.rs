@@ -223,7 +223,8 @@ fn putting_a_table_in_force_waits_for_the_programs_that_run() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let set = tables::set(&nets_of(0));
     let trie = set.trie().unwrap();
-    let (mut live, mut replay) = (Kernel::load(&set, &trie, 1).unwrap(), Kernel::load_for_replay(&set, &trie).unwrap());
+    let (mut live, mut replay) =
+        (Kernel::load(&set, &trie, 1).unwrap(), Kernel::load_for_replay(&set, &trie, None).unwrap());
     let (mut waits, mut flips, mut writes) = (Vec::new(), Vec::new(), Vec::new());
     let timed = |work: &mut dyn FnMut()| {
         let began = Instant::now();

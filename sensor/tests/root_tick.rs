@@ -19,6 +19,7 @@ use sensor::{
     bpf::{Buffers, Hook, Kernel, TestRun},
     cidr::Cidr,
     collect::Meter as _,
+    counterpart::Meanings,
     epoch::Epoch,
     output::Format,
     prefix::{PrefixSet, SetBuilder},
@@ -93,7 +94,7 @@ impl Agent {
         let at = Timestamp::UNIX_EPOCH;
         let key = Key { sensor: "edge".to_owned(), epoch: self.epoch, start: at, end: at, sequence: self.sequence };
         let labels = vec![LedgerLabel { interface: "eth0".to_owned(), ..LedgerLabel::default() }];
-        let summary = Summary::new(key.clone(), &delta, &self.set, &labels, &Watched::default());
+        let summary = Summary::new(key.clone(), &delta, &self.set, &labels, &Watched::default(), &Meanings::default());
         self.journal.commit(Batch { key, manifest: [7; 32], delta, labels, watched: Watched::default() }).unwrap();
         Format::Jsonl.write(&summary, out).unwrap();
         self.journal.delivered(self.epoch, self.sequence).unwrap();

@@ -69,21 +69,24 @@ impl ControlBlock {
     }
 }
 
-/// Which half of the prefix table and which bank of the ledger is in force.
+/// Which half of the prefix table, which bank of the ledger and which table of labels is in force.
 ///
-/// Bit 0 is the table slot, bit 1 the ledger bank, bits 32..64 the generation of the prefix table.
+/// Bit 0 is the table slot, bit 1 the ledger bank, bits 2..5 the generation of the table of labels, bits 32..64 that of the prefix table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control(u64);
 
 impl Control {
     const SLOT: u64 = 1;
     const BANK: u64 = 1 << 1;
+    const LABELS: u32 = 2;
     const GENERATION_SHIFT: u32 = 32;
 
     /// Halves of the prefix table: one in force, one being built.
     pub const SLOTS: u32 = 2;
     /// Banks of the ledger: one being counted in, one at rest.
     pub const BANKS: u32 = 2;
+    /// Generations of tables of labels in the life of the maps, that of none included: a number never means two of them.
+    pub const LABELLINGS: u32 = 8;
 
     /// The control word as read from the map.
     #[inline(always)]
@@ -108,6 +111,12 @@ impl Control {
         ((self.0 & Self::BANK) >> 1) as u32
     }
 
+    /// Generation of the table of labels in force, below [`LABELLINGS`](Self::LABELLINGS); 0: there is none. It is in half `generation & 1`.
+    #[inline(always)]
+    pub const fn labelling(self) -> u32 {
+        (self.0 >> Self::LABELS) as u32 & (Self::LABELLINGS - 1)
+    }
+
     /// Number of the table in force, the first one's being 1; wraps.
     pub const fn generation(self) -> u32 {
         (self.0 >> Self::GENERATION_SHIFT) as u32
@@ -117,8 +126,15 @@ impl Control {
     #[must_use]
     pub const fn next_generation(self) -> Self {
         let generation = self.generation().wrapping_add(1) as u64;
-        let flags = (self.0 & (Self::SLOT | Self::BANK)) ^ Self::SLOT;
+        let flags = (self.0 & (u32::MAX as u64)) ^ Self::SLOT;
         Self(flags | generation << Self::GENERATION_SHIFT)
+    }
+
+    /// The next table of labels in force, too.
+    #[must_use]
+    pub const fn next_labelling(self) -> Self {
+        let next = (self.labelling() + 1) & (Self::LABELLINGS - 1);
+        Self(self.0 & !((Self::LABELLINGS as u64 - 1) << Self::LABELS) | (next as u64) << Self::LABELS)
     }
 
     /// The other ledger bank in force.
@@ -166,6 +182,17 @@ mod tests {
         assert_eq!((banked.slot(), banked.bank(), banked.generation()), (1, 1, 1));
         assert_eq!(banked.next_generation().next_generation().generation(), 3);
         assert_eq!(Control::from_word(banked.word()), banked);
+    }
+
+    #[test]
+    fn tables_of_labels_are_numbered_beside_all_else() {
+        let start = Control::default().next_generation().other_bank();
+        let next = start.next_labelling();
+        assert_eq!((next.slot(), next.bank(), next.generation(), next.labelling()), (1, 1, 1, 1));
+        let later = next.next_generation().next_labelling().other_bank();
+        assert_eq!((later.slot(), later.bank(), later.generation(), later.labelling()), (0, 0, 2, 2));
+        let wrapped = (0..Control::LABELLINGS).fold(start, |control, _| control.next_labelling());
+        assert_eq!(wrapped, start);
     }
 
     #[test]

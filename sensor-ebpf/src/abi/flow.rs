@@ -9,6 +9,8 @@ pub const WAYS: usize = 4;
 pub const NO_LABEL: u32 = 0;
 /// Labels of far ends: below this.
 pub const MAX_LABELS: u32 = 1 << FlowState::LABEL_BITS;
+/// Number of the label that no table gives: of what was counted without one.
+pub const OTHER_LABEL: u32 = MAX_LABELS - 1;
 
 /// A set. Each word is stored whole, by programs or by the agent; a pair of words may be of two flows for a moment, and then their marks differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -198,8 +200,8 @@ const _: () = assert!(Class::ALL.len() <= 64);
 
 /// What is known of a flow.
 ///
-/// Bits 32..64 the mark, 15..32 the label of the far end, 9..15 class, 7..9 evidence, 4..7 which table of labels that label is of, 1 listened to for
-/// long, 0 closed.
+/// Bits 32..64 the mark, 15..32 the label of the far end, 9..15 class, 7..9 evidence, 4..7 which table of labels that label is of, 3 there is one, 2 which
+/// end is the far one, 1 listened to for long, 0 closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowState(u64);
 
@@ -210,6 +212,10 @@ impl FlowState {
     pub const LABEL_BITS: u32 = 17;
     const KIND: u32 = 7;
     const LABELS: u32 = 4;
+    const LABELLED: u32 = 3;
+    const FAR: u32 = 2;
+    /// All bits of the label and of what it is of.
+    const ABOUT_LABEL: u64 = (MAX_LABELS as u64 - 1) << Self::LABEL | 0b11111 << Self::FAR;
     const LONG: u64 = 1 << 1;
     const CLOSED: u64 = 1;
 
@@ -237,19 +243,39 @@ impl FlowState {
         (self.0 >> Self::MARK) as u32
     }
 
-    /// What the far end is, as a number of the table of labels that has this generation; in three bits.
+    /// The label of the far end, where [`has_label`](Self::has_label) says that there is one.
     #[inline(always)]
-    pub const fn label(self) -> (u32, u32) {
-        ((self.0 >> Self::LABEL) as u32 & (MAX_LABELS - 1), (self.0 >> Self::LABELS) as u32 & 7)
+    pub const fn label(self) -> u32 {
+        (self.0 >> Self::LABEL) as u32 & (MAX_LABELS - 1)
     }
 
-    /// With another label.
+    /// Whether it has a label of that end, from the table of that generation, of which three bits are kept.
+    #[inline(always)]
+    pub const fn has_label(self, far: End, generation: u32) -> bool {
+        let wanted = Self(0).labelled(far, (0, generation)).0 & (0b11111 << Self::FAR);
+        self.0 & (0b11111 << Self::FAR) == wanted
+    }
+
+    /// With another label: that of end `far`, in the table of that generation.
     #[inline(always)]
     #[must_use]
-    pub const fn labelled(self, label: u32, generation: u32) -> Self {
-        let cleared = self.0 & !((MAX_LABELS as u64 - 1) << Self::LABEL | 7 << Self::LABELS);
+    pub const fn labelled(self, far: End, (label, generation): (u32, u32)) -> Self {
         let label = (label & (MAX_LABELS - 1)) as u64;
-        Self(cleared | label << Self::LABEL | (generation as u64 & 7) << Self::LABELS)
+        let of = (generation as u64 & 7) << Self::LABELS | (far as u64 & 1) << Self::FAR;
+        Self(self.0 & !Self::ABOUT_LABEL | label << Self::LABEL | of | 1 << Self::LABELLED)
+    }
+
+    /// All that it says of the label, in 32 bits; 0: there is none.
+    #[inline(always)]
+    pub const fn about_label(self) -> u32 {
+        (self.0 & Self::ABOUT_LABEL) as u32
+    }
+
+    /// With what another state says of the label.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_label(self, about_label: u32) -> Self {
+        Self(self.0 & !Self::ABOUT_LABEL | about_label as u64 & Self::ABOUT_LABEL)
     }
 
     /// What its packets are billed as, once it is closed.
@@ -306,12 +332,16 @@ mod tests {
     #[test]
     fn parts_of_a_state_do_not_meet() {
         let kind = Kind::new(Class::Sip, Evidence::Confirmed);
-        let state = FlowState::new(1 << 31).labelled(MAX_LABELS - 1, 5);
-        assert_eq!((state.mark(), state.label(), state.kind()), (1 << 31, (MAX_LABELS - 1, 5), Kind::UNDECIDED));
+        let state = FlowState::new(1 << 31).labelled(1, (MAX_LABELS - 1, 5));
+        assert_eq!((state.mark(), state.label(), state.kind()), (1 << 31, MAX_LABELS - 1, Kind::UNDECIDED));
+        assert!(state.has_label(1, 5) && state.has_label(1, 13));
+        assert!(!state.has_label(0, 5) && !state.has_label(1, 4) && !FlowState::new(7).has_label(0, 0));
         assert!(!state.is_closed() && !state.is_long());
-        let closed = state.for_long().closed_as(kind).labelled(1, 8);
-        assert_eq!((closed.label(), closed.kind()), ((1, 0), kind));
+        let closed = state.for_long().closed_as(kind).labelled(0, (1, 8));
+        assert_eq!((closed.label(), closed.has_label(0, 0), closed.kind()), (1, true, kind));
         assert!(closed.is_closed() && closed.is_long());
+        assert_eq!(FlowState::new(3).with_label(closed.about_label()), FlowState::new(3).labelled(0, (1, 0)));
+        assert_eq!(FlowState::new(3).for_long().closed_as(kind).about_label(), 0);
         assert_eq!(closed.closed_as(Kind::UNDECIDED).kind(), Kind::UNDECIDED);
         assert_eq!(FlowState::from_word(closed.word()), closed);
     }

@@ -1,6 +1,6 @@
 //! What the far ends of packets are, by number, and the rows that count it.
 
-use super::{Direction, NetworkId, flow::MAX_LABELS, row};
+use super::{Direction, NetworkId, OTHER_LABEL, flow::MAX_LABELS, row_place};
 
 /// What a row of map `COUNTERPARTS` counts.
 ///
@@ -19,6 +19,12 @@ impl LabelKey {
     pub const fn new(network: NetworkId, direction: Direction, (label, generation): (u32, u32)) -> Self {
         let (network, direction) = (network.get() << Self::NETWORK, (direction as u32) << Self::DIRECTION);
         Self(Self::SET | (generation & 7) << Self::GENERATION | network | direction | label & (MAX_LABELS - 1))
+    }
+
+    /// What found no row of its own, whatever its label.
+    #[inline(always)]
+    pub const fn spare(network: NetworkId, direction: Direction) -> Self {
+        Self::new(network, direction, (OTHER_LABEL, 0))
     }
 
     /// As stored.
@@ -51,7 +57,7 @@ impl LabelKey {
     /// Where it is looked for first, in rows whose number is a power of two.
     #[inline(always)]
     pub const fn place(self, rows: u32) -> u32 {
-        row::place(self.0 as u64, rows)
+        row_place(self.0, rows)
     }
 }
 

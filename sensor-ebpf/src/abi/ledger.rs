@@ -85,6 +85,8 @@ pub enum Shed {
     NeighbourRefused = 6,
     /// Billed without class and neighbour: there was no row left.
     RowRefused = 7,
+    /// Billed without what its far end is: there was no row of map `COUNTERPARTS` left.
+    CounterpartRefused = 8,
 }
 
 impl Matched {
@@ -138,7 +140,7 @@ impl Degraded {
 
 impl Shed {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LookBudget,
         Self::SightingBudget,
         Self::RingFull,
@@ -147,6 +149,7 @@ impl Shed {
         Self::OpenLost,
         Self::NeighbourRefused,
         Self::RowRefused,
+        Self::CounterpartRefused,
     ];
 
     /// The reason in records and metrics.
@@ -160,6 +163,7 @@ impl Shed {
             Self::OpenLost => "open_lost",
             Self::NeighbourRefused => "neighbour_refused",
             Self::RowRefused => "row_refused",
+            Self::CounterpartRefused => "counterpart_refused",
         }
     }
 }

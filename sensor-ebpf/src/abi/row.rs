@@ -91,17 +91,17 @@ impl RowKey {
     /// Where it is looked for first, in rows whose number is a power of two.
     #[inline(always)]
     pub const fn place(self, rows: u32) -> u32 {
-        place(self.0 as u64, rows)
+        row_place(self.0, rows)
     }
 }
 
 /// The first place of a key among `rows`, a power of two.
 #[inline(always)]
-pub(super) const fn place(key: u64, rows: u32) -> u32 {
-    (key.wrapping_mul(SPREAD) >> 32) as u32 & rows.wrapping_sub(1)
+pub const fn row_place(key: u32, rows: u32) -> u32 {
+    ((key as u64).wrapping_mul(SPREAD) >> 32) as u32 & rows.wrapping_sub(1)
 }
 
-/// Rows of one slice of map `BREAKDOWN`: `rows` that are found by key, a power of two, and one for each number of a network below `networks` and direction, for
+/// Rows of one slice of map `BREAKDOWN` or `COUNTERPARTS`: `rows` that are found by key, a power of two, and one for each number of a network below `networks` and direction, for
 /// what found no room there.
 #[inline(always)]
 pub const fn rows_of_slice(rows: u32, networks: u32) -> u32 {

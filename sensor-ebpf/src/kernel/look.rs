@@ -3,20 +3,20 @@
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use sensor_ebpf::{
-    abi::{Neighbour, RowKey, Side},
-    state::{Size, Watching},
+    abi::{Neighbour, Side},
+    state::{Rows, Size, Watching},
     watch::{self, Watched, left},
 };
 
 use super::{
-    maps::Maps,
+    maps::{Labels, Maps},
     window::{FrameWindow, OneBuffer, SeveralBuffers, SocketBuffer},
 };
 
 /// Memory of a frame whose packet can be watched.
 pub(in crate::kernel) trait Look {
     /// See [`watch::watch`].
-    fn watch(&self, watched: &mut Watched);
+    fn watch(&self, watched: &mut Watched, side: Side);
 }
 
 /// The functions of one kind of memory: what it is, its context, the window on it, its maps, and the names of the functions, which the object's symbol
@@ -25,10 +25,13 @@ macro_rules! look {
     ($memory:ident, $context:ty, $window:ident, $maps:expr, $bill:ident, $guess:ident, $look:ident, $tell:ident) => {
         impl Look for $memory {
             #[inline(always)]
-            fn watch(&self, watched: &mut Watched) {
+            fn watch(&self, watched: &mut Watched, side: Side) {
                 let left = $bill(self.0, watched);
                 if left == left::NOTHING {
                     return;
+                }
+                if counts_far_ends() {
+                    label(watched, side as u32);
                 }
                 if left == left::GUESS {
                     $guess(self.0, watched);
@@ -79,6 +82,12 @@ fn own<'a>(watched: *mut Watched) -> Option<&'a mut Watched> {
     unsafe { watched.as_mut() }
 }
 
+/// Whether rows count what far ends are.
+#[inline(always)]
+fn counts_far_ends() -> bool {
+    Maps::rx(NoMemory).counterpart_rows() != 0
+}
+
 /// The maps of what leaves, for functions that are told what was counted.
 #[inline(always)]
 fn sending(memory: SocketBuffer) -> Maps<SocketBuffer> {
@@ -122,15 +131,40 @@ pub(in crate::kernel) extern "C" fn find_neighbour(
     watch::find_neighbour(&mut maps, neighbour, Size { packets, bytes, frame_bytes })
 }
 
-/// See [`watch::find_row`].
+/// See [`watch::find_row`], of the breakdown.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(in crate::kernel) extern "C" fn find_row(key: u32, side: u32, packets: u32, bytes: u32, frame_bytes: u32) -> u32 {
-    let mut maps = Maps::of_side(side);
-    match RowKey::from_word(key) {
-        Some(key) => watch::find_row(&mut maps, key, Size { packets, bytes, frame_bytes }),
-        None => 0,
-    }
+    watch::find_row(&mut Maps::of_side(side), Rows::Breakdown, key, Size { packets, bytes, frame_bytes })
+}
+
+/// The same of counterparts.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(in crate::kernel) extern "C" fn find_counterpart(
+    key: u32,
+    side: u32,
+    packets: u32,
+    bytes: u32,
+    frame_bytes: u32,
+) -> u32 {
+    watch::find_row(&mut Maps::of_side(side), Rows::Counterparts, key, Size { packets, bytes, frame_bytes })
+}
+
+/// See [`watch::label`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn label(watched: *mut Watched, side: u32) -> u32 {
+    let Some(watched) = own(watched) else { return 0 };
+    watch::label(&mut Maps::of_side(side), watched);
+    0
+}
+
+/// See [`watch::find_label`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(in crate::kernel) extern "C" fn find_label(leading: u64, trailing: u64, is_v4: u32, labelling: u32) -> u32 {
+    watch::find_label(&Labels, [leading, trailing], is_v4 != 0, labelling)
 }
 
 /// No frame at all.
@@ -138,7 +172,7 @@ pub(in crate::kernel) struct NoMemory;
 
 impl Look for NoMemory {
     #[inline(always)]
-    fn watch(&self, _watched: &mut Watched) {}
+    fn watch(&self, _watched: &mut Watched, _side: Side) {}
 }
 
 impl Maps<NoMemory> {

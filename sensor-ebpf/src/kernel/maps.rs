@@ -1,6 +1,7 @@
 //! Every map, private, behind the functions of [`State`].
 
 mod counter;
+mod labels;
 mod pending;
 mod settings;
 mod watching;
@@ -15,13 +16,14 @@ use aya_ebpf::{
 };
 use sensor_ebpf::{
     abi::{Control, ControlBlock, Counter, Entry, Line, MAX_EXTERNAL, Node, Pending, Side, Words},
+    lookup::TrieMaps,
     packet::Window,
     state::{Size, State},
     watch::Watched,
 };
 
-pub(super) use self::settings::is_replay;
 use self::settings::{setting, shared};
+pub(super) use self::{labels::Labels, settings::is_replay};
 use super::look::Look;
 
 /// Entries of maps that the loader sizes: their real number is known only then.
@@ -82,6 +84,33 @@ impl<M> Maps<M> {
     }
 }
 
+impl<M> TrieMaps for Maps<M> {
+    #[inline(always)]
+    fn root_bits_v4(&self) -> u32 {
+        setting!(root_bits_v4)
+    }
+
+    #[inline(always)]
+    fn root_bits_v6(&self) -> u32 {
+        setting!(root_bits_v6)
+    }
+
+    #[inline(always)]
+    fn root(&self, index: u32) -> Option<Entry> {
+        word(&ROOTS, index)
+    }
+
+    #[inline(always)]
+    fn node(&self, index: u32) -> Option<&Node> {
+        NODES.get(index)
+    }
+
+    #[inline(always)]
+    fn block_entry(&self, index: u32) -> Option<Entry> {
+        word(&BLOCKS, index)
+    }
+}
+
 impl<M: Look> State for Maps<M> {
     #[inline(always)]
     fn control(&self) -> Control {
@@ -122,33 +151,8 @@ impl<M: Look> State for Maps<M> {
     }
 
     #[inline(always)]
-    fn root_bits_v4(&self) -> u32 {
-        setting!(root_bits_v4)
-    }
-
-    #[inline(always)]
-    fn root_bits_v6(&self) -> u32 {
-        setting!(root_bits_v6)
-    }
-
-    #[inline(always)]
     fn roots(&self) -> u32 {
         setting!(roots)
-    }
-
-    #[inline(always)]
-    fn root(&self, index: u32) -> Option<Entry> {
-        word(&ROOTS, index)
-    }
-
-    #[inline(always)]
-    fn node(&self, index: u32) -> Option<&Node> {
-        NODES.get(index)
-    }
-
-    #[inline(always)]
-    fn block_entry(&self, index: u32) -> Option<Entry> {
-        word(&BLOCKS, index)
     }
 
     #[inline(always)]
@@ -177,7 +181,7 @@ impl<M: Look> State for Maps<M> {
     fn watch<W: Window>(&mut self, _window: &W, watched: Watched) {
         if let Some(place) = watching::place() {
             *place = watched;
-            self.memory.watch(place);
+            self.memory.watch(place, self.side);
         }
     }
 }

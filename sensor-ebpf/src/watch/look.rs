@@ -63,7 +63,7 @@ fn follow<W: Window, S: Watching>(window: &W, state: &mut S, watched: &Watched) 
                 state.add_shed(Shed::FlowEvicted, watched.size);
             }
         }
-        (tag, known) = (Tag::new(key.mark()), FlowState::new(key.mark()));
+        (tag, known) = (Tag::new(key.mark()), FlowState::new(key.mark()).with_label(watched.label));
         reasons = u32::from(why::FRESH);
     } else {
         if !tag.has_heard(watched.end) {

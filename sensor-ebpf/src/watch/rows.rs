@@ -1,8 +1,8 @@
 //! The rows a packet is billed in: found by what they count, or made.
 
 use crate::{
-    abi::{Direction, Kind, NetworkId, ROW_PROBES, RowKey, Shed, rows_of_slice, spare_row},
-    state::{Size, Watching},
+    abi::{Direction, Kind, LabelKey, NetworkId, ROW_PROBES, RowKey, Shed, row_place, rows_of_slice, spare_row},
+    state::{Rows, Size, Watching},
 };
 
 /// The key of the row of an undecided packet of a network; 0 where that is none.
@@ -14,36 +14,60 @@ pub(super) fn undecided(network: u32, direction: Direction, neighbour: u32) -> u
 /// Adds to the rows of these keys, but of that kind.
 #[inline(always)]
 pub(super) fn add<S: Watching>(state: &mut S, rows: [u32; 2], kind: Kind, size: Size) {
-    let rows_each = state.breakdown_rows();
-    let slice = state.slice() * rows_of_slice(rows_each, state.networks());
     for row in rows {
         let Some(key) = RowKey::from_word(row) else { continue };
-        let key = key.of_kind(kind);
-        let first = slice + key.place(rows_each);
-        let is_there = state.row_key(first) == Some(u64::from(key.word()));
-        let index = if is_there { first } else { state.find_row(key, size) };
-        let _ = state.add_row(index, size);
+        add_to(state, Rows::Breakdown, key.of_kind(kind).word(), size);
     }
+}
+
+/// Adds to the row of that key.
+#[inline(always)]
+pub(super) fn add_to<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) {
+    let rows_each = rows_each(state, rows);
+    let slice = state.slice() * rows_of_slice(rows_each, state.networks());
+    let first = slice + row_place(key, rows_each);
+    let is_there = state.row_key(rows, first) == Some(u64::from(key));
+    let index = if is_there { first } else { state.find_row(rows, key, size) };
+    let _ = state.add_row(rows, index, size);
 }
 
 /// The index of a row that is new, or not in its first place.
 #[inline(always)]
-pub fn find_row<S: Watching>(state: &mut S, key: RowKey, size: Size) -> u32 {
-    let rows_each = state.breakdown_rows();
+pub fn find_row<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) -> u32 {
+    let rows_each = rows_each(state, rows);
     let slice = state.slice() * rows_of_slice(rows_each, state.networks());
-    let word = u64::from(key.word());
+    let word = u64::from(key);
     for probe in 0..ROW_PROBES {
-        let index = slice + (key.place(rows_each).wrapping_add(probe) & rows_each.wrapping_sub(1));
-        match state.row_key(index) {
+        let index = slice + (row_place(key, rows_each).wrapping_add(probe) & rows_each.wrapping_sub(1));
+        match state.row_key(rows, index) {
             Some(found) if found == word => return index,
-            Some(0) if state.claim_row(index, word) => return index,
+            Some(0) if state.claim_row(rows, index, word) => return index,
             _ => {}
         }
     }
-    state.add_shed(Shed::RowRefused, size);
-    let Some(network) = key.network() else { return slice };
-    let index = slice + spare_row(rows_each, network, key.direction());
+    let (reason, whose) = match rows {
+        Rows::Breakdown => (Shed::RowRefused, RowKey::from_word(key).map(|key| (key.network(), key.direction()))),
+        Rows::Counterparts => {
+            (Shed::CounterpartRefused, LabelKey::from_word(key).map(|key| (key.network(), key.direction())))
+        }
+    };
+    state.add_shed(reason, size);
+    let Some((Some(network), direction)) = whose else { return slice };
+    let index = slice + spare_row(rows_each, network, direction);
+    let spare = match rows {
+        Rows::Breakdown => RowKey::new(network, direction, 0, Kind::UNDECIDED).word(),
+        Rows::Counterparts => LabelKey::spare(network, direction).word(),
+    };
     // It is there already, from the second time on.
-    state.claim_row(index, RowKey::new(network, key.direction(), 0, Kind::UNDECIDED).word().into());
+    state.claim_row(rows, index, spare.into());
     index
+}
+
+/// Rows of a slice that are found by key.
+#[inline(always)]
+fn rows_each<S: Watching>(state: &S, rows: Rows) -> u32 {
+    match rows {
+        Rows::Breakdown => state.breakdown_rows(),
+        Rows::Counterparts => state.counterpart_rows(),
+    }
 }

@@ -5,7 +5,7 @@ use sensor_ebpf::{
         Cell, Control, Counter, Degraded, Direction, Entry, NetworkId, Node, Outcome, PrefixId, ledger_row, prefix_row,
     },
     account::account,
-    lookup::root_len_v4,
+    lookup::{TrieMaps, root_len_v4},
     packet::{SliceWindow, Window},
     state::{Size, State},
 };
@@ -76,27 +76,7 @@ impl Table {
     }
 }
 
-impl State for Table {
-    fn control(&self) -> Control {
-        Control::default()
-    }
-
-    fn slice(&self) -> u32 {
-        0
-    }
-
-    fn slices(&self) -> u32 {
-        1
-    }
-
-    fn ledger_slot(&self) -> u32 {
-        0
-    }
-
-    fn prefix_capacity(&self) -> u32 {
-        CAPACITY
-    }
-
+impl TrieMaps for Table {
     fn root_bits_v4(&self) -> u32 {
         ROOT_BITS
     }
@@ -127,6 +107,28 @@ impl State for Table {
 
     fn block_entry(&self, _index: u32) -> Option<Entry> {
         None
+    }
+}
+
+impl State for Table {
+    fn control(&self) -> Control {
+        Control::default()
+    }
+
+    fn slice(&self) -> u32 {
+        0
+    }
+
+    fn slices(&self) -> u32 {
+        1
+    }
+
+    fn ledger_slot(&self) -> u32 {
+        0
+    }
+
+    fn prefix_capacity(&self) -> u32 {
+        CAPACITY
     }
 
     fn add_prefix(&mut self, row: u32, size: Size) -> Option<()> {

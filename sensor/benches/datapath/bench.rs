@@ -81,7 +81,8 @@ impl Bench {
                 println!("loading the sensor with {} IPv4 and {} IPv6 prefixes", v4.len(), v6.len());
                 let set = set()?;
                 let (trie, interfaces) = (set.trie()?, &[InterfaceKind::default()]);
-                let plan = Plan { set: &set, trie: &trie, interfaces, flows: FLOWS, memory: DEFAULT_MEMORY };
+                let plan =
+                    Plan { set: &set, trie: &trie, interfaces, flows: FLOWS, labels: None, memory: DEFAULT_MEMORY };
                 kernels.push((row.table, Kernel::load_for(&plan)?));
             }
             if row.target == Target::KernelLpm && references.iter().all(|(table, _)| *table != row.table) {

@@ -1,4 +1,4 @@
-//! The breakdown of watched traffic and the neighbours in it, mapped into this process.
+//! The breakdown of watched traffic, the neighbours in it, and counterparts, mapped into this process.
 
 use std::path::Path;
 
@@ -15,17 +15,23 @@ pub(super) struct Billed {
     /// Of a slice.
     rows_of_slice: u32,
     rows: MappedArray<Row>,
+    /// Of a slice; 0: far ends are not told apart.
+    counterparts_of_slice: u32,
+    counterparts: MappedArray<Row>,
     neighbours: MappedArray<Neighbour>,
 }
 
 impl Billed {
     /// Maps those pinned in `directory`, which must be of this layout.
     pub(super) fn open(directory: &Path, layout: &Layout) -> Result<Self> {
-        let sizes = layout.watched();
+        let (sizes, labels) = (layout.watched(), layout.labels());
+        let counterparts_of_slice = if labels.rows == 0 { 0 } else { rows_of_slice(labels.rows, sizes.networks) };
         Ok(Self {
             slices: layout.slices(),
             rows_of_slice: rows_of_slice(sizes.breakdown_rows, sizes.networks),
             rows: open_array(directory, layout, map_name::BREAKDOWN)?,
+            counterparts_of_slice,
+            counterparts: open_array(directory, layout, map_name::COUNTERPARTS)?,
             neighbours: open_array(directory, layout, map_name::NEIGHBOURS)?,
         })
     }
@@ -37,9 +43,11 @@ impl Rows for Billed {
     }
 
     fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
-        let first = slice * self.rows_of_slice;
-        let rows = (first..first + self.rows_of_slice).filter_map(|row| self.rows.load(row as usize));
-        rows.filter(|row| row.key != 0).for_each(|row| each(&row));
+        used(&self.rows, slice, self.rows_of_slice, each);
+    }
+
+    fn counterparts(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        used(&self.counterparts, slice, self.counterparts_of_slice, each);
     }
 
     fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
@@ -47,4 +55,11 @@ impl Rows for Billed {
         let neighbour = self.neighbours.load((slice * MAX_NEIGHBOURS + place) as usize)?;
         (neighbour.interface != 0).then_some(neighbour)
     }
+}
+
+/// Rows of a slice of so many that count something.
+fn used(rows: &MappedArray<Row>, slice: u32, rows_of_slice: u32, each: &mut dyn FnMut(&Row)) {
+    let first = slice * rows_of_slice;
+    let rows = (first..first + rows_of_slice).filter_map(|row| rows.load(row as usize));
+    rows.filter(|row| row.key != 0).for_each(|row| each(&row));
 }

@@ -1,6 +1,7 @@
 //! How large each map is made: fixed when the programs are loaded.
 
 mod demand;
+mod labels;
 mod watched;
 
 use aya::maps::MapType;
@@ -13,8 +14,11 @@ use sensor_ebpf::{
 };
 
 use self::demand::Demand;
-pub use self::demand::{Footprint, Room, TooLarge, Wanted};
-pub(crate) use self::watched::Watched;
+pub use self::{
+    demand::{Footprint, Room, TooLarge, Wanted},
+    labels::LabelPlan,
+};
+pub(crate) use self::{labels::Labels, watched::Watched};
 use super::InterfaceKind;
 use crate::{
     inspect,
@@ -60,6 +64,7 @@ pub struct Layout {
     slices: u32,
     ledger_slots: u32,
     watched: Watched,
+    labels: Labels,
 }
 
 impl Layout {
@@ -97,8 +102,8 @@ impl Layout {
         let slices = ledger_rows.checked_div(ledger_slots.checked_mul(Control::BANKS * Cell::COUNT)?)?;
         let prefix_capacity = prefix_rows.checked_div(slices.checked_mul(Direction::COUNT)?)?;
         let root_bits = RootBits { v4: SMALL_ROOT_BITS, v6: SMALL_ROOT_BITS };
-        let watched = Watched::NOTHING;
-        let layout = Self { root_bits, nodes: 1, blocks: 1, prefix_capacity, slices, ledger_slots, watched };
+        let (watched, labels) = (Watched::NOTHING, Labels::default());
+        let layout = Self { root_bits, nodes: 1, blocks: 1, prefix_capacity, slices, ledger_slots, watched, labels };
         let fits = prefix_capacity > 0
             && slices.is_power_of_two()
             && layout.shape(map_name::PREFIXES).entries == prefix_rows
@@ -112,23 +117,29 @@ impl Layout {
         let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
         let both = ROOT_BITS_V4.iter().flat_map(|v4| ROOT_BITS_V6.map(|v6| RootBits { v4: *v4, v6 }));
         let half = |name| entries(name) / Control::SLOTS;
+        let watched = Watched::of_maps(&entries, counters.slices);
+        let labels = Labels::of_maps(&entries, counters.slices, watched.networks);
         let made = both.map(|root_bits| Self {
             root_bits,
             nodes: half(map_name::NODES),
             blocks: half(map_name::BLOCKS) / BLOCK_LINES,
-            watched: Watched::of_maps(&entries, counters.slices),
+            watched,
+            labels,
             ..counters
         });
         let is_it = |layout: &Self| layout.shapes().iter().all(|shape| shape.entries == entries(shape.name));
-        made.filter(|layout| layout.nodes > 0 && layout.blocks > 0 && layout.watched.is_possible()).find(is_it)
+        let is_possible = watched.is_possible() && labels.is_possible();
+        made.filter(|layout| is_possible && layout.nodes > 0 && layout.blocks > 0).find(is_it)
     }
 
     /// The same as far as rows of watched networks and their neighbours go, whatever became of other maps.
     pub(crate) fn of_rows(entries: impl Fn(&'static str) -> u32, interfaces: u32) -> Option<Self> {
         let counters = Self::of_counters(entries(map_name::PREFIXES), entries(map_name::LEDGER), interfaces)?;
-        let layout = Self { watched: Watched::of_maps(&entries, counters.slices), ..counters };
-        let fits = |name| layout.shape(name).entries == entries(name);
-        (fits(map_name::BREAKDOWN) && fits(map_name::NEIGHBOURS)).then_some(layout)
+        let watched = Watched::of_maps(&entries, counters.slices);
+        let labels = Labels::of_maps(&entries, counters.slices, watched.networks);
+        let layout = Self { watched, labels, ..counters };
+        let fits = |name: &&'static str| layout.shape(name).entries == entries(name);
+        [map_name::BREAKDOWN, map_name::COUNTERPARTS, map_name::NEIGHBOURS].iter().all(fits).then_some(layout)
     }
 
     /// Whether networks with numbers up to `highest` can be billed.
@@ -140,6 +151,21 @@ impl Layout {
     pub fn is_for_flows(&self, flows: u32, memory: u64) -> bool {
         let has_room = self.watched.networks > 1;
         !has_room || self.watched.flow_sets == Watched::new(1, flows, self.slices, memory, true).flow_sets
+    }
+
+    /// Whether new maps would count far ends in so many rows as well, that may take so much memory; `None`: they are not told apart.
+    pub fn is_for_counterparts(&self, rows: Option<u32>, memory: u64) -> bool {
+        self.labels.is_for(rows, self.slices, memory)
+    }
+
+    /// What there is too little of for a table of labels; `None`: it fits.
+    pub(crate) fn lacks_for_labels(&self, trie: &Trie) -> Option<String> {
+        self.labels.lacks(trie)
+    }
+
+    /// Sizes of the maps of counterparts.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     /// Sizes of the maps of watched traffic.
@@ -187,7 +213,7 @@ impl Layout {
             // Entries are of one CPU each, and read by their order of stores.
             open_entries: if deferred { open_entries } else { 0 },
             breakdown_rows,
-            counterpart_rows: 0,
+            counterpart_rows: self.labels.rows,
             networks,
             idle: if replay { 0 } else { IDLE },
         }
@@ -207,6 +233,9 @@ impl Layout {
     fn entries(&self, name: &'static str) -> u64 {
         let product = |factors: &[u32]| factors.iter().map(|factor| u64::from(*factor)).product();
         if let Some(entries) = self.watched.entries(name, self.slices) {
+            return entries;
+        }
+        if let Some(entries) = self.labels.entries(name, self.slices, self.watched.networks) {
             return entries;
         }
         match name {
@@ -231,7 +260,7 @@ impl Layout {
             tables: bytes(&[map_name::ROOTS, map_name::NODES, map_name::BLOCKS]),
             counters: bytes(&[map_name::PREFIXES, map_name::PENDING]),
             ledgers: bytes(&[map_name::LEDGER]),
-            watched: bytes(&watched::NAMES) + u64::from(self.watched.ring),
+            watched: bytes(&watched::NAMES) + bytes(&labels::NAMES) + u64::from(self.watched.ring),
             rest: bytes(&[map_name::CONTROL, map_name::EXTERNAL]),
         }
     }
@@ -282,9 +311,9 @@ impl MapShape {
         };
         let value_size = watched::value_size(name).unwrap_or(match name {
             map_name::CONTROL => size_of::<ControlBlock>(),
-            map_name::NODES => size_of::<Node>(),
+            map_name::NODES | map_name::LABEL_NODES => size_of::<Node>(),
             map_name::PENDING => size_of::<Pending>(),
-            map_name::ROOTS | map_name::BLOCKS => size_of::<Words>(),
+            map_name::ROOTS | map_name::BLOCKS | map_name::LABEL_ROOTS | map_name::LABEL_BLOCKS => size_of::<Words>(),
             map_name::EXTERNAL => size_of::<u32>(),
             _ => size_of::<Counter>(),
         });

@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeSet, os::fd::BorrowedFd, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sensor_ebpf::abi::{
     ABI_VERSION, BLOCK_LEN, Clock, Control, ControlBlock, Entry, FlowKey, FlowState, HashKeys, Line, Neighbour, Node,
     Open, Row, Sample, Spending, Words, map_name,
 };
 
 use super::{
-    array::MappedArray, counters::Counters, external::External, layout::Layout, pinned::open_array, sys::GracePeriod,
-    watching::Watching,
+    array::MappedArray, counters::Counters, external::External, labels::LabelTable, layout::Layout, pinned::open_array,
+    sys::GracePeriod, watching::Watching,
 };
 use crate::{
     collect::{LedgerRow, Reading, SparseReading},
@@ -28,6 +28,7 @@ pub struct SharedMaps {
     roots: MappedArray<Words>,
     nodes: MappedArray<Node>,
     blocks: MappedArray<Words>,
+    labels: LabelTable,
     counters: Counters,
     watching: Watching,
     external: External,
@@ -54,6 +55,7 @@ impl SharedMaps {
             roots: open_array(directory, &layout, map_name::ROOTS)?,
             nodes: open_array(directory, &layout, map_name::NODES)?,
             blocks: open_array(directory, &layout, map_name::BLOCKS)?,
+            labels: LabelTable::open(directory, &layout)?,
             counters: Counters::open(directory, layout)?,
             watching: Watching::open(directory, &layout)?,
             external: External::open(directory, &layout)?,
@@ -124,10 +126,29 @@ impl SharedMaps {
     /// The table does not fit into the maps, whose size was fixed when the programs were loaded, or the kernel does not wait. The
     /// old table is in force then.
     pub fn publish(&mut self, trie: &Trie, manifest: [u8; 32]) -> Result<()> {
+        self.publish_with(trie, None, manifest)
+    }
+
+    /// The same, and with it another table of labels, if there is one.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), or these maps have no number left for another table of labels.
+    pub fn publish_with(&mut self, trie: &Trie, labels: Option<&Trie>, manifest: [u8; 32]) -> Result<()> {
+        let mut next = self.control_word.next_generation();
+        if labels.is_some() {
+            next = next.next_labelling();
+            ensure!(
+                next.labelling() != 0,
+                "these maps have had all the tables of counterparts that they may: restart the sensor"
+            );
+        }
         // Where the last call could not: some program may still look into that half.
         self.settle()?;
+        if let Some(labels) = labels {
+            self.labels.write(labels, &self.layout, next.labelling())?;
+        }
         self.write(trie, manifest)?;
-        self.put_in_force(self.control_word.next_generation())?;
+        self.put_in_force(next)?;
         self.unsettled = true;
         if let Err(error) = self.settle() {
             tracing::warn!("{error:#}; before the next table is written, it is tried again");
@@ -250,6 +271,10 @@ impl Rows for SharedMaps {
 
     fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
         self.watching.billed().rows(slice, each);
+    }
+
+    fn counterparts(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        self.watching.billed().counterparts(slice, each);
     }
 
     fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {

@@ -19,6 +19,13 @@ pub const DEFAULT_SAMPLES_PER_SECOND: u32 = 20_000;
 /// Most samples of payload a second.
 pub const MAX_SAMPLES_PER_SECOND: u32 = 1_000_000;
 
+/// Rows in which each CPU counts far ends, unless the configuration says otherwise.
+pub const DEFAULT_COUNTERPARTS: u32 = 1 << 16;
+/// Fewest such rows.
+pub const MIN_COUNTERPART_ROWS: u32 = 1 << 10;
+/// Most such rows.
+pub const MAX_COUNTERPART_ROWS: u32 = 1 << 20;
+
 /// Bounds on what is kept of watched traffic beside its counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -28,6 +35,9 @@ pub struct Limits {
     pub max_activity_addresses: u32,
     /// Budget of payload samples for user space; 0: none, and every class is the kernel's guess.
     pub samples_per_second: u32,
+    /// Rows of each CPU slice that count far ends, by network, direction and what is known of them: a power of two, [`MIN_COUNTERPART_ROWS`] to
+    /// [`MAX_COUNTERPART_ROWS`]. What finds none is counted as `other`.
+    pub max_counterparts: u32,
 }
 
 impl Default for Limits {
@@ -36,6 +46,7 @@ impl Default for Limits {
             flows: DEFAULT_FLOWS,
             max_activity_addresses: DEFAULT_ACTIVITY_ADDRESSES,
             samples_per_second: DEFAULT_SAMPLES_PER_SECOND,
+            max_counterparts: DEFAULT_COUNTERPARTS,
         }
     }
 }
@@ -59,6 +70,10 @@ mod tests {
             assert_eq!(bounded("n", number, 2, 9).unwrap_err().to_string(), message);
         }
         // Rounding a permitted number up stays permitted.
-        assert!(MIN_FLOWS.is_power_of_two() && MAX_FLOWS.is_power_of_two());
+        assert!(
+            [MIN_FLOWS, MAX_FLOWS, MIN_COUNTERPART_ROWS, MAX_COUNTERPART_ROWS]
+                .iter()
+                .all(|bound| bound.is_power_of_two())
+        );
     }
 }

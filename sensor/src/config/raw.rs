@@ -49,6 +49,7 @@ pub(super) struct RawSensor {
     pub(super) flows: Option<Number>,
     pub(super) max_activity_addresses: Option<Number>,
     pub(super) samples_per_second: Option<Number>,
+    pub(super) max_counterparts: Option<Number>,
 }
 
 /// One `[[interface]]`.
@@ -125,8 +126,18 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
         let (state_dir, bpffs) = (section.text("state_dir"), section.text("bpffs"));
         let (flows, samples_per_second) = (section.number("flows"), section.number("samples_per_second"));
         let max_activity_addresses = section.number("max_activity_addresses");
-        config.sensor =
-            RawSensor { id, interval, memory, state_dir, bpffs, flows, max_activity_addresses, samples_per_second };
+        let max_counterparts = section.number("max_counterparts");
+        config.sensor = RawSensor {
+            id,
+            interval,
+            memory,
+            state_dir,
+            bpffs,
+            flows,
+            max_activity_addresses,
+            samples_per_second,
+            max_counterparts,
+        };
         section.finish();
     }
     for (table, span) in root.tables("interface") {

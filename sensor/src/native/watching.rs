@@ -5,17 +5,18 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use sensor_ebpf::{
     abi::{
-        Budget, Clock, FlowKey, FlowSet, FlowState, HashKeys, MAX_NEIGHBOURS, MAX_SAMPLE, Neighbour, Open, Progress,
-        Row, Sample, Spending, Tag, WAYS, budget_row, rows_of_slice,
+        Budget, Clock, Control, FlowKey, FlowSet, FlowState, HashKeys, MAX_NEIGHBOURS, MAX_SAMPLE, NO_LABEL, Neighbour,
+        Open, Progress, Row, Sample, Spending, Tag, WAYS, budget_row, rows_of_slice,
     },
     packet::Window,
-    state::{Size, Watching},
+    state::{Rows, Size, Watching},
+    watch::find_label,
 };
 
-use super::Native;
+use super::{Native, Table};
 use crate::{
     bpf::Watched,
-    watch::{Memory, Rows},
+    watch::{self, Memory},
 };
 
 /// Bytes of records that wait to be read: those of a ring in the kernel, about.
@@ -31,6 +32,8 @@ pub(super) struct Watch {
     rows_by_key: u32,
     neighbours: Vec<Neighbour>,
     rows: Vec<Row>,
+    labels: Option<Labels>,
+    pub(super) control: Control,
     flows: Vec<FlowSet>,
     open: Vec<Open>,
     changes: Vec<u64>,
@@ -40,6 +43,14 @@ pub(super) struct Watch {
     waiting: usize,
     /// How far the list of changes was read.
     read: u64,
+}
+
+/// What far ends are, and the rows that count it.
+#[derive(Debug)]
+struct Labels {
+    table: Table,
+    rows_by_key: u32,
+    rows: Vec<Row>,
 }
 
 impl Watch {
@@ -54,6 +65,8 @@ impl Watch {
             rows_by_key: breakdown_rows,
             neighbours: vec![Neighbour::default(); MAX_NEIGHBOURS as usize],
             rows: vec![Row::default(); rows_of_slice(breakdown_rows, networks) as usize],
+            labels: None,
+            control: Control::default(),
             flows: vec![FlowSet::default(); flow_sets as usize],
             open: vec![Open::default(); open_entries as usize],
             changes: vec![0; open_entries as usize],
@@ -65,6 +78,27 @@ impl Watch {
         }
     }
 
+    /// See [`Native::labelling`]. The table is the first generation, as that of maps that begin.
+    pub(super) fn label(&mut self, table: Table, rows_by_key: u32) {
+        let rows = vec![Row::default(); rows_of_slice(rows_by_key, self.networks) as usize];
+        self.labels = Some(Labels { table, rows_by_key, rows });
+        self.control = Control::default().next_labelling();
+    }
+
+    fn table_of(&self, rows: Rows) -> &[Row] {
+        match rows {
+            Rows::Breakdown => &self.rows,
+            Rows::Counterparts => self.labels.as_ref().map_or(&[], |labels| &labels.rows),
+        }
+    }
+
+    fn row_mut(&mut self, rows: Rows, index: u32) -> Option<&mut Row> {
+        match rows {
+            Rows::Breakdown => self.rows.get_mut(index as usize),
+            Rows::Counterparts => self.labels.as_mut()?.rows.get_mut(index as usize),
+        }
+    }
+
     /// The oldest record that was not read.
     fn next_sample(&mut self) -> Option<(Sample, Vec<u8>)> {
         let (sample, payload) = self.samples.pop_front()?;
@@ -73,13 +107,17 @@ impl Watch {
     }
 }
 
-impl Rows for Native {
+impl watch::Rows for Native {
     fn slices(&self) -> u32 {
         1
     }
 
     fn rows(&self, _slice: u32, each: &mut dyn FnMut(&Row)) {
         self.watch.rows.iter().filter(|row| row.key != 0).for_each(each);
+    }
+
+    fn counterparts(&self, _slice: u32, each: &mut dyn FnMut(&Row)) {
+        self.watch.table_of(Rows::Counterparts).iter().filter(|row| row.key != 0).for_each(each);
     }
 
     fn neighbour(&self, _slice: u32, number: u32) -> Option<Neighbour> {
@@ -186,12 +224,16 @@ impl Watching for Native {
         self.watch.rows_by_key
     }
 
-    fn row_key(&self, index: u32) -> Option<u64> {
-        self.watch.rows.get(index as usize).map(|row| row.key)
+    fn counterpart_rows(&self) -> u32 {
+        self.watch.labels.as_ref().map_or(0, |labels| labels.rows_by_key)
     }
 
-    fn claim_row(&mut self, index: u32, key: u64) -> bool {
-        match self.watch.rows.get_mut(index as usize) {
+    fn row_key(&self, rows: Rows, index: u32) -> Option<u64> {
+        self.watch.table_of(rows).get(index as usize).map(|row| row.key)
+    }
+
+    fn claim_row(&mut self, rows: Rows, index: u32, key: u64) -> bool {
+        match self.watch.row_mut(rows, index) {
             Some(row) if row.key == 0 => {
                 row.key = key;
                 true
@@ -200,12 +242,17 @@ impl Watching for Native {
         }
     }
 
-    fn add_row(&mut self, index: u32, size: Size) -> Option<()> {
-        let row = self.watch.rows.get_mut(index as usize)?;
+    fn add_row(&mut self, rows: Rows, index: u32, size: Size) -> Option<()> {
+        let row = self.watch.row_mut(rows, index)?;
         row.packets = row.packets.wrapping_add(size.packets.into());
         row.bytes = row.bytes.wrapping_add(size.bytes.into());
         row.frame_bytes = row.frame_bytes.wrapping_add(size.frame_bytes.into());
         Some(())
+    }
+
+    fn find_label(&self, address: [u64; 2], is_v4: bool, _labelling: u32) -> u32 {
+        // There is one half.
+        self.watch.labels.as_ref().map_or(NO_LABEL, |labels| find_label(&labels.table, address, is_v4, 0))
     }
 
     fn flow_sets(&self) -> u32 {
@@ -230,6 +277,12 @@ impl Watching for Native {
     fn set_flow_state(&mut self, set: u32, way: u32, word: u64) {
         if let Some(set) = self.watch.flows.get_mut(set as usize) {
             set.states[way as usize % WAYS] = word;
+        }
+    }
+
+    fn change_flow_state(&mut self, set: u32, way: u32, from: u64, to: u64) {
+        if self.flow_way(set, way).1 == from {
+            self.set_flow_state(set, way, to);
         }
     }
 

@@ -20,6 +20,7 @@ struct Head<'a> {
 pub(super) fn write(summary: &Summary, to: &mut dyn Write) -> io::Result<()> {
     let mut lines = Lines { key: &summary.key, bytes: Vec::with_capacity(2 * CHUNK), to };
     lines.write("network", &summary.networks)?;
+    lines.write("counterpart", &summary.counterparts)?;
     lines.write("prefix", &summary.prefixes)?;
     lines.write("unattributed", &summary.unattributed)?;
     lines.write("host", &summary.hosts)?;

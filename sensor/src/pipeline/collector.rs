@@ -18,6 +18,7 @@ use crate::{
     bpf::Kernel,
     collect::{Reading, SparseReading},
     config::Config,
+    counterpart::Meanings,
     epoch::Epoch,
     lists::Lists,
     prefix::PrefixSet,
@@ -31,6 +32,8 @@ use crate::{
 pub(super) struct Collector {
     pub(super) sensor: String,
     pub(super) set: PrefixSet,
+    /// What labels of far ends mean.
+    pub(super) meanings: Meanings,
     pub(super) kernel: Kernel,
     pub(super) ports: Ports,
     pub(super) history: History,
@@ -121,10 +124,10 @@ impl Collector {
     /// # Errors
     /// Everything is as it was.
     pub(super) fn put_in_force(&mut self, table: Table, manifest: [u8; 32]) -> Result<()> {
-        let Table { set, trie } = table;
+        let Table { set, trie, meanings, labels } = table;
         tokio::task::block_in_place(|| {
-            self.kernel.maps().publish(&trie, manifest)?;
-            (self.set, self.history.manifest) = (set, manifest);
+            self.kernel.maps().publish_with(&trie, labels.as_ref(), manifest)?;
+            (self.set, self.meanings, self.history.manifest) = (set, meanings, manifest);
             Ok(())
         })
     }
@@ -145,7 +148,7 @@ impl Collector {
         let watched = self.watching.interval(self.kernel.maps(), billed, until)?;
         let labels = self.ports.labels(Instant::now(), &witness, &self.witness);
         let key = self.history.key(&self.sensor, until);
-        Ok(Summary::new(key, &delta, &self.set, &labels, &watched))
+        Ok(Summary::new(key, &delta, &self.set, &labels, &watched, &self.meanings))
     }
 
     fn close(
@@ -159,7 +162,7 @@ impl Collector {
         let end = Instant::now();
         let labels = self.ports.labels(end, &witness, &self.witness);
         let key = self.history.key(&self.sensor, until);
-        let summary = Summary::new(key.clone(), &delta, &self.set, &labels, &watched);
+        let summary = Summary::new(key.clone(), &delta, &self.set, &labels, &watched, &self.meanings);
         match durable {
             None => self.history.add(&delta, &watched)?,
             Some(durable) => {
@@ -175,6 +178,7 @@ impl Collector {
         }
         // Reading waits until no program looks into a table that was replaced before.
         self.set.exported();
+        self.meanings.exported();
         self.ports.begin_interval(end);
         self.history.advance(until);
         self.witness = witness;
@@ -203,7 +207,7 @@ impl History {
     /// What no journal takes was reported here.
     fn add(&mut self, delta: &SparseReading, watched: &Watched) -> Result<()> {
         let Some(reported) = &mut self.reported else { return Ok(()) };
-        reported.billed.advance(&watched.rows);
+        reported.billed.advance(watched);
         delta.add_to(&mut reported.counters)
     }
 

@@ -24,6 +24,7 @@ use crate::{
     bpf::{Identity, InstanceDir, Layout, NO_MANIFEST, PinnedSet},
     collect::Reading,
     config::{self, Config, Keep, Mode, SensorId},
+    counterpart::Meanings,
     epoch::Epoch,
     prefix::PrefixSet,
     state::{Batch, Damage, Journal, ManifestInterface, ManifestName, StateDir},
@@ -92,6 +93,8 @@ pub(super) struct Left {
     pub(super) layout: Layout,
     /// What their ids mean.
     pub(super) set: PrefixSet,
+    /// What their labels mean.
+    pub(super) meanings: Meanings,
     pub(super) history: History,
 }
 
@@ -207,7 +210,8 @@ impl Durable {
             from: baseline.until,
             clocks: None,
         };
-        Ok(Some(Left { directory: set.path().to_owned(), layout, set: names, history }))
+        let meanings = manifest.meanings;
+        Ok(Some(Left { directory: set.path().to_owned(), layout, set: names, meanings, history }))
     }
 
     /// From here on these maps are counted in.
@@ -288,7 +292,9 @@ impl Durable {
     /// The records of a batch.
     fn name(&self, batch: &Batch, names: &mut Names) -> Summary {
         match names.of(&self.state, batch) {
-            Some(set) => Summary::new(batch.key.clone(), &batch.delta, set, &batch.labels, &batch.watched),
+            Some((set, meanings)) => {
+                Summary::new(batch.key.clone(), &batch.delta, set, &batch.labels, &batch.watched, meanings)
+            }
             None => Summary::of_unattributed(batch.key.clone(), &batch.delta.totals()),
         }
     }
@@ -296,16 +302,19 @@ impl Durable {
 
 /// The manifest that was last looked for, if it could be read: batches that follow each other mostly have the same.
 #[derive(Default)]
-struct Names(Option<([u8; 32], Option<PrefixSet>)>);
+struct Names(Option<([u8; 32], Option<Named>)>);
+
+/// What ids mean, and what labels do.
+type Named = (PrefixSet, Meanings);
 
 impl Names {
-    fn of(&mut self, state: &StateDir, batch: &Batch) -> Option<&PrefixSet> {
+    fn of(&mut self, state: &StateDir, batch: &Batch) -> Option<&Named> {
         let hash = batch.manifest;
         if self.0.as_ref().is_none_or(|(known, _)| *known != hash) {
             let manifest = (hash != NO_MANIFEST).then(|| state.manifest(batch.key.epoch, &hash)).flatten();
-            self.0 = Some((hash, manifest.and_then(|manifest| manifest.prefix_set().ok())));
+            self.0 = Some((hash, manifest.and_then(|manifest| Some((manifest.prefix_set().ok()?, manifest.meanings)))));
         }
-        self.0.as_ref().and_then(|(_, set)| set.as_ref())
+        self.0.as_ref().and_then(|(_, names)| names.as_ref())
     }
 }
 

@@ -27,7 +27,7 @@ use self::{
     hand_over::Made,
     prepare::{Base, Figures, Prepared, Step},
 };
-use super::Running;
+use super::{Running, collector::Collector};
 use crate::control::{Answer, Asked, Listener, Reloaded, Request};
 
 /// Wishes for a reload, and the one under way.
@@ -216,8 +216,11 @@ impl Running {
     fn base(&mut self) -> Base {
         let layout = *self.collector.kernel.maps().layout();
         let scribe = self.durable.as_mut().map(|durable| self.collector.scribe(durable));
-        let (config, set) = (&self.config, &self.collector.set);
-        tokio::task::block_in_place(|| Base { config: config.clone(), set: set.clone(), layout, scribe })
+        let (config, Collector { set, meanings, .. }) = (&self.config, &self.collector);
+        tokio::task::block_in_place(|| {
+            let (config, set, meanings) = (config.clone(), set.clone(), meanings.clone());
+            Base { config, set, meanings, layout, scribe }
+        })
     }
 
     /// What became of the manifest of the table to come.

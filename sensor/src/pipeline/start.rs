@@ -15,14 +15,13 @@ use super::{
     durable::{Durable, Left},
     nic::Witness,
     ports::Ports,
-    prefix_set,
-    reload::change::Change,
+    reload::change::{Change, Table, Wish},
     watching::{Watching, lists, watch},
 };
 use crate::{
-    bpf::{InterfaceKind, Kernel, NO_MANIFEST, Plan},
+    bpf::{InterfaceKind, Kernel, LabelPlan, NO_MANIFEST, Plan},
     collect::Meter,
-    config::{Config, Interface, Mode, Role},
+    config::{self, Config, Interface, Mode, Role},
     epoch::Epoch,
     lists::Lists,
     prefix::{PrefixSet, Trie},
@@ -32,10 +31,9 @@ use crate::{
 
 /// Counts in maps of its own, which end with this process.
 pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Collector> {
-    let set = prefix_set(config)?;
     let lists = lists(config)?;
-    let trie = set.trie()?;
-    let mut kernel = Kernel::load_for(&plan(config, &set, &trie, &kinds(config)))?;
+    let Table { set, trie, meanings, labels } = Wish::of(config, &lists)?.table()?;
+    let mut kernel = Kernel::load_for(&plan(config, &set, (&trie, labels.as_ref()), &kinds(config)))?;
     let reported = Reported { counters: kernel.read()?, billed: Breakdown::default() };
     // Before the first packet: without clock and budget nothing is told of it.
     let watching = Watching::new(watch(config, None)?, config, &set, lists, kernel.maps())?;
@@ -49,7 +47,7 @@ pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Coll
     ports.begin_interval(Instant::now());
     let history = History::begin(Epoch::draw()?, NO_MANIFEST, Some(reported));
     let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history, witness, watching })
+    Ok(Collector { sensor, set, meanings, kernel, ports, history, witness, watching })
 }
 
 /// Goes on with what an earlier run left: its records, its maps, its links. Where the configuration counts other prefixes, that is a
@@ -61,8 +59,8 @@ pub(super) async fn resume(
     backlog: &mut VecDeque<Summary>,
 ) -> Result<Collector> {
     let undelivered = durable.undelivered();
-    let wanted = prefix_set(config)?;
     let lists = lists(config)?;
+    let wanted = Wish::of(config, &lists)?;
     let watch = watch(config, durable.known().as_deref())?;
     let Some((left, change)) = choose(durable.left(config)?, &wanted, config)? else {
         let mut collector = begin(config, wanted, (watch, lists), durable, devices).await?;
@@ -76,23 +74,23 @@ pub(super) async fn resume(
     durable.close_others(&collector.ports.link_pins(), backlog)?;
     if let Change::InPlace(table) = change {
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
-        let manifest = collector.scribe(durable).write(config, &table.set)?;
+        let manifest = collector.scribe(durable).write(config, &table.set, &table.meanings)?;
         durable.written(Some(manifest));
         collector.put_in_force(*table, manifest)?;
         collector.configure(config, lists);
         backlog.extend(collector.tick(Timestamp::now(), Some(durable))?);
         let generation = collector.kernel.maps().generation();
-        tracing::info!(generation, "other prefixes or networks than before: counted from here on");
+        tracing::info!(generation, "other prefixes, networks or counterparts than before: counted from here on");
     }
     Ok(collector)
 }
 
 /// The maps to go on with, and what there is to change in them: where there are several, those in which the least changes.
-fn choose(left: Vec<Left>, wanted: &PrefixSet, config: &Config) -> Result<Option<(Left, Change)>> {
+fn choose(left: Vec<Left>, wanted: &Wish, config: &Config) -> Result<Option<(Left, Change)>> {
     let mut chosen: Option<(Left, Change)> = None;
     for left in left {
         let path = left.directory.clone();
-        match Change::between(&left.set, &left.layout, wanted, config)? {
+        match Change::between((&left.set, &left.meanings), &left.layout, wanted, config)? {
             Change::Unchanged => return Ok(Some((left, Change::Unchanged))),
             Change::NewMaps { why } => tracing::info!("{}: {why}", path.display()),
             change @ Change::InPlace(_) => chosen = chosen.or(Some((left, change))),
@@ -108,7 +106,7 @@ async fn go_on(
     durable: &mut Durable,
     devices: &mut Devices,
 ) -> Result<Collector> {
-    let Left { directory, layout, set, history } = left;
+    let Left { directory, layout, set, meanings, history } = left;
     let mut kernel = Kernel::load_left(&directory, layout, &kinds(config))?;
     durable.count_in(history.epoch);
     tracing::info!(epoch = %history.epoch, since = %history.from, "counting on in the maps of an earlier run");
@@ -121,23 +119,23 @@ async fn go_on(
     ports.forward_logs(&mut kernel)?;
     ports.begin_after(Duration::try_from(Timestamp::now().duration_since(history.from)).unwrap_or_default());
     let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history, witness: Witness::default(), watching })
+    Ok(Collector { sensor, set, meanings, kernel, ports, history, witness: Witness::default(), watching })
 }
 
 /// New maps, whatever others are there.
 async fn begin(
     config: &Config,
-    set: PrefixSet,
+    wanted: Wish,
     (watch, lists): (Watch, Arc<Lists>),
     durable: &mut Durable,
     devices: &mut Devices,
 ) -> Result<Collector> {
     durable.clear()?;
-    let trie = set.trie()?;
+    let Table { set, trie, meanings, labels } = wanted.table()?;
     let kinds = kinds(config);
-    let plan = plan(config, &set, &trie, &kinds);
+    let plan = plan(config, &set, (&trie, labels.as_ref()), &kinds);
     let mut fresh = durable.begin(&plan.layout()?)?;
-    let manifest = fresh.scribe.write(config, &set).inspect_err(|_| durable.discard_fresh())?;
+    let manifest = fresh.scribe.write(config, &set, &meanings).inspect_err(|_| durable.discard_fresh())?;
     durable.written(Some(manifest));
     fresh.history.manifest = manifest;
     let mut kernel = Kernel::load_pinned(&fresh.directory, &plan, manifest)?;
@@ -160,7 +158,7 @@ async fn begin(
     ports.forward_logs(&mut kernel)?;
     ports.begin_interval(Instant::now());
     let sensor = config.sensor_id.to_string();
-    Ok(Collector { sensor, set, kernel, ports, history: fresh.history, witness, watching })
+    Ok(Collector { sensor, set, meanings, kernel, ports, history: fresh.history, witness, watching })
 }
 
 /// What each interface is, in the order of the configuration.
@@ -176,8 +174,10 @@ pub(super) fn kinds(config: &Config) -> Vec<InterfaceKind> {
 pub(super) fn plan<'a>(
     config: &Config,
     set: &'a PrefixSet,
-    trie: &'a Trie,
+    (trie, labels): (&'a Trie, Option<&'a Trie>),
     interfaces: &'a [InterfaceKind],
 ) -> Plan<'a> {
-    Plan { set, trie, interfaces, flows: config.limits.flows, memory: config.memory }
+    let config::Limits { flows, max_counterparts, .. } = config.limits;
+    let labels = labels.map(|trie| LabelPlan { trie, rows: max_counterparts });
+    Plan { set, trie, interfaces, flows, labels, memory: config.memory }
 }

@@ -5,6 +5,7 @@ use crate::{
     bpf::{Layout, TooLarge},
     cidr::Cidr,
     config::Memory,
+    counterpart::Counterparts,
     prefix::{PrefixSet, Trie},
 };
 
@@ -60,6 +61,16 @@ pub(super) fn prefixes(set: &PrefixSet) -> Vec<Finding> {
         findings.push((Severity::Good, format!("{count} {what}, the first is {first}")));
     }
     findings
+}
+
+/// What is known of far ends.
+pub(super) fn counterparts(counterparts: &Counterparts) -> Finding {
+    let Counterparts { labels, folded, prefixes, .. } = counterparts;
+    let known = format!("far ends are told apart by {prefixes} prefixes in {} ways", labels.len() - 1);
+    match folded {
+        0 => (Severity::Good, known),
+        _ => (Severity::Warning, format!("{known}; {folded} more are told as `other`: leave out files, or lists")),
+    }
 }
 
 /// What the maps take and have room for, and what the agent takes.
@@ -126,6 +137,7 @@ mod tests {
                 trie: &trie,
                 interfaces: &[InterfaceKind::default()],
                 flows: 1 << 12,
+                labels: None,
                 memory: DEFAULT_MEMORY,
             };
             let layout = Layout::new(&Wanted { memory: bytes, ..plan.wanted(cpus, Room::ForReloads) });

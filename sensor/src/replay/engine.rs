@@ -11,10 +11,10 @@ use sensor_ebpf::{
 
 use super::frame::LinkFrame;
 use crate::{
-    bpf::{self, Buffers, Hook, Kernel, MIN_FRAME_LEN, REPLAY_FLOWS, TestRun},
+    bpf::{self, Buffers, Hook, Kernel, LabelPlan, MIN_FRAME_LEN, REPLAY_FLOWS, TestRun},
     collect::{Meter, Reading},
     native::Native,
-    prefix::PrefixSet,
+    prefix::{PrefixSet, Trie},
     watch::{Memory, Rows},
 };
 
@@ -44,18 +44,18 @@ pub struct KernelEngine {
 }
 
 impl Engine {
-    /// Makes an engine that counts for `set`.
+    /// Makes an engine that counts for `set`, and far ends by these labels, if there are any.
     ///
     /// # Errors
     /// Missing rights, or a kernel that refuses the program.
-    pub fn new(kind: EngineKind, set: &PrefixSet) -> Result<Self> {
+    pub fn new(kind: EngineKind, set: &PrefixSet, labels: Option<LabelPlan<'_>>) -> Result<Self> {
         let trie = set.trie()?;
         if kind == EngineKind::Native {
-            return Ok(Self::Native(Box::new(Native::watching(trie, set, REPLAY_FLOWS).at_a_tap())));
+            return Ok(Self::Native(Box::new(native(trie, set, labels))));
         }
         // What is bounded is so for each CPU: to be the same again, a replay runs on one.
         bpf::stay_on_cpu().context("cannot keep the replay on one CPU")?;
-        let mut kernel = Kernel::load_for_replay(set, &trie)?;
+        let mut kernel = Kernel::load_for_replay(set, &trie, labels)?;
         let instance = kernel.instance(0)?;
         let test_run = match TestRun::prepare(instance, Hook::Inline, Buffers::Several) {
             Ok(test_run) => test_run,
@@ -64,7 +64,7 @@ impl Engine {
                 TestRun::prepare(instance, Hook::Inline, Buffers::One)?
             }
         };
-        let twin = Native::watching(trie, set, REPLAY_FLOWS).at_a_tap();
+        let twin = native(trie, set, labels);
         Ok(Self::Kernel(Box::new(KernelEngine { kernel, test_run, twin, fallbacks: BTreeMap::new() })))
     }
 
@@ -126,6 +126,11 @@ impl Rows for Engine {
     fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
         let (memory, slice) = self.at(slice);
         memory.rows(slice, each);
+    }
+
+    fn counterparts(&self, slice: u32, each: &mut dyn FnMut(&Row)) {
+        let (memory, slice) = self.at(slice);
+        memory.counterparts(slice, each);
     }
 
     fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour> {
@@ -214,6 +219,15 @@ impl Meter for Engine {
             Self::Kernel(engine) => engine.kernel.read()?.plus(&engine.twin.read()?),
             Self::Native(native) => native.read(),
         }
+    }
+}
+
+/// A twin of the program that a replay loads.
+fn native(trie: Trie, set: &PrefixSet, labels: Option<LabelPlan<'_>>) -> Native {
+    let native = Native::watching(trie, set, REPLAY_FLOWS).at_a_tap();
+    match labels {
+        Some(LabelPlan { trie, rows }) => native.labelling(trie.clone(), rows),
+        None => native,
     }
 }
 

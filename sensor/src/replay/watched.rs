@@ -70,7 +70,7 @@ impl Watched {
     /// What the interval that ends at `end` had.
     pub(super) fn interval(&mut self, end: Timestamp, engine: &mut Engine) -> summary::Watched {
         let watched = self.watch.interval(engine, &self.reported, end);
-        self.reported.advance(&watched.rows);
+        self.reported.advance(&watched);
         watched
     }
 

@@ -13,14 +13,15 @@ pub use self::files::ManifestName;
 use self::wire::WirePrefix;
 use crate::{
     config::Role,
+    counterpart::Meanings,
     epoch::Epoch,
     prefix::{Meaning, PrefixSet},
 };
 
 /// What a manifest file begins with: its name and the number of its format.
-const MAGIC: &[u8] = b"sensor manifest 2\n";
-/// Largest manifest file, in bytes: four million prefixes take 88 MB.
-const MAX_MANIFEST_LEN: u64 = 128 << 20;
+const MAGIC: &[u8] = b"sensor manifest 3\n";
+/// Largest manifest file, in bytes: four million prefixes take 88 MB, the largest table of labels 40 MB.
+const MAX_MANIFEST_LEN: u64 = 256 << 20;
 
 /// What the ids in a set of maps mean: prefix id -> prefix and network, ledger slot -> interface side.
 ///
@@ -43,6 +44,8 @@ pub struct Manifest {
     networks: Vec<(u32, String)>,
     /// In the order of their ids.
     prefixes: Vec<ManifestPrefix>,
+    /// What labels of far ends mean.
+    pub meanings: Meanings,
 }
 
 /// An interface that has ledger slots.
@@ -69,13 +72,14 @@ struct ManifestPrefix {
 }
 
 impl Manifest {
-    /// The manifest of the table number `generation`, which counts the prefixes of `set` under its ids.
+    /// The manifest of the table number `generation`, which counts the prefixes of `set` under its ids, and far ends under labels of these `meanings`.
     pub fn new(
         epoch: Epoch,
         generation: u32,
         sensor: &str,
         interfaces: Vec<ManifestInterface>,
         set: &PrefixSet,
+        meanings: &Meanings,
     ) -> Self {
         let mut retired: Vec<PrefixId> = set.retired().collect();
         retired.sort_unstable();
@@ -93,6 +97,7 @@ impl Manifest {
             interfaces,
             prefixes: prefixes.collect(),
             networks: set.networks().map(|(number, name)| (number.get(), name.to_owned())).collect(),
+            meanings: meanings.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use super::*;
-use crate::{collect::SparseReading, epoch::Epoch, prefix::PrefixSet, summary::Watched};
+use crate::{collect::SparseReading, counterpart::Meanings, epoch::Epoch, prefix::PrefixSet, summary::Watched};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -19,7 +19,7 @@ fn folder_and_files_are_their_owners_alone() {
     let path = parent.path().join("lib/sensor");
     let dir = StateDir::open(&path).unwrap();
     assert_eq!((dir.path(), mode(&path)), (path.as_path(), 0o700));
-    let manifest = Manifest::new(epoch(1), 7, "edge-1", vec![], &PrefixSet::default());
+    let manifest = Manifest::new(epoch(1), 7, "edge-1", vec![], &PrefixSet::default(), &Meanings::default());
     dir.store_manifest(&manifest).unwrap();
     let key = crate::summary::Key {
         sensor: String::new(),

@@ -25,7 +25,7 @@ fn only_what_was_counted_has_a_record() {
         sequence: 0,
     };
     let label = LedgerLabel { slot: 1, ..LedgerLabel::default() };
-    let summary = Summary::new(key, &delta.sparse(), &set, &[label], &Watched::default());
+    let summary = Summary::new(key, &delta.sparse(), &set, &[label], &Watched::default(), &Meanings::default());
     let prefix = |prefix: &str, direction, network: Option<&str>, packets| PrefixRecord {
         prefix: prefix.parse().unwrap(),
         direction,

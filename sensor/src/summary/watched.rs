@@ -16,7 +16,7 @@ use crate::{
     prefix::PrefixSet,
     sights::Taken,
     upstream::{Neighbour, UpstreamName},
-    watch::{RowChange, RowId},
+    watch::{FarChange, RowChange, RowId},
 };
 
 /// What neighbours are called for which there was no room.
@@ -78,6 +78,8 @@ pub struct Watched {
     pub rows: Vec<RowChange>,
     /// What the neighbours in them are called.
     pub upstreams: Vec<(Neighbour, UpstreamName)>,
+    /// What was exchanged with far ends, by their labels.
+    pub counterparts: Vec<FarChange>,
     /// Addresses, services, and what happened there.
     pub taken: Taken,
     /// What else happened.

@@ -11,6 +11,9 @@ pub trait Rows {
     /// Rows of the breakdown of a slice that count something.
     fn rows(&self, slice: u32, each: &mut dyn FnMut(&Row));
 
+    /// Rows of counterparts of a slice that count something; none where they are not told apart.
+    fn counterparts(&self, slice: u32, each: &mut dyn FnMut(&Row));
+
     /// A neighbour of a slice, by its number; `None` where there is none.
     fn neighbour(&self, slice: u32, number: u32) -> Option<Neighbour>;
 }

@@ -1,13 +1,13 @@
-//! What was billed, by network, direction, neighbour and kind: what the rows of the programs say, and what changes in between.
+//! What was billed, by network, direction, neighbour and kind, and by label of the far end: what the rows of the programs say, and what changes in between.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use sensor_ebpf::abi::{self, Counter, Direction, Kind, NetworkId, RowKey};
+use sensor_ebpf::abi::{self, Counter, Direction, Kind, LabelKey, NetworkId, RowKey};
 use serde::{Deserialize, Serialize};
 
-use super::Rows;
-use crate::upstream::Neighbour;
+use super::{FarChange, Rows};
+use crate::{summary::Watched, upstream::Neighbour};
 
 /// Whose packets: of a network and direction, exchanged with a neighbour; `None`: it found no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +48,10 @@ pub struct RowChange {
 
 /// Everything that was billed up to some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Breakdown(BTreeMap<RowId, Counter>);
+pub struct Breakdown {
+    rows: BTreeMap<RowId, Counter>,
+    counterparts: BTreeMap<LabelKey, Counter>,
+}
 
 const NOTHING: Counter = Counter { packets: 0, bytes: 0, frame_bytes: 0, reserved: 0 };
 
@@ -92,35 +95,54 @@ impl Breakdown {
                 let Some(billed) = Billed::of_key(key, slice, memory) else { return };
                 breakdown.add(RowId { billed, kind: key.kind() }, &row.counter());
             });
+            memory.counterparts(slice, &mut |row| {
+                let Some(key) = LabelKey::from_word(row.key as u32).filter(|key| key.network().is_some()) else {
+                    return;
+                };
+                breakdown.add_far(key, &row.counter());
+            });
         }
         breakdown
     }
 
     /// What was billed since an earlier reading of the same rows.
     pub fn since(&self, earlier: &Self) -> impl Iterator<Item = (RowId, Counter)> {
-        self.0.iter().filter_map(|(id, now)| {
-            let grown = now.since(&earlier.0.get(id).copied().unwrap_or_default());
+        self.rows.iter().filter_map(|(id, now)| {
+            let grown = now.since(&earlier.rows.get(id).copied().unwrap_or_default());
             (!grown.is_zero()).then_some((*id, grown))
         })
     }
 
+    /// What was exchanged with far ends since.
+    pub fn far_since(&self, earlier: &Self) -> Vec<FarChange> {
+        let grown = self.counterparts.iter().map(|(key, now)| {
+            let counted = now.since(&earlier.counterparts.get(key).copied().unwrap_or_default());
+            FarChange { key: *key, counted }
+        });
+        grown.filter(|change| !change.counted.is_zero()).collect()
+    }
+
     /// Adds to a row.
     pub fn add(&mut self, id: RowId, more: &Counter) {
-        let row = self.0.entry(id).or_default();
+        let row = self.rows.entry(id).or_default();
+        *row = row.sum(more);
+    }
+
+    /// Adds to what was exchanged with far ends of a label.
+    pub fn add_far(&mut self, key: LabelKey, more: &Counter) {
+        let row = self.counterparts.entry(key).or_default();
         *row = row.sum(more);
     }
 
     /// Adds what programs counted in an interval.
-    pub fn advance(&mut self, changes: &[RowChange]) {
-        changes
-            .iter()
-            .filter(|change| !change.counted.is_zero())
-            .for_each(|change| self.add(change.id, &change.counted));
+    pub fn advance(&mut self, Watched { rows, counterparts, .. }: &Watched) {
+        rows.iter().filter(|change| !change.counted.is_zero()).for_each(|change| self.add(change.id, &change.counted));
+        counterparts.iter().for_each(|change| self.add_far(change.key, &change.counted));
     }
 
     /// All rows.
     pub fn rows(&self) -> impl Iterator<Item = (RowId, Counter)> {
-        self.0.iter().map(|(id, counter)| (*id, *counter))
+        self.rows.iter().map(|(id, counter)| (*id, *counter))
     }
 }
 
@@ -134,14 +156,19 @@ struct WireRow {
 
 impl Serialize for Breakdown {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(id, counter)| WireRow { id: *id, counter: *counter }))
+        let rows: Vec<_> = self.rows.iter().map(|(id, counter)| WireRow { id: *id, counter: *counter }).collect();
+        let far = self.counterparts.iter().map(|(key, counted)| FarChange { key: *key, counted: *counted });
+        (rows, far.collect::<Vec<_>>()).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Breakdown {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rows = Vec::<WireRow>::deserialize(deserializer)?;
-        Ok(Self(rows.into_iter().map(|row| (row.id, row.counter)).collect()))
+        let (rows, far) = <(Vec<WireRow>, Vec<FarChange>)>::deserialize(deserializer)?;
+        Ok(Self {
+            rows: rows.into_iter().map(|row| (row.id, row.counter)).collect(),
+            counterparts: far.into_iter().map(|change| (change.key, change.counted)).collect(),
+        })
     }
 }
 
@@ -205,6 +232,7 @@ mod tests {
         let mut breakdown = Breakdown::default();
         breakdown.add(id(1, Direction::In, None, Kind::UNDECIDED), &counter(1));
         breakdown.add(id(511, Direction::Out, Some(neighbour), Kind::new(Class::Tor, Evidence::List)), &counter(9));
+        breakdown.add_far(LabelKey::new(NetworkId::new(511).unwrap(), Direction::In, (7, 1)), &counter(8));
         let bytes = postcard::to_stdvec(&breakdown).unwrap();
         assert_eq!(postcard::from_bytes::<Breakdown>(&bytes).unwrap(), breakdown);
         for len in 0..bytes.len() {
@@ -226,7 +254,13 @@ mod tests {
         let grown: Vec<_> = now.since(&then).map(|(id, counter)| (id.billed.network.get(), counter.packets)).collect();
         assert_eq!(grown, [(2, 2), (3, 1)]);
         let changes = now.since(&then).map(|(id, counted)| RowChange { counted, ..RowChange::none(id) });
-        then.advance(&changes.collect::<Vec<_>>());
+        then.advance(&Watched { rows: changes.collect(), ..Watched::default() });
         assert_eq!(then.since(&now).count() + now.since(&then).count(), 0);
+        let key = LabelKey::new(NetworkId::new(1).unwrap(), Direction::In, (7, 1));
+        now.add_far(key, &counter(4));
+        let counterparts = now.far_since(&then);
+        assert_eq!(counterparts, [FarChange { key, counted: counter(4) }]);
+        then.advance(&Watched { counterparts, ..Watched::default() });
+        assert_eq!(now.far_since(&then), []);
     }
 }

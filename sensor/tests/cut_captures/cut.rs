@@ -56,7 +56,7 @@ impl Reader {
     pub(crate) fn new() -> Self {
         let mut builder = SetBuilder::default();
         builder.watch("everything", ["0.0.0.0/0", "::/0"].map(|text| text.parse().unwrap())).unwrap();
-        let engine = Engine::new(EngineKind::Native, &builder.build().unwrap()).unwrap();
+        let engine = Engine::new(EngineKind::Native, &builder.build().unwrap(), None).unwrap();
         Self { engine, framer: Framer::default(), seen: (0, 0), cut: 0, cuts: 0, frames: 0 }
     }
 

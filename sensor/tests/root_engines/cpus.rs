@@ -25,7 +25,8 @@ const PACKETS: u32 = 1_000_000;
 fn every_packet_is_found(test: &str, nets: &[Net], memory: Memory, expected_slices: u32) {
     let set = tables::set(nets);
     let trie = set.trie().unwrap();
-    let plan = Plan { set: &set, trie: &trie, interfaces: &[InterfaceKind::default()], flows: 1 << 12, memory };
+    let plan =
+        Plan { set: &set, trie: &trie, interfaces: &[InterfaceKind::default()], flows: 1 << 12, labels: None, memory };
     let layout = Layout::new(&plan.wanted(cpus().unwrap(), Room::None)).unwrap();
     assert_eq!(layout.slices(), expected_slices, "slices in {memory}");
     let mut kernel = Kernel::load_for(&plan).unwrap();

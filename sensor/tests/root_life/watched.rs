@@ -92,3 +92,55 @@ fn what_is_new_is_told_once_and_every_byte_as_what_it_is() {
     assert_eq!(events("upstream_new").len(), 0, "the only neighbour has a name");
     assert_eq!(events("loss").len(), 0);
 }
+
+/// What the network exchanged, by direction and country of the far end.
+fn exchanged(records: &[&Value]) -> BTreeMap<[String; 2], i128> {
+    let mut sums = BTreeMap::new();
+    for record in records.iter().filter(|record| record["record"] == "counterpart") {
+        let key = ["direction", "country"].map(|name| record[name].as_str().unwrap_or("").to_owned());
+        *sums.entry(key).or_default() += i128::from(record["bytes"].as_u64().unwrap());
+    }
+    sums
+}
+
+/// Whatever becomes of agents, each packet is told by the table of counterparts that was in force when it was counted.
+#[test]
+fn far_ends_are_what_they_were_when_they_were_counted() {
+    const COUNTERPARTS: &str = "[[counterpart]]\nfile = \"geo.csv\"\n";
+    if !is_root("far_ends_are_what_they_were_when_they_were_counted") {
+        return;
+    }
+    let stage = Stage::new("far");
+    let settings = Settings { text: COUNTERPARTS, ..Settings::default() };
+    let table = |row: &str| std::fs::write(stage.folder().join("geo.csv"), row).unwrap();
+    let mut all: Vec<Value> = Vec::new();
+    let mut sent = BTreeMap::new();
+    for (turn, (row, country)) in
+        [("203.0.113.0/24,DE,64500", "DE"), ("203.0.113.0/24,FR,64501", "FR"), ("203.0.113.7,DE,64500", "DE")]
+            .into_iter()
+            .enumerate()
+    {
+        table(row);
+        let agent = stage.started(&settings);
+        // Once while it runs, and once when it is killed; a flow that goes on is another country's then.
+        for late in [false, true] {
+            if late {
+                assert!(eventually(|| agent.records().iter().any(|record| record["record"] == "counterpart")));
+            }
+            let [out, into] = converse(&stage, 40_000 + turn as u16 / 2).map(i128::from);
+            for (direction, bytes) in [("out", out), ("in", into)] {
+                *sent.entry([direction, country].map(str::to_owned)).or_default() += bytes;
+            }
+        }
+        all.extend(stage.stop(agent, "KILL").records);
+        let [out, into] = converse(&stage, 41_000).map(i128::from);
+        for (direction, bytes) in [("out", out), ("in", into)] {
+            *sent.entry([direction, country].map(str::to_owned)).or_default() += bytes;
+        }
+    }
+    all.extend(stage.detach(&settings));
+    let records = unique(&all);
+    assert_eq!(exchanged(&records), sent);
+    let total: i128 = billed(&records).values().sum();
+    assert_eq!(total, sent.values().sum::<i128>());
+}

@@ -6,6 +6,7 @@ use aya_ebpf::{
 };
 use sensor_ebpf::{
     abi::{Control, Counter, Entry, Node},
+    lookup::TrieMaps,
     state::{Size, State},
 };
 
@@ -92,6 +93,33 @@ impl Table for KernelLpm {
 /// The sensor's maps, but for the prefix table and its counters.
 pub(super) struct Over<T, M>(pub(super) T, pub(super) Maps<M>);
 
+impl<T, M> TrieMaps for Over<T, M> {
+    #[inline(always)]
+    fn root_bits_v4(&self) -> u32 {
+        self.1.root_bits_v4()
+    }
+
+    #[inline(always)]
+    fn root_bits_v6(&self) -> u32 {
+        self.1.root_bits_v6()
+    }
+
+    #[inline(always)]
+    fn root(&self, _index: u32) -> Option<Entry> {
+        None
+    }
+
+    #[inline(always)]
+    fn node(&self, _index: u32) -> Option<&Node> {
+        None
+    }
+
+    #[inline(always)]
+    fn block_entry(&self, _index: u32) -> Option<Entry> {
+        None
+    }
+}
+
 impl<T: Table, M: Look> State for Over<T, M> {
     #[inline(always)]
     fn entry_v4(&self, _half: u32, address: u32) -> Option<Entry> {
@@ -131,31 +159,6 @@ impl<T: Table, M: Look> State for Over<T, M> {
     #[inline(always)]
     fn prefix_capacity(&self) -> u32 {
         self.1.prefix_capacity()
-    }
-
-    #[inline(always)]
-    fn root_bits_v4(&self) -> u32 {
-        self.1.root_bits_v4()
-    }
-
-    #[inline(always)]
-    fn root_bits_v6(&self) -> u32 {
-        self.1.root_bits_v6()
-    }
-
-    #[inline(always)]
-    fn root(&self, _index: u32) -> Option<Entry> {
-        None
-    }
-
-    #[inline(always)]
-    fn node(&self, _index: u32) -> Option<&Node> {
-        None
-    }
-
-    #[inline(always)]
-    fn block_entry(&self, _index: u32) -> Option<Entry> {
-        None
     }
 
     #[inline(always)]

@@ -9,9 +9,9 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sensor_ebpf::{
-    abi::{Clock, HashKeys, MAX_NEIGHBOURS, Neighbour, Open, Progress, RowKey, Sample, Side, Spending, WAYS},
+    abi::{Clock, HashKeys, MAX_NEIGHBOURS, Neighbour, Open, Progress, Sample, Side, Spending, WAYS},
     packet::Window,
-    state::{Size, State, Watching},
+    state::{Rows, Size, State, Watching},
     watch::Watched,
 };
 
@@ -91,23 +91,37 @@ impl<M: Look> Watching for Maps<M> {
     }
 
     #[inline(always)]
-    fn row_key(&self, index: u32) -> Option<u64> {
-        rows::key(index)
+    fn counterpart_rows(&self) -> u32 {
+        setting!(counterpart_rows)
     }
 
     #[inline(always)]
-    fn find_row(&mut self, key: RowKey, size: Size) -> u32 {
-        look::find_row(key.word(), self.side as u32, size.packets, size.bytes, size.frame_bytes)
+    fn row_key(&self, rows: Rows, index: u32) -> Option<u64> {
+        rows::key(rows, index)
     }
 
     #[inline(always)]
-    fn claim_row(&mut self, index: u32, key: u64) -> bool {
-        rows::claim_row(index, key)
+    fn find_row(&mut self, rows: Rows, key: u32, size: Size) -> u32 {
+        let Size { packets, bytes, frame_bytes } = size;
+        match rows {
+            Rows::Breakdown => look::find_row(key, self.side as u32, packets, bytes, frame_bytes),
+            Rows::Counterparts => look::find_counterpart(key, self.side as u32, packets, bytes, frame_bytes),
+        }
     }
 
     #[inline(always)]
-    fn add_row(&mut self, index: u32, size: Size) -> Option<()> {
-        rows::add(index, size)
+    fn claim_row(&mut self, rows: Rows, index: u32, key: u64) -> bool {
+        rows::claim_row(rows, index, key)
+    }
+
+    #[inline(always)]
+    fn add_row(&mut self, rows: Rows, index: u32, size: Size) -> Option<()> {
+        rows::add(rows, index, size)
+    }
+
+    #[inline(always)]
+    fn find_label(&self, [leading, trailing]: [u64; 2], is_v4: bool, labelling: u32) -> u32 {
+        look::find_label(leading, trailing, is_v4.into(), labelling)
     }
 
     #[inline(always)]
@@ -133,6 +147,11 @@ impl<M: Look> Watching for Maps<M> {
     #[inline(always)]
     fn set_flow_state(&mut self, set: u32, way: u32, word: u64) {
         flows::set_state(set, way, word);
+    }
+
+    #[inline(always)]
+    fn change_flow_state(&mut self, set: u32, way: u32, from: u64, to: u64) {
+        flows::change_state(set, way, from, to);
     }
 
     #[inline(always)]

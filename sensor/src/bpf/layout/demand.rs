@@ -5,7 +5,7 @@ use std::fmt;
 use sensor_ebpf::abi::{BLOCK_LEN, MAX_NODES, MAX_PREFIXES, Side};
 use thiserror::Error;
 
-use super::{Layout, Watched};
+use super::{LabelPlan, Labels, Layout, Watched};
 use crate::prefix::{RootBits, Trie};
 
 /// Room for reloads beside what is used, as a divisor of that: the first that fits is taken.
@@ -49,6 +49,8 @@ pub struct Wanted<'a> {
     pub highest_network: u32,
     /// Flows of theirs that are remembered.
     pub flows: u32,
+    /// What labels far ends; `None`: they are not told apart.
+    pub labels: Option<LabelPlan<'a>>,
     /// CPUs that count.
     pub cpus: u32,
     /// Interfaces they count on.
@@ -61,7 +63,7 @@ pub struct Wanted<'a> {
 
 /// What a table takes, without room.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Demand {
+pub(super) struct Demand<'a> {
     pub(super) root_bits: RootBits,
     pub(super) nodes: usize,
     pub(super) blocks: usize,
@@ -70,12 +72,13 @@ pub(super) struct Demand {
     pub(super) ledger_slots: u32,
     highest_network: u32,
     flows: u32,
+    labels: Option<LabelPlan<'a>>,
     memory: u64,
 }
 
-impl Demand {
-    pub(super) fn new(wanted: &Wanted<'_>) -> Self {
-        let Wanted { trie, highest_id, highest_network, flows, interfaces, memory, .. } = *wanted;
+impl<'a> Demand<'a> {
+    pub(super) fn new(wanted: &Wanted<'a>) -> Self {
+        let Wanted { trie, highest_id, highest_network, flows, labels, interfaces, memory, .. } = *wanted;
         Self {
             root_bits: trie.root_bits,
             nodes: trie.nodes.len(),
@@ -84,6 +87,7 @@ impl Demand {
             ledger_slots: interfaces * Side::COUNT,
             highest_network,
             flows,
+            labels,
             memory,
         }
     }
@@ -92,6 +96,7 @@ impl Demand {
     pub(super) fn layout(&self, room: Option<u32>, slices: u32) -> Layout {
         let watched = Watched::new(self.highest_network, self.flows, slices, self.memory, room.is_some());
         // Built tables have less than `MAX_NODES` nodes; two halves of that many still have numbers.
+        let labels = Labels::new(self.labels, slices, self.memory, room.is_some());
         let room = |used: usize, more: u32, most: u32| {
             let used = u32::try_from(used).unwrap_or(most);
             let room = room.map_or(0, |part| (used / part).saturating_add(more));
@@ -107,6 +112,7 @@ impl Demand {
             slices,
             ledger_slots: self.ledger_slots,
             watched,
+            labels,
         }
     }
 }

@@ -7,7 +7,8 @@ const MIB: u64 = 1 << 20;
 const UNBOUNDED: u64 = u64::MAX;
 
 fn made(trie: &Trie, highest_id: u32, cpus: u32, interfaces: u32, memory: u64, room: Room) -> Result<Layout, TooLarge> {
-    Layout::new(&Wanted { trie, highest_id, highest_network: 0, flows: 1 << 12, cpus, interfaces, memory, room })
+    let (highest_network, flows, labels) = (0, 1 << 12, None);
+    Layout::new(&Wanted { trie, highest_id, highest_network, flows, labels, cpus, interfaces, memory, room })
 }
 
 /// The table of /28 prefixes side by side, under a root of 16 bits: a block for each 16 of them, and no nodes.
@@ -127,4 +128,44 @@ fn the_largest_bound_and_table_have_numbers_for_everything() {
         let rows = u64::from(layout.slices()) * u64::from(layout.prefix_capacity()) * u64::from(Direction::COUNT);
         assert_eq!(u64::from(layout.shape(map_name::PREFIXES).entries), rows);
     }
+}
+
+#[test]
+fn counterparts_take_what_they_need_and_nothing_where_there_are_none() {
+    let (small, labels) = (trie(7), scattered(5_000));
+    let with = |rows: Option<u32>, memory: u64, room| {
+        let labels = rows.map(|rows| LabelPlan { trie: &labels, rows });
+        let wanted = Wanted {
+            trie: &small,
+            highest_id: 7,
+            highest_network: 2,
+            flows: 1 << 12,
+            labels,
+            cpus: 2,
+            interfaces: 1,
+            memory,
+            room,
+        };
+        Layout::new(&wanted).unwrap()
+    };
+    let none = with(None, UNBOUNDED, Room::ForReloads);
+    assert!(labels::NAMES.iter().all(|name| none.shape(name).entries == 1));
+    assert_eq!(none.settings(0, InterfaceKind::default(), false, false).counterpart_rows, 0);
+    assert!(none.is_for_counterparts(None, UNBOUNDED) && !none.is_for_counterparts(Some(1 << 10), UNBOUNDED));
+    let some = with(Some(1 << 14), UNBOUNDED, Room::ForReloads);
+    assert_eq!(some.settings(0, InterfaceKind::default(), false, false).counterpart_rows, 1 << 14);
+    assert!(some.is_for_counterparts(Some(1 << 14), UNBOUNDED) && !some.is_for_counterparts(Some(1 << 15), UNBOUNDED));
+    assert_eq!(some.lacks_for_labels(&scattered(6_000)), None);
+    assert!(some.lacks_for_labels(&scattered(20_000)).unwrap().contains("nodes of counterparts outgrow"));
+    for layout in [none, some] {
+        let rows = |name| layout.shape(name).entries;
+        assert_eq!(Layout::of_maps(rows, 1), Some(layout));
+        for name in labels::NAMES {
+            let other = |asked: &'static str| rows(asked) + u32::from(asked == name);
+            assert_eq!(Layout::of_maps(other, 1), None, "one more entry in {name}");
+        }
+    }
+    // A sixteenth of 16 MiB for two slices.
+    let bounded = with(Some(1 << 20), 16 * MIB, Room::None);
+    assert_eq!(bounded.labels().rows, 1 << 14);
 }

@@ -117,7 +117,7 @@ pub(super) fn value_size(name: &str) -> Option<usize> {
         map_name::OPEN => size_of::<Open>(),
         map_name::CHANGES => size_of::<u64>(),
         map_name::PROGRESS => size_of::<Progress>(),
-        map_name::BREAKDOWN => size_of::<Row>(),
+        map_name::BREAKDOWN | map_name::COUNTERPARTS => size_of::<Row>(),
         map_name::NEIGHBOURS => size_of::<Neighbour>(),
         map_name::BUDGETS => size_of::<Budget>(),
         map_name::SAMPLES => 0,

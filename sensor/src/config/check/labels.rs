@@ -8,7 +8,10 @@ use super::{Check, START, Seen, openable};
 use crate::config::{
     Counterpart, CounterpartKind, Limits, List, MAX_COUNTERPARTS, MAX_LISTS, Name, Report,
     labels::ClassName,
-    limits::{MAX_ACTIVITY_ADDRESSES, MAX_FLOWS, MAX_SAMPLES_PER_SECOND, MIN_ACTIVITY_ADDRESSES, MIN_FLOWS},
+    limits::{
+        MAX_ACTIVITY_ADDRESSES, MAX_COUNTERPART_ROWS, MAX_FLOWS, MAX_SAMPLES_PER_SECOND, MIN_ACTIVITY_ADDRESSES,
+        MIN_COUNTERPART_ROWS, MIN_FLOWS,
+    },
     raw::{RawCounterpart, RawList, RawReport, RawSensor, Text},
 };
 
@@ -29,6 +32,11 @@ impl Check<'_, '_> {
         if let Some(number) = &raw.samples_per_second {
             let samples = self.number("samples_per_second", number, 0, MAX_SAMPLES_PER_SECOND);
             limits.samples_per_second = samples.unwrap_or(limits.samples_per_second);
+        }
+        if let Some(number) = &raw.max_counterparts
+            && let Some(rows) = self.number("max_counterparts", number, MIN_COUNTERPART_ROWS, MAX_COUNTERPART_ROWS)
+        {
+            limits.max_counterparts = rows.next_power_of_two();
         }
         limits
     }

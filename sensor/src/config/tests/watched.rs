@@ -51,7 +51,8 @@ fn a_full_file() {
     "#;
     std::fs::write(&path, format!("{LEAST}{text}")).unwrap();
     let config = Config::load(&path).unwrap();
-    let limits = Limits { flows: 131_072, max_activity_addresses: 65_536, samples_per_second: 0 };
+    let limits =
+        Limits { flows: 131_072, max_activity_addresses: 65_536, samples_per_second: 0, max_counterparts: 65_536 };
     assert_eq!(config.limits, limits);
     let expected = [
         Upstream {
@@ -85,7 +86,12 @@ fn a_full_file() {
 #[test]
 fn what_is_not_said() {
     let config = parse(LEAST).unwrap();
-    let limits = Limits { flows: 262_144, max_activity_addresses: 1 << 24, samples_per_second: 20_000 };
+    let limits = Limits {
+        flows: 262_144,
+        max_activity_addresses: 1 << 24,
+        samples_per_second: 20_000,
+        max_counterparts: 65_536,
+    };
     assert_eq!((config.limits, config.report), (limits, Report::default()));
     assert!(config.upstreams.is_empty() && config.counterparts.is_empty() && config.lists.is_empty());
     let nothing_hidden = parse(&format!("{LEAST}[report]\nhidden_classes = []")).unwrap();
@@ -271,4 +277,8 @@ fn what_has_no_effect_is_told_and_nothing_else() {
     let upstream = "[[upstream]]\nname = \"u\"\nmac = \"02:00:00:00:00:01\"\n[report]\n";
     assert!(told(&format!("{upstream}learn = \"1d\"\n")).is_empty());
     assert_eq!(told(&format!("{upstream}hidden_classes = [\"tor\"]\n")), ["hidden_classes in [report]"]);
+    let limits = silent.replace("[[interface]]", "max_counterparts = 1025\n[[interface]]");
+    let limits = Config::parse(&limits, Path::new("sensor.toml")).unwrap();
+    assert!(limits.without_effect().is_empty());
+    assert_eq!((limits.limits.max_counterparts, limits.counterpart_rows()), (2048, None));
 }

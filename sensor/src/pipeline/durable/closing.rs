@@ -125,7 +125,8 @@ impl Durable {
         let rows: Vec<RowChange> =
             billed.since(&baseline.billed).map(|(id, counted)| RowChange::counted(id, counted)).collect();
         let upstreams = self.upstreams(&rows, manifest);
-        Ok(Watched { rows, upstreams, ..Watched::default() })
+        let counterparts = billed.far_since(&baseline.billed);
+        Ok(Watched { rows, upstreams, counterparts, ..Watched::default() })
     }
 
     /// What a set whose names are lost has counted and is not known to have reported.

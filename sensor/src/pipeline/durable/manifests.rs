@@ -8,6 +8,7 @@ use super::{Durable, interfaces};
 use crate::{
     bpf::{Identity, NO_MANIFEST},
     config::Config,
+    counterpart::Meanings,
     epoch::Epoch,
     prefix::PrefixSet,
     state::{Manifest, ManifestName, StateDir},
@@ -38,9 +39,10 @@ impl Scribe {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(in super::super) fn write(&self, config: &Config, set: &PrefixSet) -> Result<[u8; 32]> {
+    pub(in super::super) fn write(&self, config: &Config, set: &PrefixSet, meanings: &Meanings) -> Result<[u8; 32]> {
         let ManifestName { epoch, generation } = self.name;
-        self.state.store_manifest(&Manifest::new(epoch, generation, &self.sensor, interfaces(config), set))
+        let interfaces = interfaces(config);
+        self.state.store_manifest(&Manifest::new(epoch, generation, &self.sensor, interfaces, set, meanings))
     }
 }
 

@@ -8,13 +8,44 @@ use crate::{
     bpf::Layout,
     config::Config,
     control::{NetworkChanges, PrefixChanges},
+    counterpart::{Counterparts, Meanings},
+    lists::Lists,
+    pipeline::prefix_set,
     prefix::{Meaning, PrefixSet, Trie},
 };
 
-/// A set, and the table that finds its prefixes.
+/// What a configuration counts, and by what it labels far ends.
+pub(in super::super) struct Wish {
+    pub(in super::super) set: PrefixSet,
+    pub(in super::super) counterparts: Option<Counterparts>,
+}
+
+/// A set, and the table that finds its prefixes; what labels mean, and the table that leads to them where it is another one.
 pub(in super::super) struct Table {
     pub(in super::super) set: PrefixSet,
     pub(in super::super) trie: Trie,
+    pub(in super::super) meanings: Meanings,
+    pub(in super::super) labels: Option<Trie>,
+}
+
+impl Wish {
+    /// What a configuration asks for.
+    ///
+    /// # Errors
+    /// A table or a file of counterparts cannot be read, or is too large.
+    pub(in super::super) fn of(config: &Config, lists: &Lists) -> Result<Self> {
+        Ok(Self { set: prefix_set(config)?, counterparts: Counterparts::of(config, lists)? })
+    }
+
+    /// The tables of maps that begin with it.
+    ///
+    /// # Errors
+    /// There can be no table of these prefixes.
+    pub(in super::super) fn table(self) -> Result<Table> {
+        let Self { set, counterparts } = self;
+        let (trie, meanings) = (set.trie()?, Meanings::begin(counterparts.as_ref()));
+        Ok(Table { set, trie, meanings, labels: counterparts.map(|counterparts| counterparts.trie) })
+    }
 }
 
 /// What is to be done for another set of prefixes to be counted.
@@ -28,14 +59,14 @@ pub(in super::super) enum Change {
 }
 
 impl Change {
-    /// From the set in force, in maps of this layout, to the one that is wanted, in maps of the size that the configuration asks for.
+    /// From the set and the labels in force, in maps of this layout, to those that are wanted, in maps of the size that the configuration asks for.
     ///
     /// # Errors
     /// There can be no table of the wanted prefixes.
     pub(in super::super) fn between(
-        old: &PrefixSet,
+        (old, meanings): (&PrefixSet, &Meanings),
         layout: &Layout,
-        wanted: &PrefixSet,
+        Wish { set: wanted, counterparts }: &Wish,
         config: &Config,
     ) -> Result<Self> {
         let (memory, flows) = (config.memory, config.limits.flows);
@@ -50,7 +81,24 @@ impl Change {
                 why: format!("maps for another number of flows than {flows}; new maps are needed"),
             });
         }
-        if old.same_content(wanted) {
+        if !layout.is_for_counterparts(config.counterpart_rows(), memory.bytes()) {
+            let why = "maps for another number of counterparts; new maps are needed".to_owned();
+            return Ok(Self::NewMaps { why });
+        }
+        let (meanings, labels) = match counterparts {
+            Some(counterparts) if !meanings.is_of(Some(counterparts)) => {
+                if let Some(why) = layout.lacks_for_labels(&counterparts.trie) {
+                    return Ok(Self::NewMaps { why });
+                }
+                let Some(successor) = meanings.successor(counterparts) else {
+                    let why = "these maps have had all the tables of counterparts that they may; new maps are needed";
+                    return Ok(Self::NewMaps { why: why.to_owned() });
+                };
+                (successor, Some(counterparts.trie.clone()))
+            }
+            Some(_) | None => (meanings.clone(), None),
+        };
+        if labels.is_none() && old.same_content(wanted) {
             return Ok(Self::Unchanged);
         }
         let set = match old.successor(wanted, layout.prefix_capacity()) {
@@ -63,7 +111,7 @@ impl Change {
         }
         let trie = set.trie_with(layout.root_bits())?;
         Ok(match layout.lacks(&trie) {
-            None => Self::InPlace(Box::new(Table { set, trie })),
+            None => Self::InPlace(Box::new(Table { set, trie, meanings, labels })),
             Some(why) => Self::NewMaps { why },
         })
     }
@@ -151,16 +199,19 @@ mod tests {
         let text = "[[interface]]\nname = \"eth0\"\n[[network]]\nname = \"a\"\nprefixes = [\"10.0.0.0/8\"]\n";
         let config = Config::parse(text, Path::new("sensor.toml")).unwrap();
         let (flows, memory) = (config.limits.flows, config.memory);
-        let plan = Plan { set: &old, trie: &trie, interfaces, flows, memory };
+        let plan = Plan { set: &old, trie: &trie, interfaces, flows, labels: None, memory };
         let layout = Layout::new(&plan.wanted(1, Room::ForReloads)).unwrap();
-        let between = |wanted: &PrefixSet| match Change::between(&old, &layout, wanted, &config).unwrap() {
-            Change::Unchanged => "unchanged".to_owned(),
-            Change::InPlace(table) => {
-                let Table { set, trie } = *table;
-                assert!(set.same_content(wanted) && trie.root_bits == layout.root_bits());
-                "in place".to_owned()
+        let between = |wanted: &PrefixSet| {
+            let wish = Wish { set: wanted.clone(), counterparts: None };
+            match Change::between((&old, &Meanings::default()), &layout, &wish, &config).unwrap() {
+                Change::Unchanged => "unchanged".to_owned(),
+                Change::InPlace(table) => {
+                    let Table { set, trie, labels, .. } = *table;
+                    assert!(set.same_content(wanted) && trie.root_bits == layout.root_bits() && labels.is_none());
+                    "in place".to_owned()
+                }
+                Change::NewMaps { why } => why,
             }
-            Change::NewMaps { why } => why,
         };
         assert_eq!(between(&set(&[("a", &["10.0.0.0/8"])], &["192.0.2.0/24", "10.1.2.0/24"])), "unchanged");
         assert_eq!(between(&set(&[("a", &["10.0.0.0/8"])], &["192.0.2.0/24"])), "in place");

@@ -10,6 +10,7 @@ use crate::{
     bpf::{InstanceDir, Kernel, SampleRing},
     config::Config,
     control::Reloaded,
+    counterpart::Meanings,
     lists::Lists,
     pipeline::{
         Running,
@@ -39,6 +40,7 @@ pub(in crate::pipeline) struct Made {
     config: Config,
     lists: Arc<Lists>,
     set: PrefixSet,
+    meanings: Meanings,
     history: History,
     kernel: Kernel,
     ports: Ports,
@@ -52,18 +54,19 @@ impl Making {
     /// # Errors
     /// There is no room on the disk, or the kernel refuses a map or a program.
     pub(super) fn load(self) -> Result<Box<Made>> {
-        let Self { config, lists, table: Table { set, trie }, fresh, pins, why, mut figures } = self;
+        let Self { config, lists, table, fresh, pins, why, mut figures } = self;
+        let Table { set, trie, meanings, labels } = table;
         let Fresh { directory, scribe, mut history } = fresh;
         let began = Instant::now();
-        let manifest = scribe.write(&config, &set)?;
+        let manifest = scribe.write(&config, &set, &meanings)?;
         history.manifest = manifest;
         let kinds = kinds(&config);
-        let plan = plan(&config, &set, &trie, &kinds);
+        let plan = plan(&config, &set, (&trie, labels.as_ref()), &kinds);
         let mut kernel = Kernel::load_pinned(&directory, &plan, manifest)?;
         let ports = Ports::new(&config.interfaces, Some(pins));
         ports.load(&mut kernel)?;
         figures.build += began.elapsed();
-        Ok(Box::new(Made { config, lists, set, history, kernel, ports, why, figures }))
+        Ok(Box::new(Made { config, lists, set, meanings, history, kernel, ports, why, figures }))
     }
 }
 
@@ -82,7 +85,7 @@ impl Running {
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         check_names(&self.collector.ports)?;
         let kinds = kinds(&config);
-        let layout = plan(&config, &table.set, &table.trie, &kinds).layout()?;
+        let layout = plan(&config, &table.set, (&table.trie, table.labels.as_ref()), &kinds).layout()?;
         let fresh = tokio::task::block_in_place(|| durable.begin(&layout))?;
         tracing::info!(epoch = %fresh.history.epoch, "new maps: {why}");
         let pins = Arc::clone(&durable.pins);
@@ -126,7 +129,7 @@ impl Running {
     }
 
     fn swap(&mut self, made: Box<Made>, devices: &[Device], began: Instant) -> Result<()> {
-        let Made { config, lists, set, mut history, mut kernel, mut ports, .. } = *made;
+        let Made { config, lists, set, meanings, mut history, mut kernel, mut ports, .. } = *made;
         let Some(durable) = &mut self.durable else { bail!("the counters of this agent end with it") };
         let (old, epoch) = (&mut self.collector, history.epoch);
         let known = ports
@@ -155,7 +158,8 @@ impl Running {
                 ports.began_by_swap();
                 // The old one's programs end with it.
                 old.watching.go_to(ring, budgets, kernel.maps());
-                (old.set, old.kernel, old.ports, old.history, old.witness) = (set, kernel, ports, history, witness);
+                (old.set, old.meanings, old.history, old.witness) = (set, meanings, history, witness);
+                (old.kernel, old.ports) = (kernel, ports);
                 self.configure(config, lists);
                 // It may have been due while programs were being swapped.
                 self.due = self.interval_holding(self.collector.history.from).end;

@@ -8,13 +8,14 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::change::{self, Change, Table};
+use super::change::{self, Change, Table, Wish};
 use crate::{
     bpf::Layout,
     config::Config,
     control::{NetworkChanges, PrefixChanges},
+    counterpart::Meanings,
     lists::Lists,
-    pipeline::{durable::Scribe, prefix_set, watching::lists},
+    pipeline::{durable::Scribe, watching::lists},
     prefix::PrefixSet,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 pub(super) struct Base {
     pub(super) config: Config,
     pub(super) set: PrefixSet,
+    pub(super) meanings: Meanings,
     pub(super) layout: Layout,
     /// Writes the manifest of the next table in these maps; `None` where they end with the agent.
     pub(super) scribe: Option<Scribe>,
@@ -65,27 +67,27 @@ impl Prepared {
         let config = Config::load(file)?;
         check_lasting(&base.config, &config)?;
         config.tell_without_effect();
-        let wanted = prefix_set(&config)?;
         let lists = lists(&config)?;
+        let wanted = Wish::of(&config, &lists)?;
         let read = began.elapsed();
         let began = Instant::now();
         let networks = change::networks(&base.config, &config);
-        let prefixes = change::prefixes(&base.set, &wanted);
+        let prefixes = change::prefixes(&base.set, &wanted.set);
         let step = step(base, &config, wanted)?;
         let figures = Figures { prefixes, networks, read, build: began.elapsed() };
         Ok(Box::new(Self { config, lists, step, figures }))
     }
 }
 
-fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
+fn step(base: &Base, config: &Config, wanted: Wish) -> Result<Step> {
     let why = if config.interfaces == base.config.interfaces {
-        match Change::between(&base.set, &base.layout, &wanted, config)? {
+        match Change::between((&base.set, &base.meanings), &base.layout, &wanted, config)? {
             Change::Unchanged => return Ok(Step::Keep),
             Change::InPlace(table) => {
                 let Some(scribe) = &base.scribe else {
                     bail!("the counters of this agent end with it: stop it and start it again")
                 };
-                let manifest = scribe.write(config, &table.set)?;
+                let manifest = scribe.write(config, &table.set, &table.meanings)?;
                 return Ok(Step::InPlace { table, manifest });
             }
             Change::NewMaps { why } => why,
@@ -93,8 +95,7 @@ fn step(base: &Base, config: &Config, wanted: PrefixSet) -> Result<Step> {
     } else {
         "other interfaces, or others of their settings".to_owned()
     };
-    let trie = wanted.trie()?;
-    Ok(Step::NewMaps { table: Box::new(Table { set: wanted, trie }), why })
+    Ok(Step::NewMaps { table: Box::new(wanted.table()?), why })
 }
 
 /// Refuses what is the agent's own for its whole life: its name, and the folders that it has locked.

@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// What a journal begins with.
 const MAGIC: [u8; 8] = *b"snsrjrnl";
 /// Number of this format.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// Bytes of the header.
 pub(super) const HEADER_LEN: usize = 16;
 /// Bytes of a frame before its payload.

@@ -131,13 +131,13 @@ impl History {
         match self.baselines.get_mut(&batch.key.epoch) {
             Some(baseline) => {
                 batch.delta.add_to(&mut baseline.reported)?;
-                baseline.billed.advance(&batch.watched.rows);
+                baseline.billed.advance(&batch.watched);
                 (baseline.next_sequence, baseline.until) = (next_sequence, until);
             }
             None => {
                 let reported = batch.delta.dense()?;
                 let mut billed = Breakdown::default();
-                billed.advance(&batch.watched.rows);
+                billed.advance(&batch.watched);
                 self.baselines.insert(batch.key.epoch, Baseline { reported, billed, next_sequence, until });
             }
         }

@@ -26,7 +26,7 @@ fn manifest(number: u8) -> Manifest {
         &[("a", &["10.0.0.0/8", "::/0"]), ("b", &["10.1.0.0/16"])],
         &["10.1.2.3/32", "0.0.0.0/0", "2001:db8::1/128"],
     );
-    Manifest::new(epoch(number), 1, "edge-1", interfaces.to_vec(), &set)
+    Manifest::new(epoch(number), 1, "edge-1", interfaces.to_vec(), &set, &Meanings::default())
 }
 
 /// Everything that a set says.
@@ -152,7 +152,7 @@ fn retired_ids_and_gaps_come_back() {
     let third = second.successor(&wanted, 20).unwrap();
     assert!(third.retired().count() == 1 && third.highest_id() > third.iter().count() as u32, "{third:?}");
     for set in [&first, &second, &third] {
-        let manifest = Manifest::new(epoch(1), 1, "edge", vec![], set);
+        let manifest = Manifest::new(epoch(1), 1, "edge", vec![], set, &Meanings::default());
         let back = Manifest::decode(&manifest.encode().unwrap()).unwrap();
         assert_eq!(back, manifest);
         let back = back.prefix_set().unwrap();
@@ -161,7 +161,7 @@ fn retired_ids_and_gaps_come_back() {
         assert!(back.trie().unwrap() == set.trie().unwrap());
     }
     // Nobody wrote down how long the retired one has been: it waits for as many exports as if it were from now on.
-    let mut back = Manifest::new(epoch(1), 1, "edge", vec![], &third).prefix_set().unwrap();
+    let mut back = Manifest::new(epoch(1), 1, "edge", vec![], &third, &Meanings::default()).prefix_set().unwrap();
     for _ in 0..EXPORTS_BEFORE_REUSE {
         assert_eq!(back.successor(&wanted, 20).unwrap().retired().count(), 1);
         back.exported();
@@ -206,7 +206,7 @@ proptest! {
         }
         accounted.into_iter().for_each(|cidr| builder.account(cidr));
         let set = builder.build().unwrap();
-        let manifest = Manifest::new(epoch(1), 1, "edge", vec![], &set);
+        let manifest = Manifest::new(epoch(1), 1, "edge", vec![], &set, &Meanings::default());
         let bytes = manifest.encode().unwrap();
         let back = Manifest::decode(&bytes).unwrap();
         prop_assert_eq!(&back, &manifest);

@@ -1,6 +1,9 @@
 //! Where flows are remembered.
 
-use core::ptr::{read_volatile, write_volatile};
+use core::{
+    arch::asm,
+    ptr::{read_volatile, write_volatile},
+};
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
 use sensor_ebpf::abi::{FlowSet, WAYS};
@@ -56,5 +59,18 @@ pub(super) fn set_state(set: u32, way: u32, word: u64) {
     if let Some(set) = FLOWS.get_ptr_mut(set) {
         // SAFETY: as above.
         unsafe { write_volatile((&raw mut (*set).states).cast::<u64>().add(way), word) };
+    }
+}
+
+/// Stores a state where it is still that one.
+#[inline(always)]
+pub(super) fn change_state(set: u32, way: u32, from: u64, to: u64) {
+    let way = way as usize & (WAYS - 1);
+    let Some(set) = FLOWS.get_ptr_mut(set) else { return };
+    // Linux 5.12, as the functions that this is called from.
+    // SAFETY: the pointer is into a live map value, and the way within it, aligned for words; the instruction touches nothing else.
+    unsafe {
+        let word = (&raw mut (*set).states).cast::<u64>().add(way);
+        asm!("r0 = cmpxchg_64({word} + 0, r0, {to})", word = in(reg) word, to = in(reg) to, inout("r0") from => _, options(nostack));
     }
 }

@@ -1,4 +1,4 @@
-//! Rows of the breakdown, and the neighbours in them.
+//! Rows that are found by what they count, and the neighbours in them.
 
 use core::{
     arch::asm,
@@ -8,7 +8,7 @@ use core::{
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
 use sensor_ebpf::{
     abi::{Neighbour, Row},
-    state::Size,
+    state::{Rows, Size},
 };
 
 use crate::kernel::maps::{SIZED_BY_LOADER, counter, settings::shared};
@@ -16,6 +16,10 @@ use crate::kernel::maps::{SIZED_BY_LOADER, counter, settings::shared};
 /// Key: slice, place. Value: a counter with its key.
 #[map]
 static BREAKDOWN: Array<Row> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
+
+/// Key: slice, place. Value: a counter with its key.
+#[map]
+static COUNTERPARTS: Array<Row> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MMAPABLE);
 
 /// Key: slice, place. Value: a neighbour.
 #[map]
@@ -49,24 +53,33 @@ pub(super) fn claim_neighbour(index: u32, neighbour: Neighbour) -> bool {
     true
 }
 
+/// A row.
+#[inline(always)]
+fn row(rows: Rows, index: u32) -> Option<*mut Row> {
+    match rows {
+        Rows::Breakdown => BREAKDOWN.get_ptr_mut(index),
+        Rows::Counterparts => COUNTERPARTS.get_ptr_mut(index),
+    }
+}
+
 /// Whose a row is.
 #[inline(always)]
-pub(super) fn key(index: u32) -> Option<u64> {
+pub(super) fn key(rows: Rows, index: u32) -> Option<u64> {
     // SAFETY: the pointer is into a live map value; the word is read whole.
-    BREAKDOWN.get_ptr(index).map(|row| unsafe { read_volatile(&raw const (*row).key) })
+    row(rows, index).map(|row| unsafe { read_volatile(&raw const (*row).key) })
 }
 
 /// Gives a free row a key; false where it has another one.
 #[inline(always)]
-pub(super) fn claim_row(index: u32, key: u64) -> bool {
+pub(super) fn claim_row(rows: Rows, index: u32, key: u64) -> bool {
     // SAFETY: the pointer is into a live map value, aligned for words.
-    BREAKDOWN.get_ptr_mut(index).is_some_and(|row| unsafe { claim(&raw mut (*row).key, key) })
+    row(rows, index).is_some_and(|row| unsafe { claim(&raw mut (*row).key, key) })
 }
 
 /// Adds to a row.
 #[inline(always)]
-pub(super) fn add(index: u32, size: Size) -> Option<()> {
-    BREAKDOWN.get_ptr_mut(index).map(|row| counter::add(row.cast(), size, shared()))
+pub(super) fn add(rows: Rows, index: u32, size: Size) -> Option<()> {
+    row(rows, index).map(|row| counter::add(row.cast(), size, shared()))
 }
 
 /// Gives a word that is zero this value; false where it is another one.

@@ -187,7 +187,7 @@ fn a_journal_of_another_version_is_an_error_that_names_it() {
     let file = folder.path().join("journal");
     fs::write(&file, header).unwrap();
     let expected = format!(
-        "{} is a journal of version 7, and this sensor writes version 2: run the sensor that wrote it, or move the file away to \
+        "{} is a journal of version 7, and this sensor writes version 3: run the sensor that wrote it, or move the file away to \
          begin anew",
         file.display()
     );
