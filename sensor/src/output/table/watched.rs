@@ -14,7 +14,8 @@ use sensor_ebpf::{
 
 use super::{MAX_ROWS, Row, plain, traffic};
 use crate::summary::{
-    ClassHostRecord, Count, Event, EventRecord, HostRecord, NetworkRecord, ServiceRecord, Summary, mac,
+    ClassHostRecord, Count, CounterpartRecord, Event, EventRecord, HostRecord, NetworkRecord, ServiceRecord, Summary,
+    mac,
 };
 
 pub(super) fn write(summary: &Summary, seconds: f64, to: &mut dyn Write) -> io::Result<()> {
@@ -30,6 +31,12 @@ pub(super) fn write(summary: &Summary, seconds: f64, to: &mut dyn Write) -> io::
     if networks.iter().any(|row| row.class != Class::Unknown) {
         let classes = sums(networks, |row| called(row.class, row.evidence));
         writeln!(to, "{}", traffic(["network", "direction", "class"], rows(classes), seconds))?;
+    }
+    if !summary.counterparts.is_empty() {
+        let countries = countries(&summary.counterparts);
+        let all = countries.len();
+        writeln!(to, "{}", traffic(["network", "direction", "with"], rows(countries).take(MAX_ROWS), seconds))?;
+        more(all, to)?;
     }
     summary.hosts.iter().try_for_each(|host| writeln!(to, "{}", line(host)))?;
     if !summary.services.is_empty() {
@@ -66,6 +73,19 @@ fn sums(records: &[NetworkRecord], of: impl Fn(&NetworkRecord) -> String) -> Sum
         ];
         let sum = sums.entry(key).or_default();
         sum.iter_mut().zip(cells).for_each(|(sum, (more, less))| *sum += i128::from(more) - i128::from(less));
+    }
+    sums
+}
+
+/// Counterparts added up by country; systems and lists are in the JSON lines.
+fn countries(records: &[CounterpartRecord]) -> Sums {
+    let mut sums = Sums::new();
+    for CounterpartRecord { network, direction, country, counterpart, count, .. } in records {
+        let country = country.map(|letters| letters.map(char::from).iter().collect::<String>());
+        let with = country.unwrap_or_else(|| counterpart.unwrap_or("no country").to_owned());
+        let sum = sums.entry((network.to_string(), direction.name(), with)).or_default();
+        let more = [count.packets, count.bytes, count.frame_bytes];
+        sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += i128::from(more));
     }
     sums
 }
