@@ -48,7 +48,8 @@ fn the_command_says_what_changed() {
     assert!(lines.len() == 4 && lines[3].starts_with("time: read ") && lines[3].contains(" flip "), "{lines:?}");
     agent.wait_for_message("reloaded");
     assert_eq!(said(&agent, "reloaded"), 1);
-    assert!(agent.messages().iter().any(|line| line.contains("generation=2") && line.contains("removed=15")));
+    let is_said = || agent.messages().iter().any(|line| line.contains("generation=2") && line.contains("removed=15"));
+    assert!(eventually(is_said), "{:#?}", agent.messages());
     // Once more: nothing changes, and no table is put in force for it.
     let run = command(&site);
     assert!(

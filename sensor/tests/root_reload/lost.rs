@@ -38,7 +38,9 @@ fn what_cannot_be_put_back_is_named() {
     for part in [lost.as_str(), "nothing is counted there", "tried again"] {
         assert!(reason.contains(part), "{part}: {reason}");
     }
-    assert!(agent.messages().iter().any(|line| line.contains("not reloaded") && line.contains(&lost)));
+    // The answer and the message take two ways.
+    let is_said = || agent.messages().iter().any(|line| line.contains("not reloaded") && line.contains(&lost));
+    assert!(eventually(is_said), "{:#?}", agent.messages());
     let ledger = |attached: bool| {
         let records = agent.records();
         let of = records.iter().filter(|record| record["record"] == "ledger" && record["attached"] == attached);
