@@ -25,7 +25,7 @@ pub use ledger::{Cell, Degraded, Matched, Outcome, Shed, Unparsed, ledger_row};
 pub use neighbour::{MAX_NEIGHBOURS, NEIGHBOUR_PROBES, Neighbour};
 pub use open::{OPEN_PROBES, OPEN_REST, Open, OpenCount, Progress};
 pub use pending::Pending;
-pub use row::{ROW_PROBES, Row, RowKey, row_place, rows_of_slice, spare_row};
+pub use row::{ROW_PROBES, Row, RowKey, direction_of, network_of, row_place, rows_of_slice, spare_row};
 pub use sample::{Budget, MAX_SAMPLE, Sample, Spending, budget_row, why};
 pub use settings::Settings;
 pub use trie::{

@@ -1,6 +1,11 @@
 //! What the far ends of packets are, by number, and the rows that count it.
 
-use super::{Direction, NetworkId, OTHER_LABEL, flow::MAX_LABELS, row_place};
+use super::{
+    Direction, NetworkId, OTHER_LABEL, direction_of,
+    flow::MAX_LABELS,
+    network_of,
+    row::{is_key, owned_by},
+};
 
 /// What a row of map `COUNTERPARTS` counts.
 ///
@@ -9,16 +14,12 @@ use super::{Direction, NetworkId, OTHER_LABEL, flow::MAX_LABELS, row_place};
 pub struct LabelKey(u32);
 
 impl LabelKey {
-    const DIRECTION: u32 = 17;
-    const NETWORK: u32 = 18;
-    const SET: u32 = 1 << 27;
     const GENERATION: u32 = 28;
 
     /// Packets of a network and direction whose far end has that label in the table of that generation, of which three bits are kept.
     #[inline(always)]
     pub const fn new(network: NetworkId, direction: Direction, (label, generation): (u32, u32)) -> Self {
-        let (network, direction) = (network.get() << Self::NETWORK, (direction as u32) << Self::DIRECTION);
-        Self(Self::SET | (generation & 7) << Self::GENERATION | network | direction | label & (MAX_LABELS - 1))
+        Self(owned_by(network, direction) | (generation & 7) << Self::GENERATION | label & (MAX_LABELS - 1))
     }
 
     /// What found no row of its own, whatever its label.
@@ -36,28 +37,22 @@ impl LabelKey {
     /// Read back; `None` where it is none.
     #[inline(always)]
     pub const fn from_word(word: u32) -> Option<Self> {
-        if word & Self::SET == 0 { None } else { Some(Self(word)) }
+        if is_key(word) { Some(Self(word)) } else { None }
     }
 
     /// The watched network.
     pub const fn network(self) -> Option<NetworkId> {
-        NetworkId::new(self.0 >> Self::NETWORK & 0x1ff)
+        network_of(self.0)
     }
 
     /// Whether packets went in or out.
     pub const fn direction(self) -> Direction {
-        if self.0 >> Self::DIRECTION & 1 == Direction::In as u32 { Direction::In } else { Direction::Out }
+        direction_of(self.0)
     }
 
     /// The label, and three bits of the generation of its table.
     pub const fn label(self) -> (u32, u32) {
         (self.0 & (MAX_LABELS - 1), self.0 >> Self::GENERATION & 7)
-    }
-
-    /// Where it is looked for first, in rows whose number is a power of two.
-    #[inline(always)]
-    pub const fn place(self, rows: u32) -> u32 {
-        row_place(self.0, rows)
     }
 }
 

@@ -29,6 +29,35 @@ impl Row {
     }
 }
 
+/// Keys of all rows say in the same bits whose they are: 17 direction, 18..27 network, 27 set.
+const DIRECTION: u32 = 17;
+const NETWORK: u32 = 18;
+const SET: u32 = 1 << 27;
+
+/// A key of that network and direction, and nothing else.
+#[inline(always)]
+pub(super) const fn owned_by(network: NetworkId, direction: Direction) -> u32 {
+    SET | network.get() << NETWORK | (direction as u32) << DIRECTION
+}
+
+/// Whether a word is a key at all.
+#[inline(always)]
+pub(super) const fn is_key(word: u32) -> bool {
+    word & SET != 0
+}
+
+/// The network that a key says.
+#[inline(always)]
+pub const fn network_of(key: u32) -> Option<NetworkId> {
+    NetworkId::new(key >> NETWORK & 0x1ff)
+}
+
+/// The direction that a key says.
+#[inline(always)]
+pub const fn direction_of(key: u32) -> Direction {
+    if key >> DIRECTION & 1 == Direction::In as u32 { Direction::In } else { Direction::Out }
+}
+
 /// What a row of map `BREAKDOWN` counts.
 ///
 /// Bits 0..8 class and evidence, 8..17 neighbour, 17 direction, 18..27 network, 27 set.
@@ -37,16 +66,12 @@ pub struct RowKey(u32);
 
 impl RowKey {
     const NEIGHBOUR: u32 = 8;
-    const DIRECTION: u32 = 17;
-    const NETWORK: u32 = 18;
-    const SET: u32 = 1 << 27;
 
     /// Packets of a network and direction that were exchanged with neighbour `neighbour` of the slice, 0 being none of them.
     #[inline(always)]
     pub const fn new(network: NetworkId, direction: Direction, neighbour: u32, kind: Kind) -> Self {
-        let neighbour = neighbour & ((1 << (Self::DIRECTION - Self::NEIGHBOUR)) - 1);
-        let (network, direction) = (network.get() << Self::NETWORK, (direction as u32) << Self::DIRECTION);
-        Self(Self::SET | network | direction | neighbour << Self::NEIGHBOUR | kind.get())
+        let neighbour = neighbour & ((1 << (DIRECTION - Self::NEIGHBOUR)) - 1);
+        Self(owned_by(network, direction) | neighbour << Self::NEIGHBOUR | kind.get())
     }
 
     /// As stored.
@@ -58,7 +83,7 @@ impl RowKey {
     /// Read back; `None` where it is none.
     #[inline(always)]
     pub const fn from_word(word: u32) -> Option<Self> {
-        if word & Self::SET == 0 { None } else { Some(Self(word)) }
+        if is_key(word) { Some(Self(word)) } else { None }
     }
 
     /// The same for packets of another kind.
@@ -70,12 +95,12 @@ impl RowKey {
 
     /// The watched network.
     pub const fn network(self) -> Option<NetworkId> {
-        NetworkId::new(self.0 >> Self::NETWORK & 0x1ff)
+        network_of(self.0)
     }
 
     /// Whether packets went in or out.
     pub const fn direction(self) -> Direction {
-        if self.0 >> Self::DIRECTION & 1 == Direction::In as u32 { Direction::In } else { Direction::Out }
+        direction_of(self.0)
     }
 
     /// Which neighbour of the slice, from 1; 0: none of them.
@@ -86,12 +111,6 @@ impl RowKey {
     /// Class and evidence.
     pub const fn kind(self) -> Kind {
         Kind::from_number(self.0)
-    }
-
-    /// Where it is looked for first, in rows whose number is a power of two.
-    #[inline(always)]
-    pub const fn place(self, rows: u32) -> u32 {
-        row_place(self.0, rows)
     }
 }
 

@@ -22,9 +22,8 @@ pub(super) struct Way {
 /// What is known of a flow; nothing of one that is not to be found, nor where there is none.
 #[inline(always)]
 pub(super) fn known<S: Watching>(state: &S, key: FlowKey) -> (Tag, FlowState) {
-    let set = key.place(state.flow_sets());
-    let ways = state.flow_tags(set).map_or(0, |tags| ways_of(tags, key.mark()));
-    let (tag, known) = if ways == 0 { (0, 0) } else { state.flow_way(set, place_of(ways)) };
+    let Way { set, way, is_there, .. } = find(state, key);
+    let (tag, known) = if is_there { state.flow_way(set, way) } else { (0, 0) };
     (Tag::from_word(tag), FlowState::from_word(known))
 }
 

@@ -1,7 +1,10 @@
 //! The rows a packet is billed in: found by what they count, or made.
 
 use crate::{
-    abi::{Direction, Kind, LabelKey, NetworkId, ROW_PROBES, RowKey, Shed, row_place, rows_of_slice, spare_row},
+    abi::{
+        Direction, Kind, LabelKey, NetworkId, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place,
+        rows_of_slice, spare_row,
+    },
     state::{Rows, Size, Watching},
 };
 
@@ -45,19 +48,14 @@ pub fn find_row<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) ->
             _ => {}
         }
     }
-    let (reason, whose) = match rows {
-        Rows::Breakdown => (Shed::RowRefused, RowKey::from_word(key).map(|key| (key.network(), key.direction()))),
-        Rows::Counterparts => {
-            (Shed::CounterpartRefused, LabelKey::from_word(key).map(|key| (key.network(), key.direction())))
-        }
+    let direction = direction_of(key);
+    let Some(network) = network_of(key) else { return slice };
+    let (reason, spare) = match rows {
+        Rows::Breakdown => (Shed::RowRefused, RowKey::new(network, direction, 0, Kind::UNDECIDED).word()),
+        Rows::Counterparts => (Shed::CounterpartRefused, LabelKey::spare(network, direction).word()),
     };
     state.add_shed(reason, size);
-    let Some((Some(network), direction)) = whose else { return slice };
     let index = slice + spare_row(rows_each, network, direction);
-    let spare = match rows {
-        Rows::Breakdown => RowKey::new(network, direction, 0, Kind::UNDECIDED).word(),
-        Rows::Counterparts => LabelKey::spare(network, direction).word(),
-    };
     // It is there already, from the second time on.
     state.claim_row(rows, index, spare.into());
     index
