@@ -20,6 +20,7 @@ use std::{
 use sensor_ebpf::abi::{Cell, Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Shed, Side, Unparsed};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use self::host::{Bits, block_prefix, place};
 pub use self::{
     class_host::ClassHostRecord,
     counterpart::CounterpartRecord,
@@ -28,10 +29,6 @@ pub use self::{
     host::{AddressSet, HostRecord},
     service::ServiceRecord,
     watched::{Moved, NetworkRecord, Watched},
-};
-pub(crate) use self::{
-    event::mac,
-    host::{Bits, block_prefix, place},
 };
 
 use crate::{

@@ -15,6 +15,11 @@ pub use self::{
     neighbours::{MAX_NEIGHBOURS, NeighbourTable, read_neighbours},
 };
 
+/// A MAC address as people write it.
+pub(crate) fn mac_text([a, b, c, d, e, f]: [u8; 6]) -> String {
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}
+
 /// A neighbour as the program knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Neighbour {

@@ -6,7 +6,7 @@ use sensor_ebpf::class::{Class, Evidence};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 use super::names;
-use crate::cidr::Cidr;
+use crate::{cidr::Cidr, upstream::mac_text};
 
 /// Something that happened, and is told once.
 ///
@@ -169,13 +169,8 @@ struct Mac([u8; 6]);
 
 impl Serialize for Mac {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&mac(self.0))
+        serializer.collect_str(&mac_text(self.0))
     }
-}
-
-/// A MAC address as people write it.
-pub(crate) fn mac([a, b, c, d, e, f]: [u8; 6]) -> String {
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Neighbour, NeighbourTable};
+use super::{Neighbour, NeighbourTable, mac_text};
 use crate::config::{self, InterfaceName};
 
 /// Most neighbours that are learned; those beyond are named all the same, announced by nobody and counted.
@@ -247,13 +247,9 @@ impl Upstreams {
         if is_group(neighbour.mac) {
             return UpstreamName { name: GROUP.into(), asn: None, configured: false };
         }
-        let mut name = String::new();
-        for byte in self.first_mac(neighbour) {
-            let colon = if name.is_empty() { "" } else { ":" };
-            // Writing to a string does not fail.
-            let _ = write!(name, "{colon}{byte:02x}");
-        }
+        let mut name = mac_text(self.first_mac(neighbour));
         if let Some(vlan) = neighbour.vlan {
+            // Writing to a string does not fail.
             let _ = write!(name, "/{vlan}");
         }
         if let [_, _, ..] = &*self.interfaces

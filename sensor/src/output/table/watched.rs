@@ -13,9 +13,12 @@ use sensor_ebpf::{
 };
 
 use super::{MAX_ROWS, Row, plain, traffic};
-use crate::summary::{
-    ClassHostRecord, Count, CounterpartRecord, Event, EventRecord, HostRecord, NetworkRecord, ServiceRecord, Summary,
-    mac,
+use crate::{
+    summary::{
+        ClassHostRecord, Count, CounterpartRecord, Event, EventRecord, HostRecord, NetworkRecord, ServiceRecord,
+        Summary,
+    },
+    upstream::mac_text,
 };
 
 pub(super) fn write(summary: &Summary, seconds: f64, to: &mut dyn Write) -> io::Result<()> {
@@ -58,13 +61,13 @@ fn more(rows: usize, to: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-type Sums = BTreeMap<(String, &'static str, String), [i128; 3]>;
+type Sums = BTreeMap<(String, Direction, String), [i128; 3]>;
 
 /// Records added up by network, direction and what `of` says; what moved to another class is taken off.
 fn sums(records: &[NetworkRecord], of: impl Fn(&NetworkRecord) -> String) -> Sums {
     let mut sums = Sums::new();
     for record in records {
-        let key = (record.network.to_string(), record.direction.name(), of(record));
+        let key = (record.network.to_string(), record.direction, of(record));
         let (count, moved) = (&record.count, &record.moved);
         let cells = [
             (count.packets, moved.moved_packets),
@@ -83,7 +86,7 @@ fn countries(records: &[CounterpartRecord]) -> Sums {
     for CounterpartRecord { network, direction, country, counterpart, count, .. } in records {
         let country = country.map(|letters| letters.map(char::from).iter().collect::<String>());
         let with = country.unwrap_or_else(|| counterpart.unwrap_or("no country").to_owned());
-        let sum = sums.entry((network.to_string(), direction.name(), with)).or_default();
+        let sum = sums.entry((network.to_string(), *direction, with)).or_default();
         let more = [count.packets, count.bytes, count.frame_bytes];
         sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += i128::from(more));
     }
@@ -98,7 +101,6 @@ fn rows(sums: Sums) -> impl Iterator<Item = Row> {
     });
     sums.into_iter().map(|((network, direction, what), cells)| {
         let [packets, bytes, frame_bytes] = cells.map(|cell| u64::try_from(cell).unwrap_or_default());
-        let direction = if direction == Direction::In.name() { Direction::In } else { Direction::Out };
         (network, direction, what, Count { packets, bytes, frame_bytes })
     })
 }
@@ -123,7 +125,7 @@ fn line(host: &HostRecord) -> String {
     }
     line += &format!("; {} flows, {:.0} % of them heard one way alone", host.flows, 100.0 * host.one_way_share());
     if host.incomplete {
-        line += "; NOT ALL: [limits] max_activity_addresses is too small";
+        line += "; NOT ALL: [sensor] max_activity_addresses is too small";
     }
     line
 }
@@ -183,12 +185,12 @@ fn event_line(record: &EventRecord) -> String {
         Event::ClassSeen { class, evidence, address } => {
             format!("{address} speaks {}, which the network never did", called(*class, Some(*evidence)))
         }
-        Event::UpstreamNew { upstream, mac: address, vlan } => {
+        Event::UpstreamNew { upstream, mac, vlan } => {
             let vlan = vlan.map(|vlan| format!(" in VLAN {vlan}")).unwrap_or_default();
-            format!("traffic with {}{vlan}, which no [[upstream]] names; it is called {upstream}", mac(*address))
+            format!("traffic with {}{vlan}, which no [[upstream]] names; it is called {upstream}", mac_text(*mac))
         }
         Event::UpstreamMacChanged { address, before, now } => {
-            format!("{} answers for {address}, which was {}", mac(*now), mac(*before))
+            format!("{} answers for {address}, which was {}", mac_text(*now), mac_text(*before))
         }
         Event::Loss { what, count } => format!("LOST: {count} {what}"),
     };
