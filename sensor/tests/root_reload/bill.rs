@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     table::{Booking, Model, steady_names},
+    totals::networks::{ROW, SEEN, moves},
     wire::{ON_THEIR_WAY, Packet},
 };
 
@@ -137,12 +138,11 @@ fn sums(records: &[Value]) -> (Sums, BTreeMap<String, Sum>) {
     for record in records {
         let text = |name: &str| record[name].as_str();
         let kind = text("record").unwrap();
-        if ["ledger", "host", "service", "class_host", "event"].contains(&kind) {
+        if kind == "ledger" || SEEN.contains(&kind) {
             continue;
         }
-        let key = ["epoch", "sequence", "record", "prefix", "network", "direction", "upstream", "class", "evidence"]
-            .map(|name| record[name].to_string());
-        if !known.insert(key) {
+        let key = ["epoch", "sequence", "record", "prefix", "network", "direction"].into_iter().chain(ROW);
+        if !known.insert(key.map(|name| record[name].to_string()).collect::<Vec<_>>()) {
             continue;
         }
         assert_eq!(text("direction"), Some("in"), "packets from nowhere: {record}");
@@ -158,13 +158,7 @@ fn sums(records: &[Value]) -> (Sums, BTreeMap<String, Sum>) {
             "network" => {
                 let name = text("network").unwrap();
                 networks.entry(name.to_owned()).or_default().add(sum);
-                let number = |name: &str| record[name].as_u64().unwrap_or_default();
-                let moves = Sum {
-                    packets: number("moved_packets"),
-                    bytes: number("moved_bytes"),
-                    frame_bytes: number("moved_frame_bytes"),
-                };
-                moved.entry(name.to_owned()).or_default().add(moves);
+                moved.entry(name.to_owned()).or_default().add(moves(record));
             }
             kind => panic!("a record of an unexpected kind: {kind}: {record}"),
         }

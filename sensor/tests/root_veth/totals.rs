@@ -1,18 +1,20 @@
 //! All records of one run added up, and compared with what was sent.
 
+#[path = "../support/networks.rs"]
+pub(crate) mod networks;
+
 use std::collections::BTreeMap;
 
 use sensor::testing::truth::{Sum, Tally};
 use serde_json::Value;
+
+use self::networks::{ROW, SEEN, moves};
 
 /// The kernel's `rx_bytes` of a veth with native XDP leaves it out.
 pub(crate) const ETHERNET_HEADER: u64 = 14;
 
 /// The sequence of totals whose place in the history nobody knows.
 const OUT_OF_SEQUENCE: u64 = (1 << 53) - 1;
-
-/// Records of what was seen of watched addresses, which add up to nothing.
-const SEEN: [&str; 4] = ["host", "service", "class_host", "event"];
 
 /// The sums over all intervals.
 #[derive(Debug, Default)]
@@ -52,7 +54,7 @@ impl Totals {
                 continue;
             }
             let names = ["sensor", "epoch", "sequence", "record", "interface", "prefix", "network", "direction"];
-            let names = names.into_iter().chain(["upstream", "class", "evidence"]);
+            let names = names.into_iter().chain(ROW);
             let key = names.map(|name| record[name].to_string()).collect::<Vec<_>>().join(" ");
             if let Some(earlier) = unique.insert(key, record) {
                 assert_eq!(earlier, record, "the same key, and another record");
@@ -232,10 +234,4 @@ fn number(record: &Value, name: &str) -> u64 {
 fn sum(record: &Value) -> Sum {
     let number = |name| number(record, name);
     Sum { packets: number("packets"), bytes: number("bytes"), frame_bytes: number("frame_bytes") }
-}
-
-/// What a record takes off what earlier ones said.
-fn moves(record: &Value) -> Sum {
-    let number = |name| record[name].as_u64().unwrap_or_default();
-    Sum { packets: number("moved_packets"), bytes: number("moved_bytes"), frame_bytes: number("moved_frame_bytes") }
 }

@@ -1,12 +1,14 @@
 //! All records of one or several runs added up: each batch once, by its key, and each interface side for itself.
 
+#[path = "networks.rs"]
+mod networks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sensor::testing::truth::{Sum, Tally};
 use serde_json::Value;
 
-/// Records of what was seen of watched addresses, which add up to nothing.
-const SEEN: [&str; 4] = ["host", "service", "class_host", "event"];
+use self::networks::{ROW, SEEN, moves};
 
 /// The sums over all intervals.
 #[derive(Debug, Default)]
@@ -45,8 +47,14 @@ impl Books {
             let name = text(record, if kind == "ledger" { "interface" } else { &kind });
             let (side, epoch) = (text(record, "direction"), text(record, "epoch"));
             // A batch that was perhaps not delivered comes again, the same.
-            if !known.insert((epoch, number(record, "sequence"), kind.clone(), name.clone(), side.clone(), row(record)))
-            {
+            if !known.insert((
+                epoch,
+                number(record, "sequence"),
+                kind.clone(),
+                name.clone(),
+                side.clone(),
+                ROW.map(|name| record[name].to_string()),
+            )) {
                 continue;
             }
             match kind.as_str() {
@@ -143,15 +151,4 @@ fn number(record: &Value, name: &str) -> u64 {
 fn sum(record: &Value) -> Sum {
     let number = |name| number(record, name);
     Sum { packets: number("packets"), bytes: number("bytes"), frame_bytes: number("frame_bytes") }
-}
-
-/// What tells records of one network and direction apart.
-fn row(record: &Value) -> [String; 3] {
-    ["upstream", "class", "evidence"].map(|name| record[name].to_string())
-}
-
-/// What a record takes off what earlier ones said.
-fn moves(record: &Value) -> Sum {
-    let number = |name| record[name].as_u64().unwrap_or_default();
-    Sum { packets: number("moved_packets"), bytes: number("moved_bytes"), frame_bytes: number("moved_frame_bytes") }
 }
