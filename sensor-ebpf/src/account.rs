@@ -8,7 +8,7 @@ use crate::{
     lookup,
     packet::{Behind, Ipv4, Ipv6, L3, LengthCheck, Plain, Window, network, plain},
     state::{Size, State},
-    watch::Watched,
+    watch::{Seen, left},
 };
 
 /// What stands before an IPv4 address in an IPv6 one that means it (RFC 4291 section 2.5.5.2), in the trailing 64 bits.
@@ -26,15 +26,15 @@ struct Packet {
     frame_len: u32,
     seen_before: bool,
     addresses: [[u64; 2]; 2],
-    upper: Behind,
+    behind: Behind,
 }
 
 impl Packet {
     #[inline(always)]
     const fn seen_before(length: u32, length_check: LengthCheck, frame_len: u32) -> Self {
         let (source, destination) = (Entry::NONE, Entry::NONE);
-        let (addresses, upper) = ([[0; 2]; 2], Behind::NOTHING);
-        Self { source, destination, fault: false, length, length_check, frame_len, seen_before: true, addresses, upper }
+        let (addresses, behind) = ([[0; 2]; 2], Behind::NOTHING);
+        Self { source, destination, fault: false, length, length_check, frame_len, seen_before: true, addresses, behind }
     }
 
     /// With what two lookups found.
@@ -43,13 +43,13 @@ impl Packet {
         [source, destination]: [Entry; 2],
         (length, length_check, frame_len): (u32, LengthCheck, u32),
         addresses: [[u64; 2]; 2],
-        upper: Behind,
+        behind: Behind,
     ) -> Self {
         let is_fault = |entry: Entry| entry.word() == Entry::FAULT.word();
         let fault = is_fault(source) || is_fault(destination);
         let known = |entry: Entry| if is_fault(entry) { Entry::NONE } else { entry };
         let (source, destination) = (known(source), known(destination));
-        Self { source, destination, fault, length, length_check, frame_len, seen_before: false, addresses, upper }
+        Self { source, destination, fault, length, length_check, frame_len, seen_before: false, addresses, behind }
     }
 
     #[inline(always)]
@@ -72,12 +72,16 @@ pub fn account<W: Window, S: State>(window: &W, state: &mut S) -> Cell {
         }
     };
     let size = Size { packets, bytes: packet.length, frame_bytes: packet.frame_len };
-    let cell = book(state, control, &packet, size);
-    let cell = enter(state, control, cell, size);
-    // At last: whatever else there was to tell of the packet need not be remembered any more.
+    // Flows first: while theirs is waited for, which is rarely in a cache, all others are added to.
+    let mut left = left::NOTHING;
     if packet.watched() {
         let networks = [packet.source, packet.destination].map(network_of);
-        state.watch(window, Watched::new(packet.addresses, networks, packet.upper, size));
+        left = state.bill(window, Seen { addresses: packet.addresses, networks, behind: packet.behind, size });
+    }
+    let cell = book(state, control, &packet, size);
+    let cell = enter(state, control, cell, size);
+    if left != left::NOTHING {
+        state.follow(window, left);
     }
     cell
 }

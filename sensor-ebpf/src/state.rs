@@ -7,7 +7,7 @@ use crate::{
     },
     lookup::{self, TrieMaps, root_len_v4, root_len_v6},
     packet::Window,
-    watch::{self, Watched},
+    watch::{self, Seen, left},
 };
 
 /// The maps of one sensor as one program instance sees them, those of the prefix table among them. Every index is checked by the implementation: a map knows
@@ -71,16 +71,22 @@ pub trait State: TrieMaps {
     /// Adds to a row of the ledger; `None` where there is no such row.
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()>;
 
-    /// Does what there is to be done with a packet of which at least one end is watched: here, to say where its upper layer is not to be had.
+    /// Bills a packet of which at least one end is watched where its flow is decided, and says what is [`left`](crate::watch::left) to be done: here, nothing but
+    /// to say where its upper layer is not to be had.
     #[inline(always)]
-    fn watch<W: Window>(&mut self, window: &W, watched: Watched)
+    fn bill<W: Window>(&mut self, window: &W, seen: Seen) -> u32
     where
         Self: Sized,
     {
-        if let Err(reason) = watched.l4(window) {
-            self.add_cell(Cell::degraded(reason), watched.size());
+        if let Err(reason) = seen.behind.l4(window) {
+            self.add_cell(Cell::degraded(reason), seen.size);
         }
+        left::NOTHING
     }
+
+    /// Does what is left of the packet that was billed last.
+    #[inline(always)]
+    fn follow<W: Window>(&mut self, _window: &W, _left: u32) {}
 
     /// Adds to a cell of the ledger.
     #[inline(always)]
@@ -133,18 +139,18 @@ pub trait Watching: State {
     fn counterpart_rows(&self) -> u32;
     /// Key of a row, by its index over all slices.
     fn row_key(&self, rows: Rows, index: u32) -> Option<u64>;
-    /// See [`watch::find_row`].
+    /// See [`watch::add_elsewhere`].
     #[inline(always)]
-    fn find_row(&mut self, rows: Rows, key: u32, size: Size) -> u32
+    fn add_elsewhere(&mut self, rows: Rows, key: u32, size: Size)
     where
         Self: Sized,
     {
-        watch::find_row(self, rows, key, size)
+        watch::add_elsewhere(self, rows, key, size);
     }
     /// Gives a free row a key; false where it has another one.
     fn claim_row(&mut self, rows: Rows, index: u32, key: u64) -> bool;
-    /// Adds to a row.
-    fn add_row(&mut self, rows: Rows, index: u32, size: Size) -> Option<()>;
+    /// Adds to a row where it has that key; false where it has another one.
+    fn add_row(&mut self, rows: Rows, index: u32, key: u64, size: Size) -> bool;
     /// See [`watch::find_label`].
     fn find_label(&self, address: [u64; 2], is_v4: bool, labelling: u32) -> u32;
 
@@ -154,6 +160,11 @@ pub trait Watching: State {
     fn flow_tags(&self, set: u32) -> Option<[u64; WAYS]>;
     /// Tag and state of a way of a set; zeros where there is none.
     fn flow_way(&self, set: u32, way: u32) -> (u64, u64);
+    /// The same of the way that is chosen by the tags of its set.
+    #[inline(always)]
+    fn flow_chosen(&self, set: u32, choose: impl FnOnce([u64; WAYS]) -> u32) -> (u64, u64) {
+        self.flow_tags(set).map_or((0, 0), |tags| self.flow_way(set, choose(tags)))
+    }
     /// Stores a tag.
     fn set_flow_tag(&mut self, set: u32, way: u32, word: u64);
     /// Stores a state.

@@ -15,15 +15,28 @@ pub use self::{
     labels::{LABEL_ROOTS, find_label, label},
     look::{guess, look, tell},
     neighbours::find_neighbour,
-    rows::find_row,
+    rows::add_elsewhere,
 };
 use crate::{
-    abi::{Cell, Degraded, Direction, End, FlowKey},
+    abi::{Cell, Degraded, End, FlowKey},
     account::V4_MAPPED,
     hash,
     packet::{Behind, L4, Ports, Upper, Window},
     state::{Size, Watching},
 };
+
+/// What is known of a packet once its addresses were looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Source and destination address, as in [`Watched`].
+    pub addresses: [[u64; 2]; 2],
+    /// Numbers of their networks; 0: not watched.
+    pub networks: [u32; 2],
+    /// What its IP header says of the upper layer.
+    pub behind: Behind,
+    /// What it counts.
+    pub size: Size,
+}
 
 /// A packet of a watched network: in memory and without gaps, so that a program may hand it to functions of its own.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +56,7 @@ pub struct Watched {
     packet_end: u32,
     /// Where the upper layer begins; at first, what is behind the IP header.
     offset: u32,
-    /// Its protocol number, likewise, and bits of what that is.
+    /// Its protocol number, likewise, and bits of what the packet is.
     protocol: u32,
     ports: Ports,
     /// Who sent it.
@@ -61,32 +74,42 @@ impl Watched {
     const HAS_EXTENSIONS: u32 = 1 << 8;
     const IS_LATER_FRAGMENT: u32 = 1 << 9;
 
-    /// A packet whose addresses were looked up.
+    /// No packet.
+    pub const NONE: Self = Self {
+        addresses: [[0; 2]; 2],
+        key: FlowKey::new(0),
+        networks: [0; 2],
+        rows: [0; 2],
+        size: Size { packets: 0, bytes: 0, frame_bytes: 0 },
+        packet_end: 0,
+        offset: 0,
+        protocol: 0,
+        ports: Ports::NONE,
+        end: 0,
+        guess: 0,
+        label: 0,
+    };
+
+    /// Takes the place of the packet before; the rest of that is left until it is found out.
     #[inline(always)]
-    pub(crate) fn new(addresses: [[u64; 2]; 2], networks: [u32; 2], behind: Behind, size: Size) -> Self {
+    pub fn begin(&mut self, Seen { addresses, networks, behind, size }: Seen) {
         let Behind { protocol, has_extensions, is_later_fragment, offset, end } = behind;
-        let protocol = u32::from(protocol)
+        self.addresses = addresses;
+        self.networks = networks;
+        self.size = size;
+        self.packet_end = end;
+        self.offset = offset as u32;
+        self.protocol = u32::from(protocol)
             | if has_extensions { Self::HAS_EXTENSIONS } else { 0 }
             | if is_later_fragment { Self::IS_LATER_FRAGMENT } else { 0 };
-        Self {
-            addresses,
-            key: FlowKey::new(0),
-            networks,
-            rows: [0; 2],
-            size,
-            packet_end: end,
-            offset: offset as u32,
-            protocol,
-            ports: Ports::NONE,
-            end: 0,
-            guess: 0,
-            label: 0,
-        }
     }
 
     /// Whether its addresses are of IPv4; so are those of an IPv6 header both of which say that they mean one.
     #[inline(always)]
     fn is_v4(&self) -> bool {
+        if self.protocol & Self::HAS_EXTENSIONS == 0 {
+            return true;
+        }
         let [source, destination] = self.addresses;
         source[0] | destination[0] == 0 && source[1] >> 32 == V4_MAPPED >> 32 && destination[1] >> 32 == V4_MAPPED >> 32
     }
@@ -109,23 +132,14 @@ impl Watched {
         Upper { protocol: self.protocol as u8, offset: window.obscure(self.offset as usize) }
     }
 
-    /// What it counts.
-    pub(crate) const fn size(&self) -> Size {
-        self.size
-    }
-
-    /// The upper layer, as long as it was not found.
-    #[inline(always)]
-    pub(crate) fn l4<W: Window>(&self, window: &W) -> Result<L4, Degraded> {
-        self.behind(window).l4(window)
-    }
-
     /// Finds the upper layer, and with it the flow.
     #[inline(always)]
     fn find<W: Window, S: Watching>(&mut self, window: &W, state: &S) -> Result<(), Degraded> {
-        let L4 { upper, ports } = self.l4(window)?;
+        (self.key, self.end) = (FlowKey::new(0), 0);
+        let L4 { upper, ports } = self.behind(window).l4(window)?;
         self.ports = ports.unwrap_or(Ports::NONE);
-        (self.offset, self.protocol) = (upper.offset as u32, window.forget(upper.protocol.into()));
+        self.offset = upper.offset as u32;
+        self.protocol = self.protocol & Self::HAS_EXTENSIONS | window.forget(upper.protocol.into());
         let Some(keys) = state.hash_keys() else { return Ok(()) };
         let [source, destination] = self.addresses;
         let Ports { source: from, destination: to } = self.ports;
@@ -149,14 +163,9 @@ pub mod left {
     pub const GUESS: u32 = 2;
 }
 
-/// Does with a packet of which at least one end is watched all that is to be done. In steps, none within another: a program has little memory
-/// for what a function and those that called it remember.
+/// Does what [`bill()`] has left. In steps, none within another: a program has little memory for what a function and those that called it remember.
 #[inline(always)]
-pub fn watch<W: Window, S: Watching>(window: &W, state: &mut S, watched: &mut Watched) {
-    let left = bill(window, state, watched);
-    if left == left::NOTHING {
-        return;
-    }
+pub fn follow<W: Window, S: Watching>(window: &W, state: &mut S, watched: &mut Watched, left: u32) {
     if state.counterpart_rows() != 0 {
         label(state, watched);
     }
@@ -179,18 +188,17 @@ pub fn bill<W: Window, S: Watching>(window: &W, state: &mut S, watched: &mut Wat
     if !state.bills() {
         return left::NOTHING;
     }
-    let neighbours = neighbours::of(window, state, size);
-    let rows = [
-        rows::undecided(watched.networks[0], Direction::Out, neighbours[0]),
-        rows::undecided(watched.networks[1], Direction::In, neighbours[1]),
-    ];
+    // First what is rarely in a cache.
     let (tag, known) = flows::known(state, watched.key);
+    let neighbours = neighbours::of(window, state, size);
+    let rows = rows::undecided(watched.networks, neighbours);
     let is_decided = flows::is_decided(state, watched.key, watched.end, tag, known);
     if is_decided && (state.counterpart_rows() == 0 || labels::add_known(state, watched, known)) {
         rows::add(state, rows, known.kind(), size);
         return left::NOTHING;
     }
     watched.rows = rows;
+    (watched.guess, watched.label) = (0, 0);
     if is_decided {
         // All that is not known of it is its label.
         return left::LOOK;

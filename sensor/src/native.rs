@@ -11,7 +11,7 @@ use sensor_ebpf::{
     lookup::{self, TrieMaps},
     packet::Window,
     state::{Size, State},
-    watch,
+    watch::{self, Seen},
 };
 
 use self::watching::Watch;
@@ -191,8 +191,17 @@ impl State for Native {
         Some(())
     }
 
-    fn watch<W: Window>(&mut self, window: &W, mut watched: watch::Watched) {
-        watch::watch(window, self, &mut watched);
+    fn bill<W: Window>(&mut self, window: &W, seen: Seen) -> u32 {
+        let mut packet = self.watch.packet;
+        packet.begin(seen);
+        let left = watch::bill(window, self, &mut packet);
+        self.watch.packet = packet;
+        left
+    }
+
+    fn follow<W: Window>(&mut self, window: &W, left: u32) {
+        let mut packet = self.watch.packet;
+        watch::follow(window, self, &mut packet, left);
     }
 }
 

@@ -15,8 +15,10 @@ use super::{
 
 /// Memory of a frame whose packet can be watched.
 pub(in crate::kernel) trait Look {
-    /// See [`watch::watch`].
-    fn watch(&self, watched: &mut Watched, side: Side);
+    /// See [`watch::bill`].
+    fn bill(&self, watched: &mut Watched) -> u32;
+    /// See [`watch::follow`].
+    fn follow(&self, watched: &mut Watched, side: Side, left: u32);
 }
 
 /// The functions of one kind of memory: what it is, its context, the window on it, its maps, and the names of the functions, which the object's symbol
@@ -25,11 +27,12 @@ macro_rules! look {
     ($memory:ident, $context:ty, $window:ident, $maps:expr, $bill:ident, $guess:ident, $look:ident, $tell:ident) => {
         impl Look for $memory {
             #[inline(always)]
-            fn watch(&self, watched: &mut Watched, side: Side) {
-                let left = $bill(self.0, watched);
-                if left == left::NOTHING {
-                    return;
-                }
+            fn bill(&self, watched: &mut Watched) -> u32 {
+                $bill(self.0, watched)
+            }
+
+            #[inline(always)]
+            fn follow(&self, watched: &mut Watched, side: Side, left: u32) {
                 if counts_far_ends() {
                     label(watched, side as u32);
                 }
@@ -131,24 +134,26 @@ pub(in crate::kernel) extern "C" fn find_neighbour(
     watch::find_neighbour(&mut maps, neighbour, Size { packets, bytes, frame_bytes })
 }
 
-/// See [`watch::find_row`], of the breakdown.
+/// See [`watch::add_elsewhere`], of the breakdown.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(in crate::kernel) extern "C" fn find_row(key: u32, side: u32, packets: u32, bytes: u32, frame_bytes: u32) -> u32 {
-    watch::find_row(&mut Maps::of_side(side), Rows::Breakdown, key, Size { packets, bytes, frame_bytes })
+pub(in crate::kernel) extern "C" fn add_row(key: u32, side: u32, packets: u32, bytes: u32, frame_bytes: u32) -> u32 {
+    watch::add_elsewhere(&mut Maps::of_side(side), Rows::Breakdown, key, Size { packets, bytes, frame_bytes });
+    0
 }
 
 /// The same of counterparts.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(in crate::kernel) extern "C" fn find_counterpart(
+pub(in crate::kernel) extern "C" fn add_counterpart(
     key: u32,
     side: u32,
     packets: u32,
     bytes: u32,
     frame_bytes: u32,
 ) -> u32 {
-    watch::find_row(&mut Maps::of_side(side), Rows::Counterparts, key, Size { packets, bytes, frame_bytes })
+    watch::add_elsewhere(&mut Maps::of_side(side), Rows::Counterparts, key, Size { packets, bytes, frame_bytes });
+    0
 }
 
 /// See [`watch::label`].
@@ -172,7 +177,12 @@ pub(in crate::kernel) struct NoMemory;
 
 impl Look for NoMemory {
     #[inline(always)]
-    fn watch(&self, _watched: &mut Watched, _side: Side) {}
+    fn bill(&self, _watched: &mut Watched) -> u32 {
+        left::NOTHING
+    }
+
+    #[inline(always)]
+    fn follow(&self, _watched: &mut Watched, _side: Side, _left: u32) {}
 }
 
 impl Maps<NoMemory> {

@@ -19,7 +19,7 @@ use sensor_ebpf::{
     lookup::TrieMaps,
     packet::Window,
     state::{Size, State},
-    watch::Watched,
+    watch::{Seen, left},
 };
 
 use self::settings::{setting, shared};
@@ -178,10 +178,16 @@ impl<M: Look> State for Maps<M> {
     }
 
     #[inline(always)]
-    fn watch<W: Window>(&mut self, _window: &W, watched: Watched) {
+    fn bill<W: Window>(&mut self, _window: &W, seen: Seen) -> u32 {
+        let Some(place) = watching::place() else { return left::NOTHING };
+        place.begin(seen);
+        self.memory.bill(place)
+    }
+
+    #[inline(always)]
+    fn follow<W: Window>(&mut self, _window: &W, left: u32) {
         if let Some(place) = watching::place() {
-            *place = watched;
-            self.memory.watch(place, self.side);
+            self.memory.follow(place, self.side, left);
         }
     }
 }

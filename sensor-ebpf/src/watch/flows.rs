@@ -22,9 +22,10 @@ pub(super) struct Way {
 /// What is known of a flow; nothing of one that is not to be found, nor where there is none.
 #[inline(always)]
 pub(super) fn known<S: Watching>(state: &S, key: FlowKey) -> (Tag, FlowState) {
-    let Way { set, way, is_there, .. } = find(state, key);
-    let (tag, known) = if is_there { state.flow_way(set, way) } else { (0, 0) };
-    (Tag::from_word(tag), FlowState::from_word(known))
+    let set = key.place(state.flow_sets());
+    let (tag, known) = state.flow_chosen(set, |tags| place_of(ways_of(tags, key.mark())));
+    let tag = Tag::from_word(tag);
+    if tag.mark() == key.mark() { (tag, FlowState::from_word(known)) } else { (Tag::from_word(0), FlowState::new(0)) }
 }
 
 /// Whether a packet of a flow is to be counted, and nothing else.

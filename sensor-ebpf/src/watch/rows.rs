@@ -2,25 +2,36 @@
 
 use crate::{
     abi::{
-        Direction, Kind, LabelKey, NetworkId, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place,
+        Direction, Kind, LabelKey, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place,
         rows_of_slice, spare_row,
     },
     state::{Rows, Size, Watching},
 };
 
-/// The key of the row of an undecided packet of a network; 0 where that is none.
+/// Keys of the rows of an undecided packet, that of its source and that of its destination; 0 where a network's number is 0.
 #[inline(always)]
-pub(super) fn undecided(network: u32, direction: Direction, neighbour: u32) -> u32 {
-    NetworkId::new(network).map_or(0, |network| RowKey::new(network, direction, neighbour, Kind::UNDECIDED).word())
+pub(super) fn undecided([source, destination]: [u32; 2], neighbours: [u32; 2]) -> [u32; 2] {
+    [
+        RowKey::undecided(source, Direction::Out, neighbours[0]),
+        RowKey::undecided(destination, Direction::In, neighbours[1]),
+    ]
 }
 
-/// Adds to the rows of these keys, but of that kind.
+/// Adds to the rows of these keys, but of that kind. Which end is watched is what no processor foresees, that both are is rare.
 #[inline(always)]
-pub(super) fn add<S: Watching>(state: &mut S, rows: [u32; 2], kind: Kind, size: Size) {
-    for row in rows {
-        let Some(key) = RowKey::from_word(row) else { continue };
-        add_to(state, Rows::Breakdown, key.of_kind(kind).word(), size);
+pub(super) fn add<S: Watching>(state: &mut S, [source, destination]: [u32; 2], kind: Kind, size: Size) {
+    let mut either = source | destination;
+    if RowKey::from_word(source & destination).is_some() {
+        add_of_kind(state, destination, kind, size);
+        either = source;
     }
+    add_of_kind(state, either, kind, size);
+}
+
+#[inline(always)]
+fn add_of_kind<S: Watching>(state: &mut S, row: u32, kind: Kind, size: Size) {
+    let Some(key) = RowKey::from_word(row) else { return };
+    add_to(state, Rows::Breakdown, key.of_kind(kind).word(), size);
 }
 
 /// Adds to the row of that key.
@@ -28,28 +39,30 @@ pub(super) fn add<S: Watching>(state: &mut S, rows: [u32; 2], kind: Kind, size: 
 pub(super) fn add_to<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) {
     let rows_each = rows_each(state, rows);
     let slice = state.slice() * rows_of_slice(rows_each, state.networks());
-    let first = slice + row_place(key, rows_each);
-    let is_there = state.row_key(rows, first) == Some(u64::from(key));
-    let index = if is_there { first } else { state.find_row(rows, key, size) };
-    let _ = state.add_row(rows, index, size);
+    if !state.add_row(rows, slice + row_place(key, rows_each), key.into(), size) {
+        state.add_elsewhere(rows, key, size);
+    }
 }
 
-/// The index of a row that is new, or not in its first place.
+/// Adds to a row that is new, or not in its first place.
 #[inline(always)]
-pub fn find_row<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) -> u32 {
+pub fn add_elsewhere<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) {
     let rows_each = rows_each(state, rows);
     let slice = state.slice() * rows_of_slice(rows_each, state.networks());
     let word = u64::from(key);
     for probe in 0..ROW_PROBES {
         let index = slice + (row_place(key, rows_each).wrapping_add(probe) & rows_each.wrapping_sub(1));
-        match state.row_key(rows, index) {
-            Some(found) if found == word => return index,
-            Some(0) if state.claim_row(rows, index, word) => return index,
-            _ => {}
+        let is_its = match state.row_key(rows, index) {
+            Some(0) => state.claim_row(rows, index, word),
+            found => found == Some(word),
+        };
+        if is_its {
+            state.add_row(rows, index, word, size);
+            return;
         }
     }
     let direction = direction_of(key);
-    let Some(network) = network_of(key) else { return slice };
+    let Some(network) = network_of(key) else { return };
     let (reason, spare) = match rows {
         Rows::Breakdown => (Shed::RowRefused, RowKey::new(network, direction, 0, Kind::UNDECIDED).word()),
         Rows::Counterparts => (Shed::CounterpartRefused, LabelKey::spare(network, direction).word()),
@@ -58,7 +71,7 @@ pub fn find_row<S: Watching>(state: &mut S, rows: Rows, key: u32, size: Size) ->
     let index = slice + spare_row(rows_each, network, direction);
     // It is there already, from the second time on.
     state.claim_row(rows, index, spare.into());
-    index
+    state.add_row(rows, index, spare.into(), size);
 }
 
 /// Rows of a slice that are found by key.

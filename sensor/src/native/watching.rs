@@ -10,7 +10,7 @@ use sensor_ebpf::{
     },
     packet::Window,
     state::{Rows, Size, Watching},
-    watch::find_label,
+    watch::{Watched as Packet, find_label},
 };
 
 use super::{Native, Table};
@@ -25,6 +25,8 @@ const MAX_WAITING: usize = 1 << 20;
 /// What a program remembers of watched traffic.
 #[derive(Debug)]
 pub(super) struct Watch {
+    /// The packet that was billed last.
+    pub(super) packet: Packet,
     clock: Clock,
     pub(super) is_tap: bool,
     keys: HashKeys,
@@ -58,6 +60,7 @@ impl Watch {
     pub(super) fn new(sizes: Watched, keys: HashKeys) -> Self {
         let Watched { flow_sets, open_entries, breakdown_rows, networks, .. } = sizes;
         Self {
+            packet: Packet::NONE,
             clock: Clock::default(),
             is_tap: false,
             keys,
@@ -242,12 +245,12 @@ impl Watching for Native {
         }
     }
 
-    fn add_row(&mut self, rows: Rows, index: u32, size: Size) -> Option<()> {
-        let row = self.watch.row_mut(rows, index)?;
+    fn add_row(&mut self, rows: Rows, index: u32, key: u64, size: Size) -> bool {
+        let Some(row) = self.watch.row_mut(rows, index).filter(|row| row.key == key) else { return false };
         row.packets = row.packets.wrapping_add(size.packets.into());
         row.bytes = row.bytes.wrapping_add(size.bytes.into());
         row.frame_bytes = row.frame_bytes.wrapping_add(size.frame_bytes.into());
-        Some(())
+        true
     }
 
     fn find_label(&self, address: [u64; 2], is_v4: bool, _labelling: u32) -> u32 {

@@ -101,12 +101,12 @@ impl<M: Look> Watching for Maps<M> {
     }
 
     #[inline(always)]
-    fn find_row(&mut self, rows: Rows, key: u32, size: Size) -> u32 {
+    fn add_elsewhere(&mut self, rows: Rows, key: u32, size: Size) {
         let Size { packets, bytes, frame_bytes } = size;
         match rows {
-            Rows::Breakdown => look::find_row(key, self.side as u32, packets, bytes, frame_bytes),
-            Rows::Counterparts => look::find_counterpart(key, self.side as u32, packets, bytes, frame_bytes),
-        }
+            Rows::Breakdown => look::add_row(key, self.side as u32, packets, bytes, frame_bytes),
+            Rows::Counterparts => look::add_counterpart(key, self.side as u32, packets, bytes, frame_bytes),
+        };
     }
 
     #[inline(always)]
@@ -115,8 +115,8 @@ impl<M: Look> Watching for Maps<M> {
     }
 
     #[inline(always)]
-    fn add_row(&mut self, rows: Rows, index: u32, size: Size) -> Option<()> {
-        rows::add(rows, index, size)
+    fn add_row(&mut self, rows: Rows, index: u32, key: u64, size: Size) -> bool {
+        rows::add(rows, index, key, size)
     }
 
     #[inline(always)]
@@ -137,6 +137,11 @@ impl<M: Look> Watching for Maps<M> {
     #[inline(always)]
     fn flow_way(&self, set: u32, way: u32) -> (u64, u64) {
         flows::way(set, way)
+    }
+
+    #[inline(always)]
+    fn flow_chosen(&self, set: u32, choose: impl FnOnce([u64; WAYS]) -> u32) -> (u64, u64) {
+        flows::chosen(set, choose)
     }
 
     #[inline(always)]

@@ -17,8 +17,13 @@ static FLOWS: Array<FlowSet> = Array::with_max_entries(SIZED_BY_LOADER, BPF_F_MM
 /// See [`Watching::flow_tags`](sensor_ebpf::state::Watching::flow_tags).
 #[inline(always)]
 pub(super) fn tags(set: u32) -> Option<[u64; WAYS]> {
-    // SAFETY: the pointer is into a live map value; each word is read whole.
-    FLOWS.get_ptr(set).map(|set| unsafe {
+    FLOWS.get_ptr(set).map(tags_of)
+}
+
+#[inline(always)]
+fn tags_of(set: *const FlowSet) -> [u64; WAYS] {
+    // SAFETY: the callers hand over a pointer to a live map value; each word is read whole.
+    unsafe {
         let tags = &raw const (*set).tags;
         [
             read_volatile((*tags).as_ptr()),
@@ -26,20 +31,33 @@ pub(super) fn tags(set: u32) -> Option<[u64; WAYS]> {
             read_volatile((*tags).as_ptr().add(2)),
             read_volatile((*tags).as_ptr().add(3)),
         ]
-    })
+    }
 }
 
 /// Tag and state of one way.
 #[inline(always)]
 pub(super) fn way(set: u32, way: u32) -> (u64, u64) {
+    FLOWS.get_ptr(set).map_or((0, 0), |set| way_of(set, way))
+}
+
+#[inline(always)]
+fn way_of(set: *const FlowSet, way: u32) -> (u64, u64) {
     let way = way as usize & (WAYS - 1);
-    // SAFETY: the pointer is into a live map value, and the way within it; each word is read whole.
-    FLOWS.get_ptr(set).map_or((0, 0), |set| unsafe {
+    // SAFETY: the callers hand over a pointer to a live map value, and the way is within it; each word is read whole.
+    unsafe {
         (
             read_volatile((&raw const (*set).tags).cast::<u64>().add(way)),
             read_volatile((&raw const (*set).states).cast::<u64>().add(way)),
         )
-    })
+    }
+}
+
+/// Tag and state of the way that is chosen by the tags of its set.
+#[inline(always)]
+pub(super) fn chosen(set: u32, choose: impl FnOnce([u64; WAYS]) -> u32) -> (u64, u64) {
+    let Some(set) = FLOWS.get_ptr(set) else { return (0, 0) };
+    let tags = tags_of(set);
+    way_of(set, choose(tags))
 }
 
 /// Stores a tag.

@@ -76,10 +76,16 @@ pub(super) fn claim_row(rows: Rows, index: u32, key: u64) -> bool {
     row(rows, index).is_some_and(|row| unsafe { claim(&raw mut (*row).key, key) })
 }
 
-/// Adds to a row.
+/// Adds to a row where it has that key; false where it has another one.
 #[inline(always)]
-pub(super) fn add(rows: Rows, index: u32, size: Size) -> Option<()> {
-    row(rows, index).map(|row| counter::add(row.cast(), size, shared()))
+pub(super) fn add(rows: Rows, index: u32, key: u64, size: Size) -> bool {
+    let Some(row) = row(rows, index) else { return false };
+    // SAFETY: the pointer is into a live map value; the word is read whole.
+    if unsafe { read_volatile(&raw const (*row).key) } != key {
+        return false;
+    }
+    counter::add(row.cast(), size, shared());
+    true
 }
 
 /// Gives a word that is zero this value; false where it is another one.
