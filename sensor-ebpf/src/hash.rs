@@ -11,6 +11,9 @@ const CONSTANT: usize = HASH_WORDS;
 /// The constant of IPv4, whose words are fewer.
 const CONSTANT_V4: usize = 4;
 
+/// Bits of an address of IPv4 and a port.
+const V4_END_BITS: u32 = 48;
+
 /// Odd; one of those of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 const STIR: u64 = 0xbf58_476d_1ce4_e5b9;
 
@@ -24,7 +27,7 @@ pub type EndV6 = ([u64; 2], u16);
 pub fn v4(keys: &HashKeys, source: EndV4, destination: EndV4, protocol: u8) -> (FlowKey, End) {
     let number = |(address, port): EndV4| u64::from(address) << 16 | u64::from(port);
     let (source, destination) = (number(source), number(destination));
-    let end = borrow(destination, source, 0);
+    let end = destination.wrapping_sub(source) >> V4_END_BITS & 1;
     let [low, high] = in_order(source, destination, end);
     let ports = (low & 0xffff) << 16 | high & 0xffff;
     let words = [low >> 16, high >> 16, ports, u64::from(protocol)];

@@ -176,6 +176,9 @@ pub trait Watching: State {
     fn open_entries(&self) -> u32;
     /// Entry `index` of the open flows, over all slices; those of a slice change on its CPU alone.
     fn open(&mut self, index: u32) -> Option<&mut Open>;
+    /// Begins to load that entry, where memory is worth it.
+    #[inline(always)]
+    fn expect_open(&self, _index: u32) {}
     /// How far a slice is.
     fn progress(&mut self, slice: u32) -> Option<&mut Progress>;
     /// Puts an entry on the list of those that changed.

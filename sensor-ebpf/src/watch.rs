@@ -190,9 +190,12 @@ pub fn bill<W: Window, S: Watching>(window: &W, state: &mut S, watched: &mut Wat
     }
     // First what is rarely in a cache.
     let (tag, known) = flows::known(state, watched.key);
+    let is_decided = flows::is_decided(state, watched.key, watched.end, tag, known);
+    if !is_decided {
+        open::expect(state, watched.key);
+    }
     let neighbours = neighbours::of(window, state, size);
     let rows = rows::undecided(watched.networks, neighbours);
-    let is_decided = flows::is_decided(state, watched.key, watched.end, tag, known);
     if is_decided && (state.counterpart_rows() == 0 || labels::add_known(state, watched, known)) {
         rows::add(state, rows, known.kind(), size);
         return left::NOTHING;

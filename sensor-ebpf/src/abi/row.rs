@@ -78,9 +78,10 @@ impl RowKey {
     #[inline(always)]
     pub const fn undecided(network: u32, direction: Direction, neighbour: u32) -> u32 {
         let neighbour = neighbour & ((1 << (DIRECTION - Self::NEIGHBOUR)) - 1);
-        let is_none = ((network as u64).wrapping_sub(1) >> 63) as u32;
-        let word = SET | (network & MAX_NETWORKS) << NETWORK | (direction as u32) << DIRECTION | neighbour << Self::NEIGHBOUR;
-        word & is_none.wrapping_sub(1)
+        let network = network & MAX_NETWORKS;
+        let is_some = (network + MAX_NETWORKS) >> MAX_NETWORKS.count_ones();
+        let word = SET | network << NETWORK | (direction as u32) << DIRECTION | neighbour << Self::NEIGHBOUR;
+        word & is_some.wrapping_neg()
     }
 
     /// As stored.

@@ -26,6 +26,13 @@ const READ: u32 = 3;
 const SAME_FLOW: u32 = 2;
 const SILENT: u32 = 1;
 
+/// Begins to load what is rarely in a cache, and will be asked for.
+#[inline(always)]
+pub(super) fn expect<S: Watching>(state: &S, key: FlowKey) {
+    let entries = state.open_entries();
+    state.expect_open(state.slice() * entries + key.place(entries));
+}
+
 /// The entry of what an end of a flow sends in these rows, found or made where there is room.
 #[inline(always)]
 pub(super) fn entry<S: Watching>(state: &mut S, key: FlowKey, end: End, rows: [u32; 2], now: u32) -> Entry {

@@ -170,6 +170,13 @@ impl<M: Look> Watching for Maps<M> {
     }
 
     #[inline(always)]
+    fn expect_open(&self, index: u32) {
+        if setting!(open_entries) != 0 {
+            open::expect(index);
+        }
+    }
+
+    #[inline(always)]
     fn progress(&mut self, slice: u32) -> Option<&mut Progress> {
         open::progress(slice)
     }
