@@ -34,7 +34,17 @@ impl Packet {
     const fn seen_before(length: u32, length_check: LengthCheck, frame_len: u32) -> Self {
         let (source, destination) = (Entry::NONE, Entry::NONE);
         let (addresses, behind) = ([[0; 2]; 2], Behind::NOTHING);
-        Self { source, destination, fault: false, length, length_check, frame_len, seen_before: true, addresses, behind }
+        Self {
+            source,
+            destination,
+            fault: false,
+            length,
+            length_check,
+            frame_len,
+            seen_before: true,
+            addresses,
+            behind,
+        }
     }
 
     /// With what two lookups found.

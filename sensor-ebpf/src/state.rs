@@ -71,7 +71,7 @@ pub trait State: TrieMaps {
     /// Adds to a row of the ledger; `None` where there is no such row.
     fn add_ledger(&mut self, row: u32, size: Size) -> Option<()>;
 
-    /// Bills a packet of which at least one end is watched where its flow is decided, and says what is [`left`](crate::watch::left) to be done: here, nothing but
+    /// Bills a packet of which at least one end is watched where its flow is decided, and says what is [`left`] to be done: here, nothing but
     /// to say where its upper layer is not to be had.
     #[inline(always)]
     fn bill<W: Window>(&mut self, window: &W, seen: Seen) -> u32

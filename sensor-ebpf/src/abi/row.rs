@@ -160,9 +160,9 @@ mod tests {
             for neighbour in [0, 1, MAX_NEIGHBOURS] {
                 for kind in [Kind::UNDECIDED, Kind::new(Class::Sip, Evidence::Confirmed)] {
                     let key = RowKey::new(network, direction, neighbour, kind);
-                let undecided = RowKey::undecided(network.get(), direction, neighbour);
-                assert_eq!(RowKey::from_word(undecided), Some(key.of_kind(Kind::UNDECIDED)));
-                assert_eq!(RowKey::undecided(0, direction, neighbour), 0);
+                    let undecided = RowKey::undecided(network.get(), direction, neighbour);
+                    assert_eq!(RowKey::from_word(undecided), Some(key.of_kind(Kind::UNDECIDED)));
+                    assert_eq!(RowKey::undecided(0, direction, neighbour), 0);
                     let found = (key.network(), key.direction(), key.neighbour(), key.kind());
                     assert_eq!(found, (Some(network), direction, neighbour, kind));
                     assert_eq!(RowKey::from_word(key.word()), Some(key));

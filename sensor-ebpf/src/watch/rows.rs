@@ -2,8 +2,8 @@
 
 use crate::{
     abi::{
-        Direction, Kind, LabelKey, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place,
-        rows_of_slice, spare_row,
+        Direction, Kind, LabelKey, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place, rows_of_slice,
+        spare_row,
     },
     state::{Rows, Size, Watching},
 };

@@ -40,6 +40,8 @@ pub(crate) enum Known {
     Undecided,
     /// Nothing, and nobody looks: the agent is gone, or its budget is spent.
     Unattended,
+    /// Nothing, and the agent wants to see every packet, within the budget it has by default.
+    Flagged,
 }
 
 /// Which addresses packets have.
@@ -139,6 +141,7 @@ pub(crate) const ROWS: &[Row] = &[
         watched(Known::Unattended),
         flows(100_000, Spread::Zipf),
     ),
+    row("watch_flagged_100k_flows", Driver::V4, Target::Full, watched(Known::Flagged), flows(100_000, Spread::Zipf)),
     row("watch_lru_1k_flows", Driver::V4, Target::Lru, v4(1_000), flows(1_000, Spread::Zipf)),
     row("watch_lru_100k_flows", Driver::V4, Target::Lru, v4(1_000), flows(100_000, Spread::Zipf)),
     row("watch_lru_100k_flows_uniform", Driver::V4, Target::Lru, v4(1_000), flows(100_000, Spread::Uniform)),

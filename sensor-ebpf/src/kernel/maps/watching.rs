@@ -2,35 +2,24 @@
 
 mod flows;
 mod open;
+mod packet;
 mod rows;
 mod samples;
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sensor_ebpf::{
     abi::{Clock, HashKeys, MAX_NEIGHBOURS, Neighbour, Open, Progress, Sample, Side, Spending, WAYS},
     packet::Window,
     state::{Rows, Size, State, Watching},
-    watch::Watched,
 };
 
+pub(super) use self::packet::place;
 use super::{
     super::look::{self, Look},
     CONTROL, Maps,
     settings::setting,
 };
-
-/// A packet on its way: not on the stack, which has no room for it.
-#[map]
-static WATCHED: PerCpuArray<Watched> = PerCpuArray::with_max_entries(1, 0);
-
-/// Where this CPU keeps the packet that it is at.
-#[inline(always)]
-pub(super) fn place<'a>() -> Option<&'a mut Watched> {
-    // SAFETY: the pointer is to this CPU's own map value, which nothing else uses while the program runs.
-    WATCHED.get_ptr_mut(0).map(|watched| unsafe { &mut *watched })
-}
 
 impl<M: Look> Watching for Maps<M> {
     #[inline(always)]
