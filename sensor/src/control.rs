@@ -74,6 +74,8 @@ pub struct Reloaded {
     pub networks: NetworkChanges,
     /// Why the counters go on in new maps under a new epoch; `None`: they go on in place.
     pub new_maps: Option<String>,
+    /// Keys whose values hold from the next start of the agent alone.
+    pub from_next_start: Vec<String>,
     /// Reading the configuration and its tables, in milliseconds.
     pub read_ms: f64,
     /// Numbering the prefixes, building the table and writing its manifest; with new maps also loading the programs.

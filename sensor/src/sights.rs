@@ -125,6 +125,11 @@ impl Sights {
         }
     }
 
+    /// See [`Sights::new`]: another learning time from now on. What was told as news, or was not, stays so.
+    pub fn learn_for(&mut self, learn: Option<SignedDuration>) {
+        self.coverage.learn_for(learn);
+    }
+
     /// Names the watched networks of the configuration in force. The history of a network goes by its name; that of one which is not configured any
     /// more is kept as long as there is room.
     pub fn configure<N: AsRef<str>>(&mut self, networks: impl IntoIterator<Item = (NetworkId, N)>) {

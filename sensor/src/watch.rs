@@ -12,6 +12,7 @@ mod apart;
 mod far;
 mod flow;
 mod kept;
+mod limits;
 mod memory;
 mod moves;
 mod news;
@@ -25,7 +26,7 @@ use std::{
 };
 
 use anyhow::Result;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sensor_ebpf::abi::{Clock, Counter, FlowKey, FlowState, Kind, NetworkId, Sample, why};
 
 use self::{
@@ -35,6 +36,7 @@ use self::{
 };
 pub use self::{
     far::FarChange,
+    limits::Limits,
     memory::{Memory, Rows},
     news::Losses,
     row::{Billed, Breakdown, RowChange, RowId},
@@ -43,7 +45,7 @@ use crate::{
     config,
     inspect::{self, Flow, FlowId, Inspector, Listening, Verdict},
     lists::Lists,
-    sights::{self, Sights},
+    sights::Sights,
     summary::Watched,
     upstream::{NeighbourTable, Upstreams},
 };
@@ -57,19 +59,6 @@ const ORPHAN_REST: u32 = 300;
 const CROWDED_REST: u32 = 5;
 /// Unknown flows for which it is.
 const MAX_ORPHANS: usize = 1 << 16;
-
-/// How much is remembered, and for how long firsts are no news.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Of flows that are looked into.
-    pub inspect: inspect::Limits,
-    /// Of what lives at watched addresses.
-    pub sights: sights::Limits,
-    /// See [`Sights::new`].
-    pub learn: Option<SignedDuration>,
-    /// What estimates are drawn with: any number that is not known outside; in a replay a fixed one.
-    pub seed: u64,
-}
 
 /// Everything that is known of watched traffic.
 #[derive(Debug)]
@@ -97,19 +86,6 @@ pub struct Watch {
     untold: Watched,
     /// Losses that were told.
     told: Losses,
-}
-
-impl Limits {
-    /// Those of a configuration.
-    pub fn new(limits: &config::Limits, report: &config::Report, seed: u64) -> Self {
-        let activity_addresses = limits.max_activity_addresses as usize;
-        Self {
-            inspect: inspect::Limits { flows: limits.flows as usize, seed, ..inspect::Limits::default() },
-            sights: sights::Limits { activity_addresses, ..sights::Limits::default() },
-            learn: SignedDuration::try_from(report.learn.duration()).ok(),
-            seed,
-        }
-    }
 }
 
 impl Watch {
@@ -159,6 +135,17 @@ impl Watch {
         self.sights.configure(networks);
         self.lists = lists;
         self.upstreams.configure(upstreams);
+    }
+
+    /// Firsts are no news for as long as that configuration says.
+    pub fn learn_for(&mut self, report: &config::Report) {
+        self.limits.learn = limits::learn(report);
+        self.sights.learn_for(self.limits.learn);
+    }
+
+    /// See [`Limits::from_next_start`].
+    pub fn from_next_start(&self, limits: &config::Limits) -> Vec<&'static str> {
+        self.limits.from_next_start(limits)
     }
 
     /// Whether a number meant another network before.

@@ -39,7 +39,7 @@ impl ReloadArgs {
 
 /// What changed, for people.
 fn write(reloaded: &Reloaded, out: &mut impl Write) -> io::Result<()> {
-    let Reloaded { generation, prefixes, networks, new_maps, read_ms, build_ms, flip_ms } = reloaded;
+    let Reloaded { generation, prefixes, networks, new_maps, from_next_start, read_ms, build_ms, flip_ms } = reloaded;
     writeln!(
         out,
         "prefixes: {} added, {} removed, {} moved, {} kept",
@@ -49,6 +49,9 @@ fn write(reloaded: &Reloaded, out: &mut impl Write) -> io::Result<()> {
     match new_maps {
         None => writeln!(out, "table: generation {generation}, in place")?,
         Some(why) => writeln!(out, "table: generation {generation} of a new epoch, in new maps ({why})")?,
+    }
+    if !from_next_start.is_empty() {
+        writeln!(out, "from the next start of the agent: {}", from_next_start.join(", "))?;
     }
     writeln!(out, "time: read {read_ms} ms, build {build_ms} ms, flip {flip_ms} ms")
 }
@@ -65,6 +68,7 @@ mod tests {
             prefixes: PrefixChanges { added: 1, removed: 2, moved: 3, kept: 4 },
             networks: NetworkChanges { added: 5, removed: 6, kept: 7 },
             new_maps: None,
+            from_next_start: vec![],
             read_ms: 1.25,
             build_ms: 0.5,
             flip_ms: 20.0,
@@ -79,5 +83,7 @@ mod tests {
         assert_eq!(told(&reloaded), expected);
         reloaded.new_maps = Some("other interfaces".to_owned());
         assert!(told(&reloaded).contains("generation 7 of a new epoch, in new maps (other interfaces)"));
+        reloaded.from_next_start = vec!["max_activity_addresses".to_owned()];
+        assert!(told(&reloaded).contains("from the next start of the agent: max_activity_addresses\n"));
     }
 }

@@ -89,6 +89,11 @@ impl Collector {
         self.watching.configure(config, &self.set, lists);
     }
 
+    /// See [`Watching::from_next_start`].
+    pub(super) fn from_next_start(&self, config: &Config) -> Vec<&'static str> {
+        self.watching.from_next_start(config)
+    }
+
     /// Takes note of which neighbours answer for which addresses.
     pub(super) fn meet(&mut self, addresses: NeighbourTable) {
         self.watching.meet(addresses);

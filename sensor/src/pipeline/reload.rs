@@ -174,7 +174,10 @@ async fn heard(listener: Option<&mut Listener>) -> Asked {
 }
 
 fn log(reloaded: &Reloaded) {
-    let Reloaded { generation, prefixes, networks, new_maps, read_ms, build_ms, flip_ms } = reloaded;
+    let Reloaded { generation, prefixes, networks, new_maps, from_next_start, read_ms, build_ms, flip_ms } = reloaded;
+    if !from_next_start.is_empty() {
+        tracing::warn!("from the next start of the agent: {}", from_next_start.join(", "));
+    }
     tracing::info!(
         generation,
         added = prefixes.added,
@@ -270,7 +273,8 @@ impl Running {
         let Figures { prefixes, networks, read, build } = figures;
         let generation = self.collector.kernel.maps().generation();
         let [read_ms, build_ms, flip_ms] = [read, build, flip].map(millis);
-        Reloaded { generation, prefixes, networks, new_maps, read_ms, build_ms, flip_ms }
+        let from_next_start = self.collector.from_next_start(&self.config).into_iter().map(String::from).collect();
+        Reloaded { generation, prefixes, networks, new_maps, from_next_start, read_ms, build_ms, flip_ms }
     }
 }
 

@@ -106,7 +106,13 @@ impl Watching {
     pub(super) fn configure(&mut self, config: &Config, set: &PrefixSet, lists: Arc<Lists>) {
         let interfaces: Vec<InterfaceName> = config.interfaces.iter().map(|interface| interface.name.clone()).collect();
         self.watch.configure(set.networks(), lists, Upstreams::new(&config.upstreams, &interfaces));
+        self.watch.learn_for(&config.report);
         self.budgets = Budgets { refilled: self.budgets.refilled, ..Budgets::new(config, set) };
+    }
+
+    /// See [`Watch::from_next_start`].
+    pub(super) fn from_next_start(&self, config: &Config) -> Vec<&'static str> {
+        self.watch.from_next_start(&config.limits)
     }
 
     /// Watches these maps from here on, whose flows have other numbers.

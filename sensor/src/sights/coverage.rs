@@ -20,6 +20,11 @@ impl Coverage {
         Self { learn, measured, since: None }
     }
 
+    /// Learns for that long from now on, of which what was measured so far is a part.
+    pub(super) fn learn_for(&mut self, learn: Option<SignedDuration>) {
+        self.learn = learn;
+    }
+
     /// A packet was seen.
     pub(super) fn see(&mut self, at: Timestamp) {
         self.since.get_or_insert(at);

@@ -102,6 +102,25 @@ fn what_is_refused_changes_nothing() {
     assert!(Site::epochs(&records) <= 2);
 }
 
+/// What a reload cannot change is said by each of them, until the file says again what holds.
+#[test]
+fn what_holds_from_the_next_start() {
+    if !is_root("what_holds_from_the_next_start") {
+        return;
+    }
+    let (site, model) = (Site::new("nextstart"), Model::steady());
+    site.write(&model, PLAIN);
+    let mut agent = site.started();
+    site.write(&model, Rest { sensor: "interval = \"1s\"\nmax_activity_addresses = 65536", ..PLAIN });
+    for _ in 0..2 {
+        assert_eq!(site.reloaded().from_next_start, ["max_activity_addresses"]);
+        agent.wait_for_message("from the next start of the agent: max_activity_addresses");
+    }
+    site.write(&model, PLAIN);
+    assert!(site.reloaded().from_next_start.is_empty());
+    site.end(agent);
+}
+
 /// A BPF file system in which nothing can be pinned: what was begun for new maps goes, however often it is tried.
 #[test]
 fn maps_that_cannot_be_pinned() {

@@ -5,7 +5,11 @@
 //! proxies (`Proxy-Connection`, `Proxy-Authorization`), a port that is not the server's, or an answer that came by way of one (`Via`). A URL of the
 //! server's own address is its own. An answer alone is known by `Connection established` or status 407.
 //!
-//! False alarms: who looks for open proxies and gets no answer at all. Unseen: proxies behind TLS, and those that hide their fields on port 80.
+//! Where no answer is seen, because there is none or because it takes another way, one request for a whole URL is what those send who look for open proxies, and
+//! HTTP; who asks again was answered.
+//!
+//! False alarms: a `CONNECT` of who looks for open proxies and gets no answer at all. Unseen: proxies behind TLS, those that hide their fields on port 80, and
+//! a single request of which the answer is not seen.
 
 use std::net::IpAddr;
 
@@ -59,7 +63,14 @@ fn by_request(conversation: &Conversation, client: End) -> Option<Option<Verdict
         return Some(None);
     }
     let meant = ASKED.iter().any(|field| has_field(request.head, field)) || wanted != conversation.port(server);
-    Some(evidence(names_itself || meant && succeeded, meant && silent))
+    Some(evidence(names_itself || meant && succeeded, meant && silent && asks_again(conversation, client)))
+}
+
+/// Whether a client sent more than one request for a whole URL, and not the same one twice.
+fn asks_again(conversation: &Conversation, client: End) -> bool {
+    let is_whole = |bytes: &&[u8]| Request::read(bytes).is_some_and(|request| has_scheme(request.target).is_some());
+    let mut asked = conversation.messages_of(client).map(|message| message.bytes.as_slice()).filter(is_whole);
+    asked.next().is_some_and(|first| asked.any(|next| next != first))
 }
 
 fn evidence(agreed: bool, asked: bool) -> Option<Verdict> {

@@ -217,3 +217,17 @@ fn firsts_are_initial_while_learning() {
     let [first, _] = learn(Some(SignedDuration::ZERO));
     assert_eq!(names(&first), ["newly_lit", "newly_lit_prefix", "service_born"]);
 }
+
+#[test]
+fn what_was_measured_counts_for_another_learning_time() {
+    let mut sights = Sights::new(Limits::default(), Some(SignedDuration::from_secs(100)), 7);
+    sights.configure([(id(1), "a")]);
+    sights.see(&answer(watched(53), far(), 0));
+    assert!(sights.take(at(10)).events.is_empty());
+    sights.learn_for(Some(SignedDuration::from_secs(10)));
+    sights.see(&answer(watched(54), far(), 12));
+    assert_eq!(names(&sights.take(at(20))), ["service_born"]);
+    sights.learn_for(None);
+    sights.see(&answer(watched(55), far(), 22));
+    assert!(sights.take(at(30)).events.is_empty());
+}

@@ -36,7 +36,7 @@ fn whole_urls() {
     let meant = "GET HTTP://host.example/a HTTP/1.1\r\nProxy-Connection: Keep-Alive\r\n\r\n";
     let fine = "HTTP/1.1 200 OK\r\nServer: any\r\n\r\n";
     let by_way = "HTTP/1.1 200 OK\r\nvia: 1.1 proxy\r\n\r\n";
-    assert_eq!(of(8080, ask, ""), ALONE);
+    assert_eq!(of(8080, ask, ""), None);
     assert_eq!(of(8080, ask, fine), BOTH);
     assert_eq!(of(8080, ask, "HTTP/1.1 400 Bad Request\r\n\r\n"), None);
     // Origin servers take whole URLs, too.
@@ -44,7 +44,7 @@ fn whole_urls() {
     assert_eq!(of(80, ask, ""), None);
     assert_eq!(of(80, ask, by_way), BOTH);
     assert_eq!(of(80, meant, fine), BOTH);
-    assert_eq!(of(80, meant, ""), ALONE);
+    assert_eq!(of(80, meant, ""), None);
     assert_eq!(of(8080, "GET http://host.example:8080/ HTTP/1.1\r\n\r\n", fine), None);
     // Its own address is 192.0.2.2.
     assert_eq!(of(8080, "GET http://192.0.2.2/ HTTP/1.1\r\n\r\n", fine), None);
@@ -54,6 +54,20 @@ fn whole_urls() {
     assert_eq!(of(80, "GET /?u=http://host.example/ HTTP/1.1\r\n\r\n", by_way), None);
     // In a body it is no field.
     assert_eq!(of(80, ask, "HTTP/1.1 200 OK\r\n\r\nVia: 1.1 proxy\r\n"), None);
+}
+
+#[test]
+fn who_asks_again_was_answered() {
+    let asks = |asks: &[&str]| {
+        let asks: Vec<_> = asks.iter().map(|ask| (End::Client, ask.as_bytes())).collect();
+        judge(&Conversation::of(TCP, [40_000, 3128], &asks))
+    };
+    let one = "GET http://host.example/a HTTP/1.1\r\nProxy-Connection: Keep-Alive\r\n\r\n";
+    let other = "GET http://host.example/b HTTP/1.1\r\nProxy-Connection: Keep-Alive\r\n\r\n";
+    assert_eq!(asks(&[one, other]), ALONE);
+    // A segment that came twice is one request; what goes on in its body is none.
+    assert_eq!(asks(&[one, one]), None);
+    assert_eq!(asks(&[one, "a=b\r\n\r\n"]), None);
 }
 
 #[test]
