@@ -143,9 +143,9 @@ impl Watch {
         self.sights.learn_for(self.limits.learn);
     }
 
-    /// See [`Limits::from_next_start`].
-    pub fn from_next_start(&self, limits: &config::Limits) -> Vec<&'static str> {
-        self.limits.from_next_start(limits)
+    /// See [`Limits::waiting_for_next_start`].
+    pub fn waiting_for_next_start(&self, limits: &config::Limits) -> Vec<&'static str> {
+        self.limits.waiting_for_next_start(limits)
     }
 
     /// Whether a number meant another network before.

@@ -12,9 +12,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aya::{Ebpf, maps::ProgramArray};
 use sensor::{
-    bpf::{Buffers, Hook, InterfaceKind, Kernel, Plan, SharedMaps},
+    bpf::{Buffers, Hook, InterfaceKind, Kernel, LabelPlan, Plan, SharedMaps},
     collect::Meter as _,
-    config::{DEFAULT_MEMORY, DEFAULT_SAMPLES_PER_SECOND},
+    config::{DEFAULT_COUNTERPARTS, DEFAULT_MEMORY, DEFAULT_SAMPLES_PER_SECOND},
     testing::{run, socket},
     watch::Memory as _,
 };
@@ -75,7 +75,7 @@ impl Bench {
         let outside = table::v4(PREFIXES_OUTSIDE, !INSIDE, SEED + 1);
         let (mut all_v4, mut all_v6) = (BTreeMap::new(), BTreeMap::new());
         for row in ROWS.iter().filter(chosen) {
-            let Table { v4, v6, watched } = row.table;
+            let Table { v4, v6, watched, labelled } = row.table;
             let v4 = all_v4.entry(v4).or_insert_with(|| table::v4(v4, INSIDE, SEED));
             let v6 = all_v6.entry(v6).or_insert_with(|| table::v6(v6, SEED));
             let first = if row.driver.is_v4() { streams_v4.len() } else { streams_v6.len() };
@@ -90,8 +90,9 @@ impl Bench {
                 println!("loading the sensor with {} IPv4 and {} IPv6 prefixes", v4.len(), v6.len());
                 let set = set()?;
                 let (trie, interfaces) = (set.trie()?, &[InterfaceKind::default()]);
-                let plan =
-                    Plan { set: &set, trie: &trie, interfaces, flows: FLOWS, labels: None, memory: DEFAULT_MEMORY };
+                let far = table::labels(&outside)?;
+                let labels = labelled.then_some(LabelPlan { trie: &far, rows: DEFAULT_COUNTERPARTS });
+                let plan = Plan { set: &set, trie: &trie, interfaces, flows: FLOWS, labels, memory: DEFAULT_MEMORY };
                 kernels.push((row.table, Kernel::load_for(&plan)?));
             }
             if row.target == Target::KernelLpm && references.iter().all(|(table, _)| *table != row.table) {

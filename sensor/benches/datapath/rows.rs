@@ -64,6 +64,8 @@ pub(crate) struct Table {
     pub(crate) v6: usize,
     /// Whether its prefixes are one watched network, and what is known of its flows.
     pub(crate) watched: Option<Known>,
+    /// Whether far ends are labelled and counted.
+    pub(crate) labelled: bool,
 }
 
 /// One line of the report.
@@ -126,6 +128,7 @@ pub(crate) const ROWS: &[Row] = &[
         watched(Known::Decided),
         flows(100_000, Spread::Uniform),
     ),
+    row("watch_labelled_100k_flows", Driver::V4, Target::Full, LABELLED, flows(100_000, Spread::Zipf)),
     row("watch_undecided_10k_flows", Driver::V4, Target::Full, watched(Known::Undecided), flows(10_000, Spread::Zipf)),
     row(
         "watch_undecided_100k_flows",
@@ -155,10 +158,11 @@ pub(crate) const ROWS: &[Row] = &[
     row("kernel_lpm_v6_250k_uniform", Driver::V6, Target::KernelLpm, v6(250_000), UNIFORM),
 ];
 
-const MIX: Table = Table { v4: 1_000_000, v6: 250_000, watched: None };
+const MIX: Table = Table { v6: 250_000, ..v4(1_000_000) };
+const LABELLED: Table = Table { labelled: true, ..watched(Known::Decided) };
 
 const fn v4(count: usize) -> Table {
-    Table { v4: count, v6: 0, watched: None }
+    Table { v4: count, v6: 0, watched: None, labelled: false }
 }
 
 const fn watched(known: Known) -> Table {
@@ -170,7 +174,7 @@ const fn flows(count: usize, spread: Spread) -> Addresses {
 }
 
 const fn v6(count: usize) -> Table {
-    Table { v4: 0, v6: count, watched: None }
+    Table { v6: count, ..v4(0) }
 }
 
 const fn row(name: &'static str, driver: Driver, target: Target, table: Table, addresses: Addresses) -> Row {

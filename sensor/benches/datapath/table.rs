@@ -2,15 +2,22 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use sensor::{
     cidr::Cidr,
-    prefix::{PrefixSet, SetBuilder},
+    prefix::{Item, PrefixSet, RootBits, SetBuilder, Trie},
     testing::{bgp, rng::Rng},
+};
+use sensor_ebpf::{
+    abi::{Entry, PrefixId},
+    lookup::{SMALL_ROOT_BITS_V4, SMALL_ROOT_BITS_V6},
 };
 
 /// Hosts that traffic to a prefix is spread over.
 const HOSTS: usize = 8;
+/// Labels of the rest of the Internet.
+const LABELS: u32 = 20_000;
+
 /// `count` IPv4 prefixes of which each has its first bit as asked, in no order.
 pub(crate) fn v4(count: usize, first_bit: bool, seed: u64) -> Vec<(u32, u8)> {
     let mut rng = Rng::new(seed);
@@ -42,6 +49,22 @@ fn shuffled<T>(mut list: Vec<T>, rng: &mut Rng) -> Vec<T> {
         list.swap(at, rng.below(at + 1));
     }
     list
+}
+
+/// Labels of these prefixes, as many as there are different ones in a table of countries and AS numbers, about.
+pub(crate) fn labels(v4: &[(u32, u8)]) -> Result<Trie> {
+    let mut prefixes: Vec<Cidr> = v4
+        .iter()
+        .map(|(address, len)| Cidr::new(Ipv4Addr::from_bits(*address).into(), *len))
+        .collect::<Result<_, _>>()?;
+    prefixes.sort();
+    let mut items = Vec::new();
+    for (number, cidr) in (0..LABELS).cycle().zip(&prefixes) {
+        let label = PrefixId::new(1 + number).context("no such label")?;
+        items.push(Item { bits: cidr.bits(), len: cidr.prefix_len(), entry: Entry::leaf(label, None) });
+    }
+    let root_bits = RootBits { v4: SMALL_ROOT_BITS_V4, v6: SMALL_ROOT_BITS_V6 };
+    Trie::build(root_bits, items.into_iter(), std::iter::empty())
 }
 
 /// The set that counts all of them, as one watched network where it is one.

@@ -89,9 +89,9 @@ impl Collector {
         self.watching.configure(config, &self.set, lists);
     }
 
-    /// See [`Watching::from_next_start`].
-    pub(super) fn from_next_start(&self, config: &Config) -> Vec<&'static str> {
-        self.watching.from_next_start(config)
+    /// See [`Watching::waiting_for_next_start`].
+    pub(super) fn waiting_for_next_start(&self, config: &Config) -> Vec<&'static str> {
+        self.watching.waiting_for_next_start(config)
     }
 
     /// Takes note of which neighbours answer for which addresses.

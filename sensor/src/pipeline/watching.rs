@@ -110,9 +110,9 @@ impl Watching {
         self.budgets = Budgets { refilled: self.budgets.refilled, ..Budgets::new(config, set) };
     }
 
-    /// See [`Watch::from_next_start`].
-    pub(super) fn from_next_start(&self, config: &Config) -> Vec<&'static str> {
-        self.watch.from_next_start(&config.limits)
+    /// See [`Watch::waiting_for_next_start`].
+    pub(super) fn waiting_for_next_start(&self, config: &Config) -> Vec<&'static str> {
+        self.watch.waiting_for_next_start(&config.limits)
     }
 
     /// Watches these maps from here on, whose flows have other numbers.

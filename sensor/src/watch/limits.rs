@@ -30,7 +30,7 @@ impl Limits {
     }
 
     /// Keys of a configuration that say something else than what holds until the agent starts anew.
-    pub fn from_next_start(&self, limits: &config::Limits) -> Vec<&'static str> {
+    pub fn waiting_for_next_start(&self, limits: &config::Limits) -> Vec<&'static str> {
         let other = [
             (limits.max_activity_addresses as usize != self.sights.activity_addresses, "max_activity_addresses"),
             (limits.flows as usize != self.inspect.flows, "flows (of those that the agent looks into)"),
