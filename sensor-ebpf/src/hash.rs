@@ -11,9 +11,6 @@ const CONSTANT: usize = HASH_WORDS;
 /// The constant of IPv4, whose words are fewer.
 const CONSTANT_V4: usize = 4;
 
-/// Bits of an address of IPv4 and a port.
-const V4_END_BITS: u32 = 48;
-
 /// Odd; one of those of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 const STIR: u64 = 0xbf58_476d_1ce4_e5b9;
 
@@ -27,8 +24,8 @@ pub type EndV6 = ([u64; 2], u16);
 pub fn v4(keys: &HashKeys, source: EndV4, destination: EndV4, protocol: u8) -> (FlowKey, End) {
     let number = |(address, port): EndV4| u64::from(address) << 16 | u64::from(port);
     let (source, destination) = (number(source), number(destination));
-    let end = destination.wrapping_sub(source) >> V4_END_BITS & 1;
-    let [low, high] = in_order(source, destination, end);
+    let end = End::from(source > destination);
+    let (low, high) = if end == 0 { (source, destination) } else { (destination, source) };
     let ports = (low & 0xffff) << 16 | high & 0xffff;
     let words = [low >> 16, high >> 16, ports, u64::from(protocol)];
     let half = |key: &[u64; HASH_WORDS + 1]| {
@@ -39,35 +36,16 @@ pub fn v4(keys: &HashKeys, source: EndV4, destination: EndV4, protocol: u8) -> (
             .wrapping_add(key[3].wrapping_mul(words[3]));
         sum >> 32
     };
-    (of_halves(half(&keys[0]), half(&keys[1])), end as End)
-}
-
-/// What `a - b - less` borrows: 1 where it is negative, else 0 (Warren, Hacker's Delight, 2-13). Without a branch, for which end is the lower one no processor
-/// foresees.
-#[inline(always)]
-const fn borrow(a: u64, b: u64, less: u64) -> u64 {
-    let difference = a.wrapping_sub(b).wrapping_sub(less);
-    (!a & b | (!a | b) & difference) >> 63
-}
-
-/// Two numbers, exchanged where `end` is 1 and not 0; likewise.
-#[inline(always)]
-const fn in_order(source: u64, destination: u64, end: u64) -> [u64; 2] {
-    let other = (source ^ destination) & end.wrapping_neg();
-    [source ^ other, destination ^ other]
+    (of_halves(half(&keys[0]), half(&keys[1])), end)
 }
 
 /// The same of IPv6.
 #[inline(always)]
 pub fn v6(keys: &HashKeys, source: EndV6, destination: EndV6, protocol: u8) -> (FlowKey, End) {
-    let (([leading, trailing], port), ([other_leading, other_trailing], other_port)) = (source, destination);
-    let (port, other_port) = (u64::from(port), u64::from(other_port));
-    let end = borrow(other_port, port, 0);
-    let end = borrow(other_leading, leading, borrow(other_trailing, trailing, end));
-    let [a, c] = in_order(leading, other_leading, end);
-    let [b, d] = in_order(trailing, other_trailing, end);
-    let [low, high] = in_order(port, other_port, end);
-    let ports = low << 16 | high;
+    let end = End::from(source > destination);
+    let (low, high) = if end == 0 { (source, destination) } else { (destination, source) };
+    let ports = u64::from(low.1) << 16 | u64::from(high.1);
+    let ([a, b], [c, d]) = (low.0, high.0);
     let half = |key: &[u64; HASH_WORDS + 1]| {
         let pair = |at: usize, word: u64| {
             key[at].wrapping_mul(word >> 32).wrapping_add(key[at + 1].wrapping_mul(word & 0xffff_ffff))
@@ -81,7 +59,7 @@ pub fn v6(keys: &HashKeys, source: EndV6, destination: EndV6, protocol: u8) -> (
             .wrapping_add(key[9].wrapping_mul(protocol.into()));
         sum >> 32
     };
-    (of_halves(half(&keys[0]), half(&keys[1])), end as End)
+    (of_halves(half(&keys[0]), half(&keys[1])), end)
 }
 
 /// Both halves as one number, stirred: sums of flows that follow each other, as those of a scan do, go in even steps. A number comes of no two others, and so

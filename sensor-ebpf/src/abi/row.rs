@@ -1,6 +1,6 @@
 //! Counters that are found by what they count: few of the possible ones are ever used.
 
-use super::{Counter, Direction, Kind, MAX_NETWORKS, NetworkId};
+use super::{Counter, Direction, Kind, NetworkId};
 
 /// Rows that one is looked for in.
 pub const ROW_PROBES: u32 = 8;
@@ -74,16 +74,6 @@ impl RowKey {
         Self(owned_by(network, direction) | neighbour << Self::NEIGHBOUR | kind.get())
     }
 
-    /// The word of such a key of undecided packets; 0 where the number of the network is. Without a branch, for no processor foresees which end is watched.
-    #[inline(always)]
-    pub const fn undecided(network: u32, direction: Direction, neighbour: u32) -> u32 {
-        let neighbour = neighbour & ((1 << (DIRECTION - Self::NEIGHBOUR)) - 1);
-        let network = network & MAX_NETWORKS;
-        let is_some = (network + MAX_NETWORKS) >> MAX_NETWORKS.count_ones();
-        let word = SET | network << NETWORK | (direction as u32) << DIRECTION | neighbour << Self::NEIGHBOUR;
-        word & is_some.wrapping_neg()
-    }
-
     /// As stored.
     #[inline(always)]
     pub const fn word(self) -> u32 {
@@ -149,7 +139,7 @@ const _: () = assert!(core::mem::size_of::<Row>() == 32);
 mod tests {
     use super::*;
     use crate::{
-        abi::MAX_NEIGHBOURS,
+        abi::{MAX_NEIGHBOURS, MAX_NETWORKS},
         class::{Class, Evidence},
     };
 
@@ -160,9 +150,6 @@ mod tests {
             for neighbour in [0, 1, MAX_NEIGHBOURS] {
                 for kind in [Kind::UNDECIDED, Kind::new(Class::Sip, Evidence::Confirmed)] {
                     let key = RowKey::new(network, direction, neighbour, kind);
-                    let undecided = RowKey::undecided(network.get(), direction, neighbour);
-                    assert_eq!(RowKey::from_word(undecided), Some(key.of_kind(Kind::UNDECIDED)));
-                    assert_eq!(RowKey::undecided(0, direction, neighbour), 0);
                     let found = (key.network(), key.direction(), key.neighbour(), key.kind());
                     assert_eq!(found, (Some(network), direction, neighbour, kind));
                     assert_eq!(RowKey::from_word(key.word()), Some(key));

@@ -2,8 +2,8 @@
 
 use crate::{
     abi::{
-        Direction, Kind, LabelKey, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place, rows_of_slice,
-        spare_row,
+        Direction, Kind, LabelKey, NetworkId, ROW_PROBES, RowKey, Shed, direction_of, network_of, row_place,
+        rows_of_slice, spare_row,
     },
     state::{Rows, Size, Watching},
 };
@@ -11,13 +11,13 @@ use crate::{
 /// Keys of the rows of an undecided packet, that of its source and that of its destination; 0 where a network's number is 0.
 #[inline(always)]
 pub(super) fn undecided([source, destination]: [u32; 2], neighbours: [u32; 2]) -> [u32; 2] {
-    [
-        RowKey::undecided(source, Direction::Out, neighbours[0]),
-        RowKey::undecided(destination, Direction::In, neighbours[1]),
-    ]
+    let key = |network: u32, direction: Direction, neighbour: u32| {
+        NetworkId::new(network).map_or(0, |network| RowKey::new(network, direction, neighbour, Kind::UNDECIDED).word())
+    };
+    [key(source, Direction::Out, neighbours[0]), key(destination, Direction::In, neighbours[1])]
 }
 
-/// Adds to the rows of these keys, but of that kind. Which end is watched is what no processor foresees, that both are is rare.
+/// Adds to the rows of these keys, but of that kind. Nearly always one of them is 0.
 #[inline(always)]
 pub(super) fn add<S: Watching>(state: &mut S, [source, destination]: [u32; 2], kind: Kind, size: Size) {
     let mut either = source | destination;

@@ -90,8 +90,8 @@ impl Bench {
                 println!("loading the sensor with {} IPv4 and {} IPv6 prefixes", v4.len(), v6.len());
                 let set = set()?;
                 let (trie, interfaces) = (set.trie()?, &[InterfaceKind::default()]);
-                let far = table::labels(&outside)?;
-                let labels = labelled.then_some(LabelPlan { trie: &far, rows: DEFAULT_COUNTERPARTS });
+                let far = labelled.then(|| table::labels(&outside)).transpose()?;
+                let labels = far.as_ref().map(|trie| LabelPlan { trie, rows: DEFAULT_COUNTERPARTS });
                 let plan = Plan { set: &set, trie: &trie, interfaces, flows: FLOWS, labels, memory: DEFAULT_MEMORY };
                 kernels.push((row.table, Kernel::load_for(&plan)?));
             }
