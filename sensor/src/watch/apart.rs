@@ -28,7 +28,8 @@ impl Apart {
     pub(super) fn adopt(&mut self, memory: &(impl Memory + ?Sized)) {
         for slice in 0..memory.slices() {
             for number in 0..memory.open_entries() {
-                if let Some(open) = memory.open(slice, number) {
+                // What is free becomes another one, which is told from its first packet on.
+                if let Some(open) = memory.open(slice, number).filter(|open| open.key != 0) {
                     self.read.insert((slice, number), Read::of(&open));
                 }
             }

@@ -1,7 +1,11 @@
 //! Sizes: what fits, what is given up first, and what maps tell of their sizes.
 
 use super::*;
-use crate::{cidr::Cidr, prefix::SetBuilder};
+use crate::{
+    cidr::Cidr,
+    config::{DEFAULT_FLOWS, DEFAULT_MEMORY, DEFAULT_SAMPLES_PER_SECOND},
+    prefix::SetBuilder,
+};
 
 const MIB: u64 = 1 << 20;
 const UNBOUNDED: u64 = u64::MAX;
@@ -168,4 +172,18 @@ fn counterparts_take_what_they_need_and_nothing_where_there_are_none() {
     // A sixteenth of 16 MiB for two slices.
     let bounded = with(Some(1 << 20), 16 * MIB, Room::None);
     assert_eq!(bounded.labels().rows, 1 << 14);
+}
+
+/// Unless memory is scarce, what the usual budget lets begin in three seconds finds room apart, even where one CPU has it all.
+#[test]
+fn a_slice_holds_three_seconds_of_undecided_flows() {
+    let entries = |flows, slices, memory| Watched::new(1, flows, slices, memory, false).open_entries;
+    let wanted = sensor_ebpf::abi::OPEN_REST * DEFAULT_SAMPLES_PER_SECOND;
+    for slices in [1, 2, 16] {
+        assert!(entries(DEFAULT_FLOWS, slices, DEFAULT_MEMORY.bytes()) >= wanted, "{slices} slices");
+    }
+    assert_eq!(entries(1 << 10, 1, UNBOUNDED), 1 << 10);
+    assert_eq!(entries(1 << 24, 1, UNBOUNDED), 1 << 18);
+    // A sixteenth of 64 MiB for four slices.
+    assert_eq!(entries(1 << 24, 4, 64 * MIB), 1 << 14);
 }
