@@ -23,6 +23,7 @@ pub mod preflight;
 pub mod random;
 pub mod replay;
 pub mod sights;
+pub mod spool;
 pub mod state;
 pub mod summary;
 pub mod table_file;

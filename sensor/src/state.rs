@@ -2,7 +2,7 @@
 //!
 //! `docs/decisions/0009-journal.md` says why it is these files.
 
-mod files;
+pub(crate) mod files;
 mod journal;
 mod known;
 mod manifest;

@@ -8,20 +8,20 @@ use std::{
 };
 
 /// Readable by their owner alone: they say whose traffic was how much.
-pub(super) const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 
 /// Creates a file, or empties the one that is there.
-pub(super) fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
 }
 
 /// Puts the names of a folder on disk; a new name is not there after a power loss without it.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Writes a whole file; its bytes are on disk when this returns, its name not yet. Removes what it could not finish.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = create(path)?;
     if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
         // The space it takes on a full disk; that it could not be written says more than that it cannot be removed.
@@ -32,7 +32,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Writes `folder/name` by way of `folder/temporary`.
-pub(super) fn replace(folder: &Path, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(folder: &Path, temporary: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = folder.join(temporary);
     write(&temporary, bytes)?;
     fs::rename(&temporary, folder.join(name))?;

@@ -1,0 +1,297 @@
+//! `state_dir/spool`: records on their way to collectors, from the moment an interval is committed until every exporter has delivered it.
+//!
+//! An interval is appended once, in pieces, and is on disk when that returns; then the journal may forget it. Each exporter reads at its own pace
+//! and has a cursor; what all have delivered is removed. Bounded by bytes and age: beyond, the oldest is given up, and whoever had not delivered it
+//! is told exactly how much. `docs/decisions/0024-spool.md` says why it is these files.
+
+mod cursors;
+mod cut;
+mod log;
+mod open;
+mod piece;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::watch;
+
+pub use self::cursors::{Cursor, Lost};
+use self::{
+    cursors::Cursors,
+    log::{Log, Place},
+};
+use crate::{epoch::Epoch, summary::Summary};
+
+/// Name of the folder in `state_dir`.
+const FOLDER: &str = "spool";
+/// How often it is written how far exporters are: what a crash has delivered once more.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How much a spool may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most bytes of all segments.
+    pub max_bytes: u64,
+    /// Longest that anything waits.
+    pub max_age: Duration,
+}
+
+/// The spool of a sensor; shared by whoever appends and all that read.
+#[derive(Debug)]
+pub struct Spool {
+    inner: Mutex<Inner>,
+    /// Position of the last piece.
+    end: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    log: Log,
+    cursors: Cursors,
+    /// Which of the exporters have lost how much since it was last asked for.
+    untold: BTreeMap<String, Lost>,
+}
+
+/// A part of an interval's records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its number, from 1.
+    pub position: u64,
+    /// Epoch of its key.
+    pub epoch: [u8; 16],
+    /// Sequence of its key.
+    pub sequence: u64,
+    /// Records of the interval in pieces before.
+    pub before: u32,
+    /// Records in it.
+    pub records: u32,
+    /// Records up to its end.
+    total: u64,
+    payload: Vec<u8>,
+}
+
+impl Piece {
+    /// Its records, one JSON object a line.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn lines(&self) -> io::Result<Vec<u8>> {
+        cut::lines(&self.payload)
+    }
+}
+
+impl Spool {
+    /// Opens the spool of a state folder for these exporters: whoever is new among them is given what comes from here on, and whoever is missing is forgotten.
+    ///
+    /// What cannot be read is moved to `spool/quarantine`.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written, or is of another version.
+    pub fn open(state_dir: &Path, bounds: Bounds, exporters: &[&str]) -> Result<Arc<Self>> {
+        let folder = state_dir.join(FOLDER);
+        let (log, cursors) = open::open(&folder, bounds)?;
+        let begin = match &cursors {
+            Some(_) => Cursor { acknowledged: log.end.position, total: log.end.total, lost: Lost::default() },
+            None => log.beginning().with_context(|| format!("cannot read {}; check the disk", folder.display()))?,
+        };
+        let mut cursors = cursors.unwrap_or_default();
+        cursors.retain(|name, _| {
+            let is_known = exporters.contains(&name.as_str());
+            if !is_known {
+                tracing::info!("exporter {name:?} is not configured any more: nothing waits for it");
+            }
+            is_known
+        });
+        for name in exporters {
+            cursors.entry((*name).to_owned()).or_insert(begin);
+        }
+        cursors::write(&folder, &cursors)?;
+        let (end, _) = watch::channel(log.end.position);
+        let inner = Inner { log, cursors, untold: BTreeMap::new() };
+        let spool = Arc::new(Self { inner: Mutex::new(inner), end });
+        spool.inner().tidy();
+        Ok(spool)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every step leaves it as it can be gone on with.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends what of an interval is not there already; on disk when this returns.
+    ///
+    /// # Errors
+    /// Nothing of it counts then: try again.
+    pub fn append(&self, summary: &Summary) -> Result<()> {
+        let key = &summary.key;
+        // All of it is there, where later intervals of its epoch are.
+        let Some(known) = self.inner().log.known(key) else { return Ok(()) };
+        let mut records = known;
+        // The lock is not held while records are written as text and compressed.
+        let appended = cut::cut(summary, known, |piece| {
+            records = piece.before + piece.records;
+            self.inner().log.append(key, piece)
+        });
+        let mut inner = self.inner();
+        let committed = appended.and_then(|()| inner.log.commit(key, records));
+        if committed.is_err() {
+            inner.log.roll_back();
+        }
+        committed.with_context(|| format!("{}: cannot append; free disk space", inner.log.folder.display()))?;
+        inner.tidy();
+        self.end.send_replace(inner.log.committed.position);
+        Ok(())
+    }
+
+    /// Sequence of the last interval of an epoch that is known to be here.
+    pub fn last_sequence(&self, epoch: Epoch) -> Option<u64> {
+        self.inner().log.known.get(&epoch).map(|(sequence, _)| *sequence)
+    }
+
+    /// What exporters lost since the last call, by name.
+    pub fn take_lost(&self) -> BTreeMap<String, Lost> {
+        std::mem::take(&mut self.inner().untold)
+    }
+
+    /// Bytes of all segments.
+    pub fn len(&self) -> u64 {
+        self.inner().log.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.inner().log.segments.is_empty()
+    }
+
+    /// What an exporter reads by; `None`: the spool was not opened for it.
+    pub fn reader(self: &Arc<Self>, name: &str) -> Option<Reader> {
+        let cursor = *self.inner().cursors.get(name)?;
+        let mut end = self.end.subscribe();
+        end.mark_changed();
+        Some(Reader {
+            spool: Arc::clone(self),
+            name: name.to_owned(),
+            cursor,
+            place: Place::default(),
+            ahead: (0, Place::default()),
+            end,
+            saved: Instant::now(),
+        })
+    }
+}
+
+impl Inner {
+    /// Removes what nobody waits for, and what there is no room for. What cannot be removed is tried again.
+    fn tidy(&mut self) {
+        let acknowledged = self.cursors.values().map(|cursor| cursor.acknowledged).min().unwrap_or(u64::MAX);
+        if let Err(error) = self.log.tidy(acknowledged) {
+            tracing::warn!("{}: cannot be tidied up: {error}; trying again", self.log.folder.display());
+        }
+    }
+}
+
+/// Reads the pieces that one exporter has not delivered.
+#[derive(Debug)]
+pub struct Reader {
+    spool: Arc<Spool>,
+    name: String,
+    cursor: Cursor,
+    place: Place,
+    /// Position of the piece that was read, and where it ends.
+    ahead: (u64, Place),
+    end: watch::Receiver<u64>,
+    saved: Instant,
+}
+
+impl Reader {
+    /// The next piece that was not acknowledged, the same one until it is; `None`: there is none yet.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn next(&mut self) -> Result<Option<Piece>> {
+        self.end.mark_unchanged();
+        let inner = self.spool.inner();
+        // The place moves on with what is acknowledged alone.
+        let mut place = self.place;
+        let read = inner.log.read(&mut place, self.cursor.acknowledged);
+        let read = read.with_context(|| format!("{}: cannot read; check the disk", inner.log.folder.display()))?;
+        if let Some((header, _)) = &read {
+            self.ahead = (header.position, place);
+        }
+        Ok(read.map(|(header, payload)| Piece {
+            position: header.position,
+            epoch: header.epoch,
+            sequence: header.sequence,
+            before: header.before,
+            records: header.records,
+            total: header.total,
+            payload,
+        }))
+    }
+
+    /// What can no longer be read between what was acknowledged and a piece.
+    pub fn lost_before(&self, piece: &Piece) -> Lost {
+        let before = piece.total.saturating_sub(u64::from(piece.records));
+        Lost {
+            pieces: piece.position.saturating_sub(1).saturating_sub(self.cursor.acknowledged),
+            records: before.saturating_sub(self.cursor.total),
+        }
+    }
+
+    /// Notes that a piece was delivered, and with it whatever was before. On disk within a second, or with [`Reader::save`].
+    pub fn acknowledge(&mut self, piece: &Piece) {
+        let lost = self.lost_before(piece);
+        self.cursor.acknowledged = piece.position;
+        self.cursor.total = piece.total;
+        self.cursor.lost.add(lost);
+        let mut inner = self.spool.inner();
+        if lost != Lost::default() {
+            inner.untold.entry(self.name.clone()).or_default().add(lost);
+        }
+        if self.ahead.0 == piece.position {
+            self.place = self.ahead.1;
+        }
+        inner.cursors.insert(self.name.clone(), self.cursor);
+        drop(inner);
+        if self.saved.elapsed() >= SAVE_EVERY {
+            self.save();
+        }
+    }
+
+    /// Puts on disk how far it is, and lets go of what nobody waits for. What cannot be written is tried again: a crash before that delivers
+    /// pieces once more, under their keys.
+    pub fn save(&mut self) {
+        self.saved = Instant::now();
+        let mut inner = self.spool.inner();
+        if let Err(error) = cursors::write(&inner.log.folder, &inner.cursors) {
+            tracing::warn!("{error:#}; trying again");
+        }
+        inner.tidy();
+    }
+
+    /// How far it is.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Pieces that wait.
+    pub fn waiting(&self) -> u64 {
+        self.end.borrow().saturating_sub(self.cursor.acknowledged)
+    }
+
+    /// Waits until there may be a next piece.
+    pub async fn changed(&mut self) {
+        if self.end.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

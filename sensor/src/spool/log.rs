@@ -1,0 +1,180 @@
+//! The segments of a spool, in their order: what is appended, read and given up.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Bounds, Cursor, Lost,
+    cut::Cut,
+    piece::{Header, SEGMENT_HEADER_LEN},
+    segment::Segment,
+};
+use crate::{epoch::Epoch, summary::Key};
+
+/// Parts of the most that a spool may take that a segment is: as much is given up at a time.
+const SEGMENTS: u64 = 64;
+/// Epochs of which it is known how far their records are in the spool.
+const MAX_KNOWN: usize = 64;
+
+/// All segments.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) folder: PathBuf,
+    pub(super) bounds: Bounds,
+    /// Oldest first. Only the last one may be open.
+    pub(super) segments: VecDeque<Segment>,
+    /// What was appended, committed or not.
+    pub(super) end: End,
+    /// The same without what is not committed.
+    pub(super) committed: End,
+    /// How far records of epochs are in the spool: sequence, and records of that interval.
+    pub(super) known: HashMap<Epoch, (u64, u32)>,
+}
+
+/// Where the pieces end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct End {
+    /// Position of the last piece.
+    pub(super) position: u64,
+    /// Records up to there.
+    pub(super) total: u64,
+    /// Bytes of the open segment.
+    pub(super) offset: u64,
+}
+
+/// Where a reader is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// First position of the segment.
+    segment: u64,
+    /// Bytes of it that were read.
+    offset: u64,
+}
+
+impl Log {
+    /// How many records of an interval are there already; `None`: later ones of its epoch are.
+    pub(super) fn known(&self, key: &Key) -> Option<u32> {
+        match self.known.get(&key.epoch) {
+            Some((sequence, _)) if *sequence > key.sequence => None,
+            Some((sequence, records)) if *sequence == key.sequence => Some(*records),
+            _ => Some(0),
+        }
+    }
+
+    /// Writes a piece. It counts once it is committed.
+    pub(super) fn append(&mut self, key: &Key, Cut { before, records, payload }: Cut) -> io::Result<()> {
+        let position = self.end.position + 1;
+        if self.segments.back().is_none_or(|segment| segment.is_sealed) {
+            let segment = Segment::create(&self.folder, position)?;
+            self.end.offset = segment.len;
+            self.committed.offset = segment.len;
+            self.segments.push_back(segment);
+        }
+        let Some(segment) = self.segments.back() else { return Ok(()) };
+        let total = self.end.total + u64::from(records);
+        let bytes = Header::new(key, [before, records], position, total).encode(&payload);
+        segment.append(self.end.offset, &bytes)?;
+        self.end = End { position, total, offset: self.end.offset + bytes.len() as u64 };
+        Ok(())
+    }
+
+    /// Puts on disk what was appended: from here on it counts, and is read.
+    pub(super) fn commit(&mut self, key: &Key, records: u32) -> io::Result<()> {
+        if self.end != self.committed {
+            let Some(segment) = self.segments.back_mut() else { return Ok(()) };
+            segment.sync(self.end.offset, self.end.position)?;
+            self.committed = self.end;
+        }
+        self.know(key.epoch, key.sequence, records);
+        Ok(())
+    }
+
+    /// Takes back what was appended and not committed. Where that cannot be cut off, nothing is appended behind it any more.
+    pub(super) fn roll_back(&mut self) {
+        self.end = self.committed;
+        let Some(segment) = self.segments.back_mut().filter(|segment| !segment.is_sealed) else { return };
+        // After a write that failed the kernel may take its pages for written: only a new file is known to be whole.
+        let cut = segment.cut();
+        let sealed = if segment.last < segment.first {
+            let removed = segment.remove();
+            self.segments.pop_back();
+            removed
+        } else {
+            segment.seal(&self.folder)
+        };
+        if let Err(error) = cut.and(sealed) {
+            tracing::warn!("{}: cannot be put in order: {error}", self.folder.display());
+        }
+    }
+
+    /// Notes how far the records of an epoch are.
+    pub(super) fn know(&mut self, epoch: Epoch, sequence: u64, records: u32) {
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&epoch) {
+            self.known.clear();
+        }
+        self.known.insert(epoch, (sequence, records));
+    }
+
+    /// The next piece behind a position that is whole; `None`: there is none yet.
+    pub(super) fn read(&self, place: &mut Place, after: u64) -> io::Result<Option<(Header, Vec<u8>)>> {
+        let from = *place;
+        for segment in self.segments.iter().filter(|segment| segment.last > after && segment.first >= from.segment) {
+            let offset = if segment.first == from.segment { from.offset } else { SEGMENT_HEADER_LEN };
+            let (offset, found) = segment.read(offset, after)?;
+            *place = Place { segment: segment.first, offset };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A reader who has nothing yet.
+    pub(super) fn beginning(&self) -> io::Result<Cursor> {
+        let first = self.segments.front().map_or(self.end.position + 1, |segment| segment.first);
+        let total = match self.read(&mut Place::default(), first - 1)? {
+            Some((header, _)) => header.total.saturating_sub(u64::from(header.records)),
+            None => self.end.total,
+        };
+        Ok(Cursor { acknowledged: first - 1, total, lost: Lost::default() })
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn len(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// Closes the open segment once it is long enough; removes what all have up to `acknowledged`, and the oldest beyond the bounds.
+    pub(super) fn tidy(&mut self, acknowledged: u64) -> io::Result<()> {
+        let most = self.bounds.max_bytes / SEGMENTS;
+        if let Some(open) = self.segments.back_mut().filter(|segment| !segment.is_sealed && segment.len >= most) {
+            open.seal(&self.folder)?;
+        }
+        // The last one says how far records are there.
+        while self.segments.len() > 1
+            && let Some(oldest) = self.segments.front()
+        {
+            let is_done = oldest.last <= acknowledged;
+            let is_beyond = self.len() > self.bounds.max_bytes || is_older(oldest, self.bounds.max_age);
+            if !is_done && !is_beyond {
+                break;
+            }
+            if !is_done {
+                let path = oldest.path().display();
+                tracing::warn!("{path}: given up before it was delivered: [spool] allows no more; see to the exporters");
+            }
+            oldest.remove()?;
+            self.segments.pop_front();
+        }
+        Ok(())
+    }
+}
+
+fn is_older(segment: &Segment, age: Duration) -> bool {
+    let modified = segment.modified().ok();
+    modified.and_then(|at| SystemTime::now().duration_since(at).ok()).is_some_and(|passed| passed > age)
+}

@@ -1,0 +1,161 @@
+//! The bytes of a segment: a header, then pieces.
+//!
+//! A piece is a part of one interval's records: a header of its own and a payload, the records as JSON lines, compressed (Zstandard, RFC 8878).
+//! Header and payload have a CRC-32 each, so that of a piece whose payload is damaged it is still known how much is lost; and each piece begins with a
+//! marker, so that behind a damaged header the next one is found. Numbers stand in the order of the machine: a spool does not travel.
+
+use std::{fs::File, io, os::unix::fs::FileExt as _};
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::summary::Key;
+
+/// What a segment begins with.
+const MAGIC: [u8; 8] = *b"snsrspol";
+/// Number of this format.
+const VERSION: u32 = 1;
+/// What a piece begins with.
+const MARKER: [u8; 4] = *b"pie\xce";
+/// Bytes before the first piece of a segment.
+pub(super) const SEGMENT_HEADER_LEN: u64 = size_of::<SegmentHeader>() as u64;
+/// Bytes of a piece before its payload.
+pub(super) const HEADER_LEN: u64 = size_of::<Header>() as u64;
+/// Bytes that are looked through at a time for the next piece.
+const SEARCH_LEN: usize = 1 << 16;
+
+/// The beginning of a segment.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct SegmentHeader {
+    magic: [u8; 8],
+    version: u32,
+    /// Of the rest, with zeros here.
+    crc: u32,
+    /// Position of its first piece.
+    first: u64,
+}
+
+/// What a piece is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Header {
+    marker: [u8; 4],
+    /// Of the rest, with zeros here.
+    crc: u32,
+    /// Bytes of the payload.
+    pub(super) len: u32,
+    payload_crc: u32,
+    /// Number of the piece, from 1.
+    pub(super) position: u64,
+    /// Records of all pieces ever, this one included.
+    pub(super) total: u64,
+    /// Of its key.
+    pub(super) epoch: [u8; 16],
+    /// Of its key.
+    pub(super) sequence: u64,
+    /// Records of its interval in the pieces before.
+    pub(super) before: u32,
+    /// Records in it.
+    pub(super) records: u32,
+}
+
+const _: () = assert!(size_of::<SegmentHeader>() == 24 && size_of::<Header>() == 64);
+
+/// What the first bytes of a file are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// A segment of this version, whose first piece has this position.
+    Known(u64),
+    /// A segment of another version.
+    Other(u32),
+    /// No segment.
+    Damaged,
+}
+
+/// The first bytes of a segment.
+pub(super) fn begin(first: u64) -> Vec<u8> {
+    let mut header = SegmentHeader { magic: MAGIC, version: VERSION, crc: 0, first };
+    header.crc = crc32fast::hash(bytemuck::bytes_of(&header));
+    bytemuck::bytes_of(&header).to_vec()
+}
+
+/// Reads them.
+pub(super) fn read_beginning(file: &File) -> io::Result<Beginning> {
+    let mut header = SegmentHeader::zeroed();
+    match file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Beginning::Damaged),
+        read => read?,
+    }
+    let crc = std::mem::take(&mut header.crc);
+    let is_whole = header.magic == MAGIC && crc == crc32fast::hash(bytemuck::bytes_of(&header));
+    Ok(match header.version {
+        _ if !is_whole => Beginning::Damaged,
+        VERSION => Beginning::Known(header.first),
+        other => Beginning::Other(other),
+    })
+}
+
+impl Header {
+    /// Of a piece of an interval, with records in pieces before and in it.
+    pub(super) fn new(key: &Key, [before, records]: [u32; 2], position: u64, total: u64) -> Self {
+        let (epoch, sequence) = (key.epoch.to_bytes(), key.sequence);
+        Self { position, total, epoch, sequence, before, records, ..Self::default() }
+    }
+
+    /// The bytes of a piece with this payload, whose length and checksums are filled in.
+    pub(super) fn encode(mut self, payload: &[u8]) -> Vec<u8> {
+        (self.marker, self.crc) = (MARKER, 0);
+        (self.len, self.payload_crc) = (payload.len() as u32, crc32fast::hash(payload));
+        self.crc = crc32fast::hash(bytemuck::bytes_of(&self));
+        [bytemuck::bytes_of(&self), payload].concat()
+    }
+
+    fn is_whole(mut self) -> bool {
+        let crc = std::mem::take(&mut self.crc);
+        self.marker == MARKER && crc == crc32fast::hash(bytemuck::bytes_of(&self))
+    }
+
+    /// Bytes of the piece.
+    pub(super) fn piece_len(&self) -> u64 {
+        HEADER_LEN + u64::from(self.len)
+    }
+}
+
+/// The first piece from `offset` on that has a whole header and lies before `end`, and where it is.
+pub(super) fn find(file: &File, offset: u64, end: u64) -> io::Result<Option<(Header, u64)>> {
+    if let Some(header) = read_header(file, offset, end)? {
+        return Ok(Some((header, offset)));
+    }
+    let mut block = vec![0; SEARCH_LEN];
+    let mut from = offset + 1;
+    while from + HEADER_LEN <= end {
+        let len = SEARCH_LEN.min(usize::try_from(end - from).unwrap_or(SEARCH_LEN));
+        let Some(block) = block.get_mut(..len) else { break };
+        file.read_exact_at(block, from)?;
+        for (at, _) in block.windows(MARKER.len()).enumerate().filter(|(_, bytes)| *bytes == MARKER) {
+            let at = from + at as u64;
+            if let Some(header) = read_header(file, at, end)? {
+                return Ok(Some((header, at)));
+            }
+        }
+        // A marker may lie across the end of the block.
+        from += (len - (MARKER.len() - 1)) as u64;
+    }
+    Ok(None)
+}
+
+fn read_header(file: &File, offset: u64, end: u64) -> io::Result<Option<Header>> {
+    if offset + HEADER_LEN > end {
+        return Ok(None);
+    }
+    let mut header = Header::zeroed();
+    file.read_exact_at(bytemuck::bytes_of_mut(&mut header), offset)?;
+    Ok((header.is_whole() && offset + header.piece_len() <= end).then_some(header))
+}
+
+/// The payload of a piece at `offset`; `None`: it is damaged.
+pub(super) fn read_payload(file: &File, header: &Header, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut payload = vec![0; header.len as usize];
+    file.read_exact_at(&mut payload, offset + HEADER_LEN)?;
+    Ok((crc32fast::hash(&payload) == header.payload_crc).then_some(payload))
+}
