@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod export;
 mod labels;
 mod limits;
 mod memory;
@@ -28,6 +29,10 @@ use serde::{Deserialize, Serialize};
 use self::check::Purpose;
 pub use self::{
     error::{ConfigError, Problem},
+    export::{
+        DEFAULT_KEEP, DEFAULT_ROTATE, DEFAULT_SPOOL, DEFAULT_SPOOL_AGE, DEFAULT_SPOOL_SIZE, Exporter, Jsonl,
+        MAX_EXPORTERS, MAX_KEEP, MAX_ROTATE, MAX_SPOOL_AGE, MAX_SPOOL_SIZE, MIN_ROTATE, MIN_SPOOL_SIZE, Target,
+    },
     labels::{
         Counterpart, CounterpartKind, DEFAULT_LEARN, Learn, List, MAX_COUNTERPARTS, MAX_LEARN, MAX_LISTS, Report,
     },
@@ -43,7 +48,7 @@ pub use self::{
         MAX_SENSOR_ID_LEN, MIN_INTERVAL, Name, SensorId, ValueError,
     },
 };
-use crate::cidr::Cidr;
+use crate::{cidr::Cidr, spool::Bounds};
 
 /// Largest configuration file in bytes. Long prefix lists belong into accounting tables.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -87,6 +92,10 @@ pub struct Config {
     pub lists: Vec<List>,
     /// What reports go by.
     pub report: Report,
+    /// How much may wait until exporters have delivered it.
+    pub spool: Bounds,
+    /// Where records go, in the order of the file; without any, to standard output.
+    pub exporters: Vec<Exporter>,
 }
 
 /// Folders of what outlives the agent; absolute paths.

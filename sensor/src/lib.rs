@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 pub mod counterpart;
 pub mod epoch;
+pub mod export;
 pub mod inspect;
 pub mod interval;
 pub mod lists;

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 
-pub use self::writer::Writer;
+pub use self::writer::{Outlet, Writer};
 
 use crate::summary::Summary;
 

@@ -1,7 +1,8 @@
 //! The wiring of `sensor run`, one function; `docs/architecture.md` draws it under the same names.
 //!
 //! ```text
-//! interface -> program -> maps -> Collector (tick) -> Summary -> Format -> standard output
+//! interface -> program -> maps -> Collector (tick) -> Summary -> Writer -> Format -> standard output
+//!                   \                                                  \-> Spool -> Exporters -> collectors
 //!                   \-> samples -> Watching -> verdicts -> maps
 //!                   \-> log ring -> tracing -> standard error
 //! ```
@@ -14,6 +15,7 @@ mod nic;
 mod plan;
 mod ports;
 mod reload;
+mod shipping;
 mod start;
 mod watching;
 
@@ -29,13 +31,13 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{collector::Collector, devices::Devices, durable::Durable, reload::Reloads};
+use self::{collector::Collector, devices::Devices, durable::Durable, reload::Reloads, shipping::Shipping};
 use crate::{
-    config::{Config, Keep, SensorId, Upstream},
+    config::{Config, Keep, SensorId},
     control,
     interval::Interval,
     lists::Lists,
-    output::{Format, Writer},
+    output::{Format, Outlet, Writer},
     prefix::{PrefixSet, SetBuilder},
     summary::Summary,
 };
@@ -57,20 +59,29 @@ pub fn run(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
     result
 }
 
-/// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet, and removes all of its pins. Neighbours are called by
-/// `upstreams`.
+/// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet to where its records go, and removes all of its
+/// pins. `config` is what it was configured as, where that is still known: who its neighbours are, and its exporters.
 ///
 /// # Errors
 /// An agent is running, or something cannot be removed; what was counted is not lost then.
-pub fn detach(sensor: &SensorId, keep: &Keep, upstreams: &[Upstream], format: Format) -> Result<()> {
+pub fn detach(sensor: &SensorId, keep: &Keep, config: Option<&Config>, format: Format) -> Result<()> {
     let mut durable = Durable::open(sensor, keep)?;
-    durable.name_by(upstreams);
+    durable.name_by(config.map_or(&[], |config| &config.upstreams));
     control::remove_left(&keep.state_dir);
-    let mut out = io::stdout().lock();
+    let shipping = match config {
+        Some(config) => Shipping::open(&config.exporters, config.spool, keep, &durable)?,
+        None => None,
+    };
     let mut last = VecDeque::from(durable.undelivered());
     durable.close_others(&BTreeSet::new(), &mut last)?;
-    for summary in &last {
-        format.write(summary, &mut out).context("cannot write the records")?;
+    match shipping {
+        Some(shipping) => shipping.deliver_last(&last)?,
+        None => {
+            let mut out = io::stdout().lock();
+            for summary in &last {
+                format.write(summary, &mut out).context("cannot write the records")?;
+            }
+        }
     }
     durable.try_delivered(&last.iter().map(|summary| (summary.key.epoch, summary.key.sequence)).collect::<Vec<_>>())?;
     durable.remove_pins()
@@ -83,6 +94,8 @@ struct Running {
     collector: Collector,
     /// Of a sensor whose counting outlives the agent.
     durable: Option<Durable>,
+    /// Of a sensor with exporters.
+    shipping: Option<Shipping>,
     /// Records that are due to be written: those of earlier runs first.
     backlog: VecDeque<Summary>,
     /// When the interval ends.
@@ -95,13 +108,19 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
     let mut stop = Stop::new()?;
     let mut reloads = Reloads::new(file)?;
     let mut devices = Devices::new()?;
-    let mut writer = Writer::start(format)?;
     let mut backlog = VecDeque::new();
-    let (collector, durable) = match &config.keep {
-        None => (start::start(&config, &mut devices).await?, None),
+    let (collector, durable, shipping) = match &config.keep {
+        None => (start::start(&config, &mut devices).await?, None, None),
         Some(keep) => {
             let mut durable = Durable::open(&config.sensor_id, keep)?;
             durable.configure(&config);
+            let shipping = match Shipping::open(&config.exporters, config.spool, keep, &durable) {
+                Ok(shipping) => shipping,
+                Err(error) => {
+                    durable.abandon();
+                    return Err(error);
+                }
+            };
             let collector = tokio::select! {
                 biased;
                 () = stop.requested() => {
@@ -118,11 +137,13 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
                 }
             };
             reloads.listen(&keep.state_dir);
-            (collector, Some(durable))
+            (collector, Some(durable), shipping)
         }
     };
+    let outlet = shipping.as_ref().map_or(Outlet::Stdout(format), Shipping::outlet);
+    let mut writer = Writer::start(outlet)?;
     let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
-    let mut running = Running { config, devices, collector, durable, backlog, due, unclosed: false };
+    let mut running = Running { config, devices, collector, durable, shipping, backlog, due, unclosed: false };
     running.meet().await;
     running.count(&mut stop, &mut reloads, &mut writer).await?;
     running.end(writer).await
@@ -198,6 +219,8 @@ impl Running {
 
     /// Closes the interval that ends at `until`; its records are due to be written then.
     fn tick(&mut self, until: Timestamp) -> Result<()> {
+        let lost = self.shipping.iter_mut().flat_map(|shipping| shipping.take_lost(until));
+        lost.for_each(|event| self.collector.note(event));
         self.backlog.extend(self.collector.tick(until, self.durable.as_mut())?);
         Ok(())
     }
@@ -253,6 +276,9 @@ impl Running {
         let (written, result) = writer.finish(self.backlog.into_iter().chain(last)).await;
         if let Some(durable) = &mut self.durable {
             durable.delivered(&written);
+        }
+        if let Some(shipping) = self.shipping {
+            shipping.finish().await;
         }
         explain(result, self.durable.as_ref())
     }

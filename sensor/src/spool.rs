@@ -278,6 +278,11 @@ impl Reader {
         inner.tidy();
     }
 
+    /// The exporter's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How far it is.
     pub fn cursor(&self) -> Cursor {
         self.cursor

@@ -46,7 +46,7 @@ use crate::{
     inspect::{self, Flow, FlowId, Inspector, Listening, Verdict},
     lists::Lists,
     sights::Sights,
-    summary::Watched,
+    summary::{EventRecord, Watched},
     upstream::{NeighbourTable, Upstreams},
 };
 
@@ -242,6 +242,11 @@ impl Watch {
         // What goes on is told of in each interval.
         self.set_clock(memory, Clock { since: self.clock.now, ..self.clock });
         Watched { rows, upstreams, counterparts, taken, events: [earlier, events].concat() }
+    }
+
+    /// Something happened that is to be told with the next interval.
+    pub fn note(&mut self, event: EventRecord) {
+        self.untold.events.push(event);
     }
 
     /// An interval could not be told: what is in it is told with the next one.

@@ -16,6 +16,8 @@ mod clogged;
 mod command;
 #[path = "root_life/detach.rs"]
 mod detach;
+#[path = "root_life/export.rs"]
+mod export;
 #[path = "root_life/foreign.rs"]
 mod foreign;
 #[path = "root_life/full.rs"]

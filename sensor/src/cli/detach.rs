@@ -34,14 +34,14 @@ impl DetachArgs {
     pub(super) fn execute(self) -> Result<()> {
         let format = self.format.unwrap_or_else(Format::of_stdout);
         let keep = Keep { state_dir: self.state_dir, bpffs: self.bpffs };
-        let (sensor, keep, upstreams) = match (self.config, self.sensor_id) {
-            (None, Some(sensor)) => (sensor, keep, vec![]),
+        let (sensor, keep, config) = match (self.config, self.sensor_id) {
+            (None, Some(sensor)) => (sensor, keep, None),
             (Some(path), _) => {
                 let config = Config::load(&path)?;
-                (config.sensor_id, config.keep.unwrap_or(keep), config.upstreams)
+                (config.sensor_id.clone(), config.keep.clone().unwrap_or(keep), Some(config))
             }
             (None, None) => anyhow::bail!("which sensor: give --config or --sensor-id"),
         };
-        pipeline::detach(&sensor, &keep, &upstreams, format)
+        pipeline::detach(&sensor, &keep, config.as_ref(), format)
     }
 }

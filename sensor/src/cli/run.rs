@@ -60,6 +60,12 @@ impl RunArgs {
             Some(path) => Config::load(path)?,
             None => Config::from_args(self.args())?,
         };
+        if self.format.is_some() && !config.exporters.is_empty() {
+            bail!(
+                "--format is for standard output, and the records of this configuration go to its exporters: leave it out, or add an \
+                 [[exporter]] with type = \"jsonl\" and endpoint = \"stdout\""
+            );
+        }
         config.tell_without_effect();
         pipeline::run(config, self.config.as_deref(), format)
     }

@@ -1,5 +1,6 @@
 //! From raw values to a valid configuration.
 
+mod export;
 mod labels;
 mod upstreams;
 
@@ -20,6 +21,7 @@ use super::{
     Args, Config, ConfigError, DEFAULT_BPFFS, DEFAULT_STATE_DIR, Interface, InterfaceName, Keep, Mode, Name, Network,
     REPLAY_SENSOR, Role, WATCH_NETWORK, XdpMode,
     error::Problems,
+    export::DEFAULT_SPOOL,
     host_name,
     nearest::nearest,
     raw::{RawConfig, RawInterface, RawNetwork, RawSensor, Text},
@@ -54,6 +56,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
     let counterparts = check.counterparts(&raw.counterparts);
     let lists = check.lists(&raw.lists);
     let report = check.report(&raw.report);
+    let (spool, exporters) = (check.spool(&raw.spool), check.exporters(&raw.exporters));
     let complete = complete && purpose == Purpose::Run;
     if raw.interfaces.is_empty() && complete {
         check.problems.add(&START, "no interface is configured; add [[interface]] with name = \"eth0\"");
@@ -62,7 +65,18 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
         let fix = "add [[network]] with name and prefixes, or [accounting] with tables";
         check.problems.add(&START, format!("nothing to count is configured; {fix}"));
     }
-    sensor.map(|sensor| Config { interfaces, networks, tables, upstreams, counterparts, lists, report, ..sensor })
+    sensor.map(|sensor| Config {
+        interfaces,
+        networks,
+        tables,
+        upstreams,
+        counterparts,
+        lists,
+        report,
+        spool,
+        exporters,
+        ..sensor
+    })
 }
 
 /// Checks a command line.
@@ -105,6 +119,8 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
         counterparts: vec![],
         lists: vec![],
         report: Default::default(),
+        spool: DEFAULT_SPOOL,
+        exporters: vec![],
     });
     problems.finish(config)
 }
@@ -146,6 +162,8 @@ impl Check<'_, '_> {
             counterparts: vec![],
             lists: vec![],
             report: Default::default(),
+            spool: DEFAULT_SPOOL,
+            exporters: vec![],
         })
     }
 

@@ -16,11 +16,17 @@ pub const MAX_MEMORY: Memory = Memory(64 << 30);
 /// Bound unless the configuration says otherwise: twice what a full table of both families takes on 8 CPUs.
 pub const DEFAULT_MEMORY: Memory = Memory(2 << 30);
 
-/// Most memory that all maps of one sensor take in the kernel, in whole mebibytes.
+/// An amount of memory or of a disk, in whole mebibytes: first of all, the most that all maps of one sensor take in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Memory(u64);
 
 impl Memory {
+    /// Of whole mebibytes.
+    #[must_use]
+    pub(super) const fn mebibytes(number: u64) -> Self {
+        Self(number * MIB)
+    }
+
     /// In bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
@@ -39,21 +45,26 @@ impl FromStr for Memory {
 
     /// Reads a whole number of `MiB` or `GiB`, such as `512MiB`.
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let quoted = quote(text);
-        let number = UNITS.iter().find_map(|(suffix, bytes)| Some((text.strip_suffix(suffix)?.trim_end(), *bytes)));
-        let Some((digits, unit)) = number.filter(|(digits, _)| is_number(digits)) else {
-            return Err(ValueError::new(format!(
-                "{quoted} is no amount of memory; write a whole number of MiB or GiB, such as \"{DEFAULT_MEMORY}\""
-            )));
-        };
-        let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).unwrap_or(u64::MAX);
-        if !(MIN_MEMORY.0..=MAX_MEMORY.0).contains(&bytes) {
-            return Err(ValueError::new(format!(
-                "the memory {quoted} is out of range; write an amount from \"{MIN_MEMORY}\" to \"{MAX_MEMORY}\""
-            )));
-        }
-        Ok(Self(bytes))
+        amount(text, "memory", MIN_MEMORY, MAX_MEMORY)
     }
+}
+
+/// Reads an amount of something, of memory or on a disk, within bounds.
+pub(super) fn amount(text: &str, what: &str, least: Memory, most: Memory) -> Result<Memory, ValueError> {
+    let quoted = quote(text);
+    let number = UNITS.iter().find_map(|(suffix, bytes)| Some((text.strip_suffix(suffix)?.trim_end(), *bytes)));
+    let Some((digits, unit)) = number.filter(|(digits, _)| is_number(digits)) else {
+        return Err(ValueError::new(format!(
+            "{quoted} is no amount of {what}; write a whole number of MiB or GiB, such as \"{DEFAULT_MEMORY}\""
+        )));
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).unwrap_or(u64::MAX);
+    if !(least.0..=most.0).contains(&bytes) {
+        return Err(ValueError::new(format!(
+            "the {what} {quoted} is out of range; write an amount from \"{least}\" to \"{most}\""
+        )));
+    }
+    Ok(Memory(bytes))
 }
 
 fn is_number(text: &str) -> bool {

@@ -23,6 +23,8 @@ const UPSTREAM: &str = "[[upstream]]";
 const COUNTERPART: &str = "[[counterpart]]";
 const LIST: &str = "[[list]]";
 const REPORT: &str = "[report]";
+const SPOOL: &str = "[spool]";
+const EXPORTER: &str = "[[exporter]]";
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ pub(super) struct RawConfig {
     pub(super) counterparts: Vec<RawCounterpart>,
     pub(super) lists: Vec<RawList>,
     pub(super) report: RawReport,
+    pub(super) spool: RawSpool,
+    pub(super) exporters: Vec<RawExporter>,
 }
 
 /// `[sensor]`.
@@ -107,6 +111,23 @@ pub(super) struct RawReport {
     pub(super) learn: Option<Text>,
 }
 
+/// `[spool]`.
+#[derive(Debug, Default)]
+pub(super) struct RawSpool {
+    pub(super) max_size: Option<Text>,
+    pub(super) max_age: Option<Text>,
+}
+
+/// One `[[exporter]]`.
+#[derive(Debug)]
+pub(super) struct RawExporter {
+    pub(super) kind: Option<Text>,
+    pub(super) name: Option<Text>,
+    pub(super) endpoint: Option<Text>,
+    pub(super) rotate: Option<Text>,
+    pub(super) keep: Option<Number>,
+}
+
 /// Takes a document apart; `None` where it is no TOML. Problems of any kind are added.
 pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfig> {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -166,6 +187,7 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
         config.upstreams.push(upstream(Section::new(UPSTREAM, table, span, root.problems)));
     }
     labels(&mut root, &mut config);
+    export(&mut root, &mut config);
     root.finish();
     Some(config)
 }
@@ -201,6 +223,26 @@ fn labels(root: &mut Section<'_, '_, '_, '_>, config: &mut RawConfig) {
     if let Some((table, span)) = root.table("report") {
         let mut section = Section::new(REPORT, table, span, root.problems);
         config.report = RawReport { hidden_classes: section.texts("hidden_classes"), learn: section.text("learn") };
+        section.finish();
+    }
+}
+
+/// Where records go.
+fn export(root: &mut Section<'_, '_, '_, '_>, config: &mut RawConfig) {
+    if let Some((table, span)) = root.table("spool") {
+        let mut section = Section::new(SPOOL, table, span, root.problems);
+        config.spool = RawSpool { max_size: section.text("max_size"), max_age: section.text("max_age") };
+        section.finish();
+    }
+    for (table, span) in root.tables("exporter") {
+        let mut section = Section::new(EXPORTER, table, span, root.problems);
+        config.exporters.push(RawExporter {
+            kind: section.required("type"),
+            name: section.text("name"),
+            endpoint: section.text("endpoint"),
+            rotate: section.text("rotate"),
+            keep: section.number("keep"),
+        });
         section.finish();
     }
 }

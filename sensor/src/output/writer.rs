@@ -1,7 +1,8 @@
-//! Writes summaries in a thread of its own: a reader that has stopped reading must not keep the sensor from stopping.
+//! Writes summaries in a thread of its own: a reader that has stopped reading, or a disk that takes its time, must not keep the sensor from stopping.
 
 use std::{
     io::{self, BufWriter},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -13,16 +14,67 @@ use tokio::{
 };
 
 use super::Format;
-use crate::{epoch::Epoch, summary::Summary};
+use crate::{epoch::Epoch, spool::Spool, summary::Summary};
 
 /// Summaries that may wait for a slow reader; beyond, ticks wait too, and intervals grow instead of getting lost.
 const QUEUE: usize = 8;
+/// How long a spool that takes nothing is left alone.
+const RETRY: Duration = Duration::from_secs(1);
 /// How long the last summaries are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The way to standard output.
+/// Where summaries go.
+#[derive(Debug)]
+pub enum Outlet {
+    /// To standard output, in a format.
+    Stdout(Format),
+    /// Into the spool, from where exporters take them.
+    Spool(Arc<Spool>),
+}
+
+impl Outlet {
+    /// What writes a summary.
+    fn open(self) -> Box<dyn FnMut(&Summary) -> io::Result<()>> {
+        match self {
+            Self::Stdout(format) => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                Box::new(move |summary| format.write(summary, &mut out))
+            }
+            Self::Spool(spool) => Box::new(move |summary| {
+                append(&spool, summary);
+                Ok(())
+            }),
+        }
+    }
+
+    /// What takes them, in messages.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Stdout(_) => "standard output",
+            Self::Spool(_) => "the spool",
+        }
+    }
+}
+
+/// Appends to a spool. As long as that takes nothing, intervals grow, and are then told as one.
+fn append(spool: &Spool, summary: &Summary) {
+    let mut is_said = false;
+    while let Err(error) = spool.append(summary) {
+        if !is_said {
+            tracing::error!("{error:#}; nothing is lost: intervals grow until there is room");
+        }
+        is_said = true;
+        thread::sleep(RETRY);
+    }
+    if is_said {
+        tracing::info!("the spool takes records again");
+    }
+}
+
+/// The way there.
 #[derive(Debug)]
 pub struct Writer {
+    name: &'static str,
     queue: mpsc::Sender<Summary>,
     outcome: oneshot::Receiver<io::Result<()>>,
     written: mpsc::UnboundedReceiver<(Epoch, u64)>,
@@ -33,15 +85,16 @@ impl Writer {
     ///
     /// # Errors
     /// There can be no further thread.
-    pub fn start(format: Format) -> Result<Self> {
+    pub fn start(outlet: Outlet) -> Result<Self> {
+        let name = outlet.name();
         let (queue, mut summaries) = mpsc::channel::<Summary>(QUEUE);
         let (report, outcome) = oneshot::channel();
         let (note, written) = mpsc::unbounded_channel();
         let write = move || {
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut write = outlet.open();
             let mut result = Ok(());
             while let Some(summary) = summaries.blocking_recv() {
-                result = format.write(&summary, &mut out);
+                result = write(&summary);
                 if result.is_err() {
                     break;
                 }
@@ -52,7 +105,7 @@ impl Writer {
             let _ = report.send(result);
         };
         thread::Builder::new().name("output".to_owned()).spawn(write).context("cannot start the thread that writes")?;
-        Ok(Self { queue, outcome, written })
+        Ok(Self { name, queue, outcome, written })
     }
 
     /// Epoch and sequence of summaries that were written since the last call, in their order.
@@ -87,7 +140,7 @@ impl Writer {
     /// Hands over the last summaries, waits until all are written, and says which were since [`Writer::written`] was last called:
     /// all, unless there is an error.
     pub async fn finish(self, last: impl IntoIterator<Item = Summary>) -> (Vec<(Epoch, u64)>, Result<()>) {
-        let Self { queue, outcome, mut written } = self;
+        let Self { name, queue, outcome, mut written } = self;
         let all = async {
             for summary in last {
                 if queue.send(summary).await.is_err() {
@@ -102,7 +155,7 @@ impl Writer {
         };
         let result = match timeout(PATIENCE, all).await {
             Ok(result) => result,
-            Err(_) => Err(anyhow!("standard output takes nothing: the last records were given up after {PATIENCE:?}")),
+            Err(_) => Err(anyhow!("{name} takes nothing: the last records were given up after {PATIENCE:?}")),
         };
         (std::iter::from_fn(|| written.try_recv().ok()).collect(), result)
     }

@@ -23,7 +23,7 @@ use crate::{
     lists::Lists,
     prefix::PrefixSet,
     state::Batch,
-    summary::{Key, Summary, Watched},
+    summary::{EventRecord, Key, Summary, Watched},
     upstream::NeighbourTable,
     watch::Breakdown,
 };
@@ -97,6 +97,11 @@ impl Collector {
     /// Takes note of which neighbours answer for which addresses.
     pub(super) fn meet(&mut self, addresses: NeighbourTable) {
         self.watching.meet(addresses);
+    }
+
+    /// Something happened that is to be told with the next interval.
+    pub(super) fn note(&mut self, event: EventRecord) {
+        self.watching.note(event);
     }
 
     /// Reads what programs told of watched traffic.

@@ -166,6 +166,18 @@ impl Durable {
         self.journal.undelivered().map(|batch| self.name(batch, &mut names)).collect()
     }
 
+    /// The sequences up to which whoever delivers has been given everything: those of epochs whose counters are there, each the first that is still
+    /// to be handed over.
+    pub(super) fn awaited(&self) -> Vec<(Epoch, u64)> {
+        let next = |epoch| self.journal.baseline(epoch).map(|baseline| baseline.next_sequence);
+        let undelivered = |epoch| {
+            let of_it = self.journal.undelivered().filter(move |batch| batch.key.epoch == epoch);
+            of_it.map(|batch| batch.key.sequence).min()
+        };
+        let epochs = self.journal.epochs().into_iter();
+        epochs.filter_map(|epoch| Some((epoch, undelivered(epoch).or_else(|| next(epoch))?))).collect()
+    }
+
     /// The maps that earlier runs left for these interfaces and whose history is known.
     ///
     /// # Errors

@@ -273,8 +273,13 @@ impl Running {
         let Figures { prefixes, networks, read, build } = figures;
         let generation = self.collector.kernel.maps().generation();
         let [read_ms, build_ms, flip_ms] = [read, build, flip].map(millis);
-        let from_next_start =
-            self.collector.waiting_for_next_start(&self.config).into_iter().map(String::from).collect();
+        let mut from_next_start = self.collector.waiting_for_next_start(&self.config);
+        from_next_start.extend(match &self.shipping {
+            Some(shipping) => shipping.waiting_for_next_start(&self.config),
+            None if self.config.exporters.is_empty() => vec![],
+            None => vec!["[[exporter]]"],
+        });
+        let from_next_start = from_next_start.into_iter().map(String::from).collect();
         Reloaded { generation, prefixes, networks, new_maps, from_next_start, read_ms, build_ms, flip_ms }
     }
 }

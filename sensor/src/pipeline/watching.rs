@@ -16,7 +16,7 @@ use crate::{
     lists::Lists,
     prefix::PrefixSet,
     random,
-    summary::Watched,
+    summary::{EventRecord, Watched},
     upstream::{NeighbourTable, Upstreams},
     watch::{Breakdown, Limits, Memory as _, Watch},
 };
@@ -120,6 +120,11 @@ impl Watching {
         self.watch.renumber();
         (self.ring, self.budgets, self.has_more) = (ring, budgets, false);
         self.watch.second(maps, seconds_since_boot());
+    }
+
+    /// Something happened that is to be told with the next interval.
+    pub(super) fn note(&mut self, event: EventRecord) {
+        self.watch.note(event);
     }
 
     /// Takes note of which neighbours answer for which addresses.

@@ -51,7 +51,10 @@ pub(super) fn read(folder: &Path) -> Result<Option<Cursors>> {
     let whole = bytes.split_first_chunk::<4>().filter(|(crc, rest)| u32::from_le_bytes(**crc) == crc32fast::hash(rest));
     let cursors = whole.and_then(|(_, rest)| postcard::from_bytes(rest).ok());
     if cursors.is_none() {
-        tracing::warn!("{} is damaged: all that is in the spool is delivered again, under its old keys", path.display());
+        tracing::warn!(
+            "{} is damaged: all that is in the spool is delivered again, under its old keys",
+            path.display()
+        );
     }
     Ok(cursors)
 }

@@ -165,7 +165,9 @@ impl Log {
             }
             if !is_done {
                 let path = oldest.path().display();
-                tracing::warn!("{path}: given up before it was delivered: [spool] allows no more; see to the exporters");
+                tracing::warn!(
+                    "{path}: given up before it was delivered: [spool] allows no more; see to the exporters"
+                );
             }
             oldest.remove()?;
             self.segments.pop_front();

@@ -227,8 +227,7 @@ fn check(folder: &Path, (sequences, records): (u64, u64), what: &str) {
         assert!(u64::from(*count) == 3 + sequence % 5 || *sequence == sequences, "{what}");
         previous = Some(*sequence);
     }
-    let expected: String =
-        had.records.iter().map(|(at, count)| lines(&summary(*at, u64::from(*count)))).collect();
+    let expected: String = had.records.iter().map(|(at, count)| lines(&summary(*at, u64::from(*count)))).collect();
     assert!(had.text == expected, "{what}: other bytes than were written");
     let told = u64::from(whole) + had.lost.records + missing + already.total;
     assert_eq!(told, records + 1, "{what}: {had:?}, {missing} records missing at the end");

@@ -15,6 +15,9 @@ use crate::config::{
     raw::{RawCounterpart, RawList, RawReport, RawSensor, Text},
 };
 
+/// What to do about too many files.
+const JOIN: &str = "join the files of some";
+
 impl Check<'_, '_> {
     /// The bounds that `[sensor]` gives; one that is wrong leaves its default.
     pub(super) fn limits(&mut self, raw: &RawSensor) -> Limits {
@@ -44,7 +47,7 @@ impl Check<'_, '_> {
     /// Files of what the other end is; what is in them is read later.
     pub(super) fn counterparts(&mut self, raw: &[RawCounterpart]) -> Vec<Counterpart> {
         let mut files = Seen::new("counterpart file");
-        self.at_most("[[counterpart]]", raw.len(), MAX_COUNTERPARTS);
+        self.at_most("[[counterpart]]", raw.len(), MAX_COUNTERPARTS, JOIN);
         let counterparts = raw.iter().take(MAX_COUNTERPARTS).filter_map(|raw| {
             let kind = self.choice("kind", raw.kind.as_ref(), [("geo", CounterpartKind::Geo)]);
             let text = raw.file.as_ref()?;
@@ -57,7 +60,7 @@ impl Check<'_, '_> {
     /// Lists of known endpoints; what is in them is read later.
     pub(super) fn lists(&mut self, raw: &[RawList]) -> Vec<List> {
         let mut names = Seen::new("list");
-        self.at_most("[[list]]", raw.len(), MAX_LISTS);
+        self.at_most("[[list]]", raw.len(), MAX_LISTS, JOIN);
         let lists = raw.iter().take(MAX_LISTS).filter_map(|raw| {
             let name = raw.name.as_ref().and_then(|text| self.unique::<Name>(text, &mut names));
             let class = raw.class.as_ref().map_or(Some(None), |text| self.list_class(text).map(Some));
@@ -100,10 +103,9 @@ impl Check<'_, '_> {
         Some(path)
     }
 
-    fn at_most(&mut self, section: &str, count: usize, most: usize) {
+    pub(super) fn at_most(&mut self, section: &str, count: usize, most: usize, fix: &str) {
         if count > most {
-            let message =
-                format!("{count} sections {section} are too many; write at most {most}, join the files of some");
+            let message = format!("{count} sections {section} are too many; write at most {most}, {fix}");
             self.problems.add(&START, message);
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Keys that the design has and later versions bring: section and key.
-const LATER: [(&str, &str); 2] = [(ROOT, "metrics"), (ROOT, "exporter")];
+const LATER: [(&str, &str); 1] = [(ROOT, "metrics")];
 
 /// A text and where it stands.
 pub(in crate::config) type Text = Spanned<String>;

@@ -1,0 +1,190 @@
+//! Exporters: each in a thread of its own, reading from the spool at its own pace.
+//!
+//! A collector that hangs, lies or is gone holds up its own exporter and nothing else: neither the tick, nor counting, nor another exporter. What it
+//! has not acknowledged stays in the spool and is tried again, ever more rarely.
+
+mod backoff;
+mod jsonl;
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{sleep, timeout, timeout_at},
+};
+
+use self::backoff::Backoff;
+use crate::{
+    config::{Exporter, Target},
+    spool::{Lost, Piece, Reader, Spool},
+};
+
+/// How long a piece may take; also, how long exporters have for the rest when the sensor stops.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How long all of them are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The exporters of a running sensor.
+#[derive(Debug)]
+pub struct Exporters {
+    /// Until when what waits may be delivered.
+    stop: watch::Sender<Option<Instant>>,
+    /// Those that run: name, and when it has ended.
+    running: Vec<(String, oneshot::Receiver<()>)>,
+}
+
+/// Where an exporter delivers to.
+enum Sink {
+    Jsonl(jsonl::Sink),
+}
+
+impl Sink {
+    fn new(target: &Target) -> Self {
+        match target {
+            Target::Jsonl(jsonl) => Self::Jsonl(jsonl::Sink::new(jsonl)),
+        }
+    }
+
+    /// Delivers a piece: once this returns, its collector is answerable for it.
+    async fn send(&mut self, piece: &Piece) -> Result<()> {
+        match self {
+            Self::Jsonl(sink) => sink.send(piece).await,
+        }
+    }
+}
+
+impl Exporters {
+    /// Starts an exporter for each; the spool was opened for all of them.
+    ///
+    /// # Errors
+    /// There can be no further thread.
+    pub fn start(exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
+        let (stop, _) = watch::channel(None);
+        let mut running = vec![];
+        for exporter in exporters {
+            let name = exporter.name.to_string();
+            let reader = spool.reader(&name).with_context(|| format!("exporter {name:?} is not in the spool"))?;
+            let (sink, stopping) = (Sink::new(&exporter.target), stop.subscribe());
+            let (ended, end) = oneshot::channel();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("cannot start an exporter; allow more threads and files")?;
+            let run = move || {
+                runtime.block_on(Task::new(reader, sink, stopping).run());
+                // Whoever waits for it may be gone.
+                let _ = ended.send(());
+            };
+            thread::Builder::new()
+                .name(format!("export {name}"))
+                .spawn(run)
+                .context("cannot start the thread of an exporter; allow more")?;
+            running.push((name, end));
+        }
+        Ok(Self { stop, running })
+    }
+
+    /// Lets exporters deliver what they can within some seconds, and ends them. What they could not stays in the spool.
+    pub async fn finish(self) {
+        let until = Instant::now() + PATIENCE;
+        self.stop.send_replace(Some(until));
+        // One that is stuck where nothing can wake it ends with the process.
+        let last = until + Duration::from_secs(1);
+        for (name, end) in self.running {
+            if timeout_at(last.into(), end).await.is_err() {
+                tracing::warn!("exporter {name:?} is still busy; what it has not delivered waits in the spool");
+            }
+        }
+    }
+}
+
+/// An exporter at work.
+struct Task {
+    reader: Reader,
+    sink: Sink,
+    stop: watch::Receiver<Option<Instant>>,
+    backoff: Backoff,
+    /// It could not deliver, and that was said.
+    is_down: bool,
+}
+
+impl Task {
+    fn new(reader: Reader, sink: Sink, stop: watch::Receiver<Option<Instant>>) -> Self {
+        Self { reader, sink, stop, backoff: Backoff::default(), is_down: false }
+    }
+
+    async fn run(mut self) {
+        while !self.is_over() {
+            match self.step().await {
+                Ok(true) => self.backoff = Backoff::default(),
+                Ok(false) if self.is_stopping() => break,
+                Ok(false) => tokio::select! {
+                    () = self.reader.changed() => {}
+                    _ = self.stop.changed() => {}
+                },
+                Err(error) => {
+                    self.complain(&error);
+                    let pause = self.backoff.next();
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        _ = self.stop.changed() => {}
+                    }
+                    if self.is_stopping() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.reader.save();
+        let waiting = self.reader.waiting();
+        if waiting > 0 {
+            tracing::info!("exporter {:?}: {waiting} pieces wait in the spool for the next start", self.reader.name());
+        }
+    }
+
+    /// Delivers a piece, if there is one.
+    async fn step(&mut self) -> Result<bool> {
+        let Some(piece) = self.reader.next()? else { return Ok(false) };
+        let deadline = DEADLINE;
+        match timeout(deadline, self.sink.send(&piece)).await {
+            Ok(sent) => sent?,
+            Err(_) => return Err(anyhow!("no answer within {deadline:?}; see to the collector")),
+        }
+        let Lost { pieces, records } = self.reader.lost_before(&piece);
+        if pieces > 0 {
+            let name = self.reader.name();
+            tracing::error!(
+                "exporter {name:?}: {records} records in {pieces} pieces before this one are lost: the spool had no room for them, or is damaged"
+            );
+        }
+        self.reader.acknowledge(&piece);
+        if self.is_down {
+            self.is_down = false;
+            tracing::info!("exporter {:?} delivers again; {} pieces wait", self.reader.name(), self.reader.waiting());
+        }
+        Ok(true)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
+    /// Whether there is no time left, or nobody who would give any.
+    fn is_over(&self) -> bool {
+        self.stop.has_changed().is_err() || self.stop.borrow().is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// One line for each time that it begins to fail.
+    fn complain(&mut self, error: &anyhow::Error) {
+        if !self.is_down {
+            let (name, waiting) = (self.reader.name(), self.reader.waiting());
+            tracing::warn!("exporter {name:?}: {error:#}; trying again, {waiting} pieces wait in the spool");
+        }
+        self.is_down = true;
+    }
+}
