@@ -5,6 +5,8 @@
 
 mod backoff;
 mod jsonl;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::Arc,
@@ -149,7 +151,7 @@ impl Task {
 
     /// Delivers a piece, if there is one.
     async fn step(&mut self) -> Result<bool> {
-        let Some(piece) = self.reader.next()? else { return Ok(false) };
+        let Some(piece) = self.reader.peek()? else { return Ok(false) };
         let deadline = DEADLINE;
         match timeout(deadline, self.sink.send(&piece)).await {
             Ok(sent) => sent?,

@@ -162,6 +162,11 @@ impl Spool {
         std::mem::take(&mut self.inner().untold)
     }
 
+    /// How far an exporter is.
+    pub fn cursor(&self, name: &str) -> Option<Cursor> {
+        self.inner().cursors.get(name).copied()
+    }
+
     /// Bytes of all segments.
     pub fn len(&self) -> u64 {
         self.inner().log.len()
@@ -217,7 +222,7 @@ impl Reader {
     ///
     /// # Errors
     /// The disk cannot be read.
-    pub fn next(&mut self) -> Result<Option<Piece>> {
+    pub fn peek(&mut self) -> Result<Option<Piece>> {
         self.end.mark_unchanged();
         let inner = self.spool.inner();
         // The place moves on with what is acknowledged alone.

@@ -23,6 +23,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long the last summaries are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What writes a summary.
+type Write = Box<dyn FnMut(&Summary) -> io::Result<()>>;
+
 /// Where summaries go.
 #[derive(Debug)]
 pub enum Outlet {
@@ -34,7 +37,7 @@ pub enum Outlet {
 
 impl Outlet {
     /// What writes a summary.
-    fn open(self) -> Box<dyn FnMut(&Summary) -> io::Result<()>> {
+    fn open(self) -> Write {
         match self {
             Self::Stdout(format) => {
                 let mut out = BufWriter::new(io::stdout().lock());

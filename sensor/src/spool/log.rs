@@ -11,7 +11,7 @@ use super::{
     Bounds, Cursor, Lost,
     cut::Cut,
     piece::{Header, SEGMENT_HEADER_LEN},
-    segment::Segment,
+    segment::{Segment, Whole},
 };
 use crate::{epoch::Epoch, summary::Key};
 
@@ -120,7 +120,7 @@ impl Log {
     }
 
     /// The next piece behind a position that is whole; `None`: there is none yet.
-    pub(super) fn read(&self, place: &mut Place, after: u64) -> io::Result<Option<(Header, Vec<u8>)>> {
+    pub(super) fn read(&self, place: &mut Place, after: u64) -> io::Result<Option<Whole>> {
         let from = *place;
         for segment in self.segments.iter().filter(|segment| segment.last > after && segment.first >= from.segment) {
             let offset = if segment.first == from.segment { from.offset } else { SEGMENT_HEADER_LEN };

@@ -15,6 +15,9 @@ use crate::state::files;
 const OPEN: &str = ".open";
 const SEALED: &str = ".sealed";
 
+/// A piece: its header and its payload.
+pub(super) type Whole = (Header, Vec<u8>);
+
 /// A file of pieces whose positions follow each other.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -135,7 +138,7 @@ impl Segment {
     }
 
     /// The first piece from `offset` on behind position `after` that is whole, with its payload, and where it ends; else where the segment does.
-    pub(super) fn read(&self, mut offset: u64, after: u64) -> io::Result<(u64, Option<(Header, Vec<u8>)>)> {
+    pub(super) fn read(&self, mut offset: u64, after: u64) -> io::Result<(u64, Option<Whole>)> {
         while let Some((header, at)) = piece::find(&self.file, offset, self.len)? {
             offset = at + header.piece_len();
             if header.position <= after {

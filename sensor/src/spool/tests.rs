@@ -46,7 +46,7 @@ struct Had {
 
 fn read_all(reader: &mut Reader) -> Had {
     let mut had = Had::default();
-    while let Some(piece) = reader.next().unwrap() {
+    while let Some(piece) = reader.peek().unwrap() {
         had.lost.add(reader.lost_before(&piece));
         had.records.push((piece.sequence, piece.records));
         had.text.push_str(std::str::from_utf8(&piece.lines().unwrap()).unwrap());
@@ -80,14 +80,14 @@ fn each_exporter_has_everything_once_in_order() {
             let had = read_all(&mut a);
             assert_eq!((had.records.len(), had.text == expected), (4, true), "an interval without records is no piece");
             // What is not acknowledged is given again.
-            assert_eq!(b.next().unwrap(), b.next().unwrap());
+            assert_eq!(b.peek().unwrap(), b.peek().unwrap());
         }
     }
     assert_eq!(a.waiting(), 5);
     let (first, whole) = (read_all(&mut a), read_all(&mut b));
     assert_eq!(first.records, (5..10).map(|sequence| (sequence, sequence as u32)).collect::<Vec<_>>());
     assert_eq!((whole.text, whole.lost), (expected, Lost::default()));
-    assert_eq!((a.next().unwrap(), a.waiting()), (None, 0));
+    assert_eq!((a.peek().unwrap(), a.waiting()), (None, 0));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn exporters_go_on_where_they_were() {
     (0..4).for_each(|sequence| spool.append(&summary(sequence, 2)).unwrap());
     let mut reader = spool.reader("a").unwrap();
     for _ in 0..2 {
-        let piece = reader.next().unwrap().unwrap();
+        let piece = reader.peek().unwrap().unwrap();
         reader.acknowledge(&piece);
     }
     reader.save();
@@ -149,7 +149,7 @@ fn beyond_the_bound_the_oldest_goes_and_is_told_exactly() {
     let bounds = Bounds { max_bytes: 64 << 10, ..WIDE };
     let spool = Spool::open(folder.path(), bounds, &["slow", "fast"]).unwrap();
     let (mut slow, mut fast) = (spool.reader("slow").unwrap(), spool.reader("fast").unwrap());
-    let first = slow.next().unwrap();
+    let first = slow.peek().unwrap();
     assert_eq!(first, None);
     let mut fast_had = 0;
     for sequence in 0..400 {
@@ -191,7 +191,7 @@ fn sample(folder: &Path) -> (u64, u64) {
         spool.append(&summary(sequence, 3 + sequence % 5)).unwrap();
         records += 3 + sequence % 5;
         if sequence == 2 {
-            let piece = reader.next().unwrap().unwrap();
+            let piece = reader.peek().unwrap().unwrap();
             reader.acknowledge(&piece);
             reader.save();
         }

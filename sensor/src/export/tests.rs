@@ -1,0 +1,89 @@
+//! What delivering costs. Not run by itself: `cargo test --release -p sensor --lib measure -- --ignored --nocapture`.
+
+use std::{fs, time::Instant};
+
+use jiff::Timestamp;
+use sensor_ebpf::abi::Direction;
+
+use super::*;
+use crate::{
+    config::{DEFAULT_SPOOL, Jsonl},
+    epoch::Epoch,
+    summary::{Count, Key, PrefixRecord, Summary},
+    testing::rng::Rng,
+};
+
+/// Prefixes that had traffic, in both directions.
+const PREFIXES: u32 = 10_000;
+const INTERVALS: u64 = 100;
+
+/// An interval in which so many prefixes had traffic, most little and some much.
+fn summary(sequence: u64, rng: &mut Rng) -> Summary {
+    let (start, epoch) = (Timestamp::UNIX_EPOCH, Epoch::from_bytes([7; 16]).unwrap());
+    let key = Key { sensor: "edge-1".to_owned(), epoch, start, end: start, sequence };
+    let mut prefixes = vec![];
+    for number in 0..PREFIXES {
+        for direction in Direction::ALL {
+            let packets = 1 + (rng.next_u64() >> rng.between(40, 63));
+            let bytes = packets * rng.between(40, 1500) as u64;
+            prefixes.push(PrefixRecord {
+                prefix: format!("10.{}.{}.0/24", number >> 8, number & 255).parse().unwrap(),
+                direction,
+                network: Some("example".into()),
+                count: Count { packets, bytes, frame_bytes: bytes + 14 * packets },
+            });
+        }
+    }
+    Summary { prefixes, ..Summary::empty(key) }
+}
+
+/// Memory of this process in KiB, as `/proc/self/status` has it under a name.
+fn memory(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().unwrap()
+}
+
+#[test]
+#[ignore = "measures"]
+fn measure_the_way_through_the_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records");
+    let jsonl = Jsonl::File { path: path.clone(), rotate: 1 << 30, keep: 1 };
+    let exporter = Exporter { name: "file".parse().unwrap(), target: Target::Jsonl(jsonl) };
+    let spool = Spool::open(folder.path(), DEFAULT_SPOOL, &["file"]).unwrap();
+    let mut rng = Rng::new(1);
+    let mut appends = vec![];
+    for sequence in 0..INTERVALS {
+        let summary = summary(sequence, &mut rng);
+        let began = Instant::now();
+        spool.append(&summary).unwrap();
+        appends.push(began.elapsed());
+    }
+    appends.sort();
+    let records = INTERVALS * u64::from(PREFIXES) * 2;
+    println!(
+        "append of {} records, on disk: median {:?}, most {:?}; {:.1} bytes a record",
+        PREFIXES * 2,
+        appends[appends.len() / 2],
+        appends[appends.len() - 1],
+        spool.len() as f64 / records as f64
+    );
+    drop(spool);
+    let began = Instant::now();
+    let spool = Spool::open(folder.path(), DEFAULT_SPOOL, &["file"]).unwrap();
+    println!("opened in {:?}", began.elapsed());
+    let (before, began) = (memory("VmRSS"), Instant::now());
+    let exporters = Exporters::start(&[exporter], &spool).unwrap();
+    while spool.cursor("file").is_some_and(|cursor| cursor.total < records) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let passed = began.elapsed();
+    println!(
+        "delivered to a file, synced: {:.0} records/s; {} KiB more memory",
+        records as f64 / passed.as_secs_f64(),
+        memory("VmHWM").saturating_sub(before)
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(exporters.finish());
+}
