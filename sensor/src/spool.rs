@@ -7,6 +7,7 @@
 mod cursors;
 mod cut;
 mod log;
+mod merge;
 mod open;
 mod piece;
 mod segment;
@@ -17,7 +18,11 @@ use std::{
     collections::BTreeMap,
     io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -26,13 +31,15 @@ use tokio::sync::watch;
 
 pub use self::cursors::{Cursor, Lost};
 use self::{
-    cursors::Cursors,
+    cursors::{CursorFile, Cursors},
     log::{Log, Place},
 };
 use crate::{epoch::Epoch, summary::Summary};
 
 /// Name of the folder in `state_dir`.
 const FOLDER: &str = "spool";
+/// Pieces that an exporter may be handed before that is on disk.
+const HANDED_AHEAD: u64 = 64;
 /// How often it is written how far exporters are: what a crash has delivered once more.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,12 +58,17 @@ pub struct Spool {
     inner: Mutex<Inner>,
     /// Position of the last piece.
     end: watch::Sender<u64>,
+    /// Wakes the thread that merges.
+    merger: SyncSender<()>,
+    /// One at a time.
+    merging: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Inner {
     log: Log,
     cursors: Cursors,
+    file: CursorFile,
     /// Which of the exporters have lost how much since it was last asked for.
     untold: BTreeMap<String, Lost>,
 }
@@ -74,8 +86,11 @@ pub struct Piece {
     pub before: u32,
     /// Records in it.
     pub records: u32,
-    /// Records up to its end.
+    /// Number of the first piece that it stands for.
+    since: u64,
+    /// Records up to its end, and how many of them it stands for.
     total: u64,
+    stands_for: u32,
     payload: Vec<u8>,
 }
 
@@ -98,9 +113,12 @@ impl Spool {
     /// The folder cannot be read or written, or is of another version.
     pub fn open(state_dir: &Path, bounds: Bounds, exporters: &[&str]) -> Result<Arc<Self>> {
         let folder = state_dir.join(FOLDER);
-        let (log, cursors) = open::open(&folder, bounds)?;
+        let (log, mut file, cursors) = open::open(&folder, bounds)?;
+        let end = log.end;
         let begin = match &cursors {
-            Some(_) => Cursor { acknowledged: log.end.position, total: log.end.total, lost: Lost::default() },
+            Some(_) => {
+                Cursor { acknowledged: end.position, total: end.total, handed: end.position, lost: Lost::default() }
+            }
             None => log.beginning().with_context(|| format!("cannot read {}; check the disk", folder.display()))?,
         };
         let mut cursors = cursors.unwrap_or_default();
@@ -114,11 +132,22 @@ impl Spool {
         for name in exporters {
             cursors.entry((*name).to_owned()).or_insert(begin);
         }
-        cursors::write(&folder, &cursors)?;
-        let (end, _) = watch::channel(log.end.position);
-        let inner = Inner { log, cursors, untold: BTreeMap::new() };
-        let spool = Arc::new(Self { inner: Mutex::new(inner), end });
+        file.write(&cursors)?;
+        let (end, _) = watch::channel(end.position);
+        let inner = Inner { log, cursors, file, untold: BTreeMap::new() };
+        let (merger, wanted) = sync_channel(1);
+        let spool = Arc::new(Self { inner: Mutex::new(inner), end, merger, merging: Mutex::default() });
         spool.inner().tidy();
+        let weak = Arc::downgrade(&spool);
+        let merge = move || {
+            while wanted.recv().is_ok()
+                && let Some(spool) = weak.upgrade()
+            {
+                spool.merge();
+            }
+        };
+        let started = thread::Builder::new().name("spool".to_owned()).spawn(merge);
+        started.context("cannot start the thread that keeps the spool small; allow more")?;
         Ok(spool)
     }
 
@@ -139,7 +168,7 @@ impl Spool {
         // The lock is not held while records are written as text and compressed.
         let appended = cut::cut(summary, known, |piece| {
             records = piece.before + piece.records;
-            self.inner().log.append(key, piece)
+            self.inner().log.append(key, &piece)
         });
         let mut inner = self.inner();
         let committed = appended.and_then(|()| inner.log.commit(key, records));
@@ -149,7 +178,36 @@ impl Spool {
         committed.with_context(|| format!("{}: cannot append; free disk space", inner.log.folder.display()))?;
         inner.tidy();
         self.end.send_replace(inner.log.committed.position);
+        // Where the thread has not begun yet, it sees this too.
+        let _ = self.merger.try_send(());
         Ok(())
+    }
+
+    /// Makes intervals coarser as long as there is more than half of what there may be. What cannot be merged stays as it is.
+    fn merge(&self) {
+        let _one = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let mut inner = self.inner();
+            // What is delivered for good is what is on disk as such.
+            let Inner { log, cursors, file, .. } = &mut *inner;
+            let Some(run) = log.run_to_merge(|first, last| is_free(cursors, first, last)) else { return };
+            let saved = file.write(cursors);
+            drop(inner);
+            let written = saved.and_then(|()| Ok(run.write()?));
+            let mut inner = self.inner();
+            let Inner { log, cursors, .. } = &mut *inner;
+            // An exporter may have come so far meanwhile.
+            let is_free = is_free(cursors, run.first, run.last);
+            let done = written.and_then(|()| if is_free { Ok(log.replace(&run)?) } else { Ok(()) });
+            if let Err(error) = done {
+                let path = log.folder.display();
+                tracing::warn!("{path}: cannot be merged: {error:#}; the oldest is given up where there is no room");
+                return;
+            }
+            if !is_free {
+                return;
+            }
+        }
     }
 
     /// Sequence of the last interval of an epoch that is known to be here.
@@ -194,6 +252,11 @@ impl Spool {
     }
 }
 
+/// Whether no exporter was handed a part of what is between two positions without having delivered all of it.
+fn is_free(cursors: &Cursors, first: u64, last: u64) -> bool {
+    cursors.values().all(|cursor| cursor.handed < first || cursor.acknowledged >= last)
+}
+
 impl Inner {
     /// Removes what nobody waits for, and what there is no room for. What cannot be removed is tried again.
     fn tidy(&mut self) {
@@ -224,13 +287,22 @@ impl Reader {
     /// The disk cannot be read.
     pub fn peek(&mut self) -> Result<Option<Piece>> {
         self.end.mark_unchanged();
-        let inner = self.spool.inner();
+        let mut inner = self.spool.inner();
         // The place moves on with what is acknowledged alone.
         let mut place = self.place;
         let read = inner.log.read(&mut place, self.cursor.acknowledged);
         let read = read.with_context(|| format!("{}: cannot read; check the disk", inner.log.folder.display()))?;
         if let Some((header, _)) = &read {
             self.ahead = (header.position, place);
+            if header.position > self.cursor.handed {
+                self.cursor.handed = header.position + HANDED_AHEAD;
+                inner.cursors.insert(self.name.clone(), self.cursor);
+                let Inner { cursors, file, .. } = &mut *inner;
+                if let Err(error) = file.write(cursors) {
+                    self.cursor.handed = header.position - 1;
+                    return Err(error);
+                }
+            }
         }
         Ok(read.map(|(header, payload)| Piece {
             position: header.position,
@@ -238,16 +310,18 @@ impl Reader {
             sequence: header.sequence,
             before: header.before,
             records: header.records,
+            since: header.since,
             total: header.total,
+            stands_for: header.stands_for,
             payload,
         }))
     }
 
     /// What can no longer be read between what was acknowledged and a piece.
     pub fn lost_before(&self, piece: &Piece) -> Lost {
-        let before = piece.total.saturating_sub(u64::from(piece.records));
+        let before = piece.total.saturating_sub(u64::from(piece.stands_for));
         Lost {
-            pieces: piece.position.saturating_sub(1).saturating_sub(self.cursor.acknowledged),
+            pieces: piece.since.saturating_sub(1).saturating_sub(self.cursor.acknowledged),
             records: before.saturating_sub(self.cursor.total),
         }
     }
@@ -277,7 +351,8 @@ impl Reader {
     pub fn save(&mut self) {
         self.saved = Instant::now();
         let mut inner = self.spool.inner();
-        if let Err(error) = cursors::write(&inner.log.folder, &inner.cursors) {
+        let Inner { cursors, file, .. } = &mut *inner;
+        if let Err(error) = file.write(cursors) {
             tracing::warn!("{error:#}; trying again");
         }
         inner.tidy();

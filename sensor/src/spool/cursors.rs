@@ -1,14 +1,25 @@
 //! `spool/cursors`: how far each exporter is.
+//!
+//! Two slots that are written in turn, in place: a crash leaves the one before, and a full disk has room for both.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::Path,
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::state::files;
 
 const NAME: &str = "cursors";
-const TEMPORARY: &str = "cursors-new";
+/// Bytes of a slot: names of 16 exporters and their numbers take 2 KiB at most.
+const SLOT_LEN: usize = 8 << 10;
+/// Bytes of a slot before its content: CRC-32 of the rest, length of the content.
+const SLOT_HEADER_LEN: usize = 8;
 
 /// How far an exporter is: pieces up to a position were acknowledged, or are lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +28,8 @@ pub struct Cursor {
     pub acknowledged: u64,
     /// Records of all pieces up to that one.
     pub total: u64,
+    /// Pieces up to this position may have been handed out: they stay as they are.
+    pub handed: u64,
     /// What was lost before it could be delivered, ever.
     pub lost: Lost,
 }
@@ -41,28 +54,68 @@ impl Lost {
 /// Those of all exporters, by name.
 pub(super) type Cursors = BTreeMap<String, Cursor>;
 
-/// Reads them; `None`: they are missing or damaged, and whatever is in the spool is to be delivered again.
-pub(super) fn read(folder: &Path) -> Result<Option<Cursors>> {
-    let path = folder.join(NAME);
-    let bytes = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        bytes => bytes.with_context(|| format!("cannot read {}; check the disk", path.display()))?,
-    };
-    let whole = bytes.split_first_chunk::<4>().filter(|(crc, rest)| u32::from_le_bytes(**crc) == crc32fast::hash(rest));
-    let cursors = whole.and_then(|(_, rest)| postcard::from_bytes(rest).ok());
-    if cursors.is_none() {
-        tracing::warn!(
-            "{} is damaged: all that is in the spool is delivered again, under its old keys",
-            path.display()
-        );
-    }
-    Ok(cursors)
+/// The file.
+#[derive(Debug)]
+pub(super) struct CursorFile {
+    file: File,
+    name: String,
+    /// Of the slot that was written last.
+    generation: u64,
 }
 
-/// Writes them; on disk when this returns.
-pub(super) fn write(folder: &Path, cursors: &Cursors) -> Result<()> {
-    let bytes = postcard::to_stdvec(cursors).context("cannot encode the cursors of the spool")?;
-    let bytes = [&crc32fast::hash(&bytes).to_le_bytes(), bytes.as_slice()].concat();
-    files::replace(folder, TEMPORARY, NAME, &bytes)
-        .with_context(|| format!("cannot write {}; free disk space", folder.join(NAME).display()))
+impl CursorFile {
+    /// Opens it, or makes it. Without cursors, because they are missing or damaged, whatever is in the spool is to be delivered again.
+    pub(super) fn open(folder: &Path) -> Result<(Self, Option<Cursors>)> {
+        let path = folder.join(NAME);
+        let name = path.display().to_string();
+        let opening = || format!("cannot open {name}; check the disk");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(files::FILE_MODE);
+        let file = options.open(&path).with_context(opening)?;
+        let is_new = file.metadata().with_context(opening)?.len() == 0;
+        if is_new {
+            // Room for both.
+            let empty = file.write_all_at(&[0; 2 * SLOT_LEN], 0).and_then(|()| file.sync_all());
+            empty
+                .and_then(|()| files::sync_folder(folder))
+                .with_context(|| format!("cannot write {name}; free disk space"))?;
+        }
+        let slots = [0, 1].map(|slot| read(&file, slot).ok().flatten());
+        let newest = slots.into_iter().flatten().max_by_key(|(generation, _)| *generation);
+        if newest.is_none() && !is_new {
+            tracing::warn!("{name} is damaged: all that is in the spool is delivered again, under its old keys");
+        }
+        let (generation, cursors) = newest.map_or((0, None), |(generation, cursors)| (generation, Some(cursors)));
+        Ok((Self { file, name, generation }, cursors))
+    }
+
+    /// Writes cursors; on disk when this returns.
+    pub(super) fn write(&mut self, cursors: &Cursors) -> Result<()> {
+        let generation = self.generation + 1;
+        let content = postcard::to_stdvec(&(generation, cursors)).context("cannot encode the cursors of the spool")?;
+        ensure!(content.len() <= SLOT_LEN - SLOT_HEADER_LEN, "the cursors of the spool are {} bytes", content.len());
+        let mut slot = vec![0; SLOT_LEN];
+        let (head, rest) = slot.split_at_mut(SLOT_HEADER_LEN);
+        head[4..].copy_from_slice(&(content.len() as u32).to_le_bytes());
+        rest[..content.len()].copy_from_slice(&content);
+        let crc = crc32fast::hash(&slot[4..]);
+        slot[..4].copy_from_slice(&crc.to_le_bytes());
+        let written = self.file.write_all_at(&slot, generation % 2 * SLOT_LEN as u64);
+        written
+            .and_then(|()| self.file.sync_data())
+            .with_context(|| format!("cannot write {}; check the disk", self.name))?;
+        self.generation = generation;
+        Ok(())
+    }
+}
+
+/// What a slot holds; `None`: nothing that is whole.
+fn read(file: &File, slot: u64) -> io::Result<Option<(u64, Cursors)>> {
+    let mut bytes = vec![0; SLOT_LEN];
+    file.read_exact_at(&mut bytes, slot * SLOT_LEN as u64)?;
+    let Some((crc, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((len, rest_of_it)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let content = rest_of_it.get(..u32::from_le_bytes(*len) as usize);
+    let is_whole = u32::from_le_bytes(*crc) == crc32fast::hash(rest);
+    Ok(content.filter(|_| is_whole).and_then(|content| postcard::from_bytes(content).ok()))
 }

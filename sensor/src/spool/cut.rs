@@ -16,15 +16,17 @@ pub(super) struct Cut {
     pub(super) before: u32,
     /// Records in it.
     pub(super) records: u32,
+    /// Whether it is the last piece of the interval.
+    pub(super) is_last: bool,
     /// Its lines, compressed.
     pub(super) payload: Vec<u8>,
 }
 
 /// Gives the records of an interval but the first `skip` piece by piece.
 pub(super) fn cut(summary: &Summary, skip: u32, each: impl FnMut(Cut) -> io::Result<()>) -> io::Result<()> {
-    let mut cutter = Cutter { lines: vec![], skip, before: skip, records: 0, each };
+    let mut cutter = Cutter::new(skip, each);
     Format::Jsonl.write(summary, &mut cutter)?;
-    cutter.give()
+    cutter.finish()
 }
 
 /// The lines of a piece.
@@ -32,7 +34,8 @@ pub(super) fn lines(payload: &[u8]) -> io::Result<Vec<u8>> {
     zstd::stream::decode_all(payload)
 }
 
-struct Cutter<F> {
+/// Makes pieces of lines that are written to it.
+pub(super) struct Cutter<F> {
     lines: Vec<u8>,
     /// Records still to be left out.
     skip: u32,
@@ -42,7 +45,17 @@ struct Cutter<F> {
 }
 
 impl<F: FnMut(Cut) -> io::Result<()>> Cutter<F> {
-    fn give(&mut self) -> io::Result<()> {
+    /// Leaves the first records out.
+    pub(super) fn new(skip: u32, each: F) -> Self {
+        Self { lines: vec![], skip, before: skip, records: 0, each }
+    }
+
+    /// Gives what is left as the last piece.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.give(true)
+    }
+
+    fn give(&mut self, is_last: bool) -> io::Result<()> {
         if self.records == 0 {
             return Ok(());
         }
@@ -50,7 +63,7 @@ impl<F: FnMut(Cut) -> io::Result<()>> Cutter<F> {
         let (before, records) = (self.before, self.records);
         (self.before, self.records) = (before + records, 0);
         self.lines.clear();
-        (self.each)(Cut { before, records, payload })
+        (self.each)(Cut { before, records, is_last, payload })
     }
 }
 
@@ -62,11 +75,12 @@ impl<F: FnMut(Cut) -> io::Result<()>> Write for Cutter<F> {
                 self.skip -= 1;
                 continue;
             }
+            // Only before another one: the last piece is never empty.
+            if self.lines.len() >= PIECE_LEN {
+                self.give(false)?;
+            }
             self.lines.extend_from_slice(line);
             self.records += 1;
-            if self.lines.len() >= PIECE_LEN {
-                self.give()?;
-            }
         }
         Ok(bytes.len())
     }

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Bounds, Cursor, Lost,
     cut::Cut,
+    merge::{COARSEST, FEWEST_SEGMENTS, MOST_SEGMENTS, Run},
     piece::{Header, SEGMENT_HEADER_LEN},
     segment::{Segment, Whole},
 };
@@ -66,7 +67,7 @@ impl Log {
     }
 
     /// Writes a piece. It counts once it is committed.
-    pub(super) fn append(&mut self, key: &Key, Cut { before, records, payload }: Cut) -> io::Result<()> {
+    pub(super) fn append(&mut self, key: &Key, cut: &Cut) -> io::Result<()> {
         let position = self.end.position + 1;
         if self.segments.back().is_none_or(|segment| segment.is_sealed) {
             let segment = Segment::create(&self.folder, position)?;
@@ -75,8 +76,8 @@ impl Log {
             self.segments.push_back(segment);
         }
         let Some(segment) = self.segments.back() else { return Ok(()) };
-        let total = self.end.total + u64::from(records);
-        let bytes = Header::new(key, [before, records], position, total).encode(&payload);
+        let total = self.end.total + u64::from(cut.records);
+        let bytes = Header::new(key, cut, position, total).encode(&cut.payload);
         segment.append(self.end.offset, &bytes)?;
         self.end = End { position, total, offset: self.end.offset + bytes.len() as u64 };
         Ok(())
@@ -133,19 +134,62 @@ impl Log {
         Ok(None)
     }
 
-    /// A reader who has nothing yet.
+    /// A reader who has nothing yet of what is there.
     pub(super) fn beginning(&self) -> io::Result<Cursor> {
         let first = self.segments.front().map_or(self.end.position + 1, |segment| segment.first);
         let total = match self.read(&mut Place::default(), first - 1)? {
-            Some((header, _)) => header.total.saturating_sub(u64::from(header.records)),
+            Some((header, _)) => header.total.saturating_sub(u64::from(header.stands_for)),
             None => self.end.total,
         };
-        Ok(Cursor { acknowledged: first - 1, total, lost: Lost::default() })
+        // Nobody knows what of it was handed out.
+        Ok(Cursor { acknowledged: first - 1, total, handed: self.end.position, lost: Lost::default() })
     }
 
     /// Bytes of all segments.
     pub(super) fn len(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// The oldest segments that are worth merging: as fine as any, side by side, and `is_free` says of their first and last position that no exporter
+    /// has been handed a part of them.
+    pub(super) fn run_to_merge(&self, is_free: impl Fn(u64, u64) -> bool) -> Option<Run> {
+        if self.len() <= self.bounds.max_bytes / 2 {
+            return None;
+        }
+        (1..=COARSEST).find_map(|level| {
+            let mut run: Vec<(u64, u64)> = vec![];
+            for segment in &self.segments {
+                let first = run.first().map_or(segment.first, |(first, _)| *first);
+                let fits = segment.is_sealed && segment.level < level && is_free(first, segment.last);
+                if fits && run.len() < MOST_SEGMENTS {
+                    run.push((segment.first, segment.last));
+                    continue;
+                }
+                if run.len() >= FEWEST_SEGMENTS {
+                    break;
+                }
+                run.clear();
+            }
+            let (Some((first, _)), Some((_, last))) = (run.first(), run.last()) else { return None };
+            let (first, last, folder) = (*first, *last, self.folder.clone());
+            (run.len() >= FEWEST_SEGMENTS).then_some(Run { folder, first, last, level, segments: run })
+        })
+    }
+
+    /// Puts a merged segment in place of those that it was made of, if they are all there still.
+    pub(super) fn replace(&mut self, run: &Run) -> io::Result<()> {
+        let Some(at) = self.segments.iter().position(|segment| segment.first == run.first) else { return Ok(()) };
+        let there = self.segments.iter().skip(at).map(|segment| (segment.first, segment.last));
+        if !there.take(run.segments.len()).eq(run.segments.iter().copied()) {
+            return Ok(());
+        }
+        let merged = run.publish()?;
+        let old: Vec<Segment> = self.segments.drain(at..at + run.segments.len()).collect();
+        self.segments.insert(at, merged);
+        // What stays behind a crash is found to be merged.
+        old.iter()
+            .filter(|segment| (segment.first, segment.last) != (run.first, run.last))
+            .try_for_each(Segment::remove)
     }
 
     /// Closes the open segment once it is long enough; removes what all have up to `acknowledged`, and the oldest beyond the bounds.

@@ -1,6 +1,7 @@
 //! Opening a spool: whatever is in the folder, what can be read of it counts.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque},
     fs, io,
     path::Path,
@@ -11,8 +12,9 @@ use jiff::Timestamp;
 
 use super::{
     Bounds,
-    cursors::{self, Cursors},
+    cursors::{CursorFile, Cursors},
     log::{End, Log},
+    merge,
     piece::{Beginning, Header},
     segment::{Name, Segment},
 };
@@ -26,10 +28,10 @@ const MAX_QUARANTINED: usize = 16;
 /// Opens a folder.
 ///
 /// Without cursors, all that is there is to be delivered.
-pub(super) fn open(folder: &Path, bounds: Bounds) -> Result<(Log, Option<Cursors>)> {
+pub(super) fn open(folder: &Path, bounds: Bounds) -> Result<(Log, CursorFile, Option<Cursors>)> {
     let reading = || format!("cannot read {}; check the disk", folder.display());
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}; check state_dir", folder.display()))?;
-    let cursors = cursors::read(folder)?;
+    let (file, cursors) = CursorFile::open(folder)?;
     let mut log = Log {
         folder: folder.to_owned(),
         bounds,
@@ -42,17 +44,21 @@ pub(super) fn open(folder: &Path, bounds: Bounds) -> Result<(Log, Option<Cursors
     for entry in fs::read_dir(folder).with_context(reading)? {
         let name = entry.with_context(reading)?.file_name();
         let Some(name) = name.to_str().and_then(Name::parse) else { continue };
-        let segment = Segment::open(folder, name).with_context(reading)?;
+        let mut segment = Segment::open(folder, name).with_context(reading)?;
         match segment.beginning().with_context(reading)? {
-            Beginning::Known(first) if first == segment.first => segments.push(segment),
+            Beginning::Known(first, level) if first == segment.first => {
+                segment.level = level;
+                segments.push(segment);
+            }
             Beginning::Other(version) => bail!(
                 "{} is of version {version} of the spool: run the sensor that wrote it until it is delivered, or move the file away",
                 segment.path().display()
             ),
-            Beginning::Known(_) | Beginning::Damaged => set_aside(folder, &segment).with_context(reading)?,
+            Beginning::Known(..) | Beginning::Damaged => set_aside(folder, &segment).with_context(reading)?,
         }
     }
-    segments.sort_by_key(|segment| segment.first);
+    let segments = without_merged(segments).with_context(reading)?;
+    merge::remove_draft(folder).with_context(reading)?;
     // What is delivered is not given a second time, whatever is left of the segments.
     for cursor in cursors.iter().flat_map(Cursors::values) {
         log.end.position = log.end.position.max(cursor.acknowledged);
@@ -70,7 +76,7 @@ pub(super) fn open(folder: &Path, bounds: Bounds) -> Result<(Log, Option<Cursors
     }
     log.end.offset = log.segments.back().map_or(0, |segment| segment.len);
     log.committed = log.end;
-    Ok((log, cursors))
+    Ok((log, file, cursors))
 }
 
 impl Log {
@@ -80,7 +86,7 @@ impl Log {
         let mut known = vec![];
         let end = segment.scan(|header: &Header| {
             last = Some(*header);
-            known.push((Epoch::from_bytes(header.epoch), header.sequence, header.before + header.records));
+            known.push((Epoch::from_bytes(header.epoch), header.sequence, header.known()));
         })?;
         for (epoch, sequence, records) in known {
             if let Some(epoch) = epoch {
@@ -116,6 +122,20 @@ impl Log {
             }
         }
     }
+}
+
+/// Segments in their order, without those that were merged into a longer one and not removed yet.
+fn without_merged(mut segments: Vec<Segment>) -> io::Result<Vec<Segment>> {
+    segments.sort_by_key(|segment| (segment.first, Reverse(segment.last)));
+    let mut kept: Vec<Segment> = vec![];
+    for segment in segments {
+        if kept.last().is_some_and(|before| segment.is_sealed && segment.last <= before.last) {
+            segment.remove()?;
+        } else {
+            kept.push(segment);
+        }
+    }
+    Ok(kept)
 }
 
 /// Moves a file away that does not begin like a segment.

@@ -8,6 +8,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use bytemuck::{Pod, Zeroable};
 
+use super::cut::Cut;
 use crate::summary::Key;
 
 /// What a segment begins with.
@@ -33,6 +34,10 @@ struct SegmentHeader {
     crc: u32,
     /// Position of its first piece.
     first: u64,
+    /// How coarse its intervals may be: 0, as they were committed.
+    level: u32,
+    /// Zero.
+    reserved: u32,
 }
 
 /// What a piece is.
@@ -47,7 +52,9 @@ pub(super) struct Header {
     payload_crc: u32,
     /// Number of the piece, from 1.
     pub(super) position: u64,
-    /// Records of all pieces ever, this one included.
+    /// Number of the first piece that it stands for: its own, unless it was merged.
+    pub(super) since: u64,
+    /// Records of all pieces ever, this one included, before any were merged.
     pub(super) total: u64,
     /// Of its key.
     pub(super) epoch: [u8; 16],
@@ -57,15 +64,29 @@ pub(super) struct Header {
     pub(super) before: u32,
     /// Records in it.
     pub(super) records: u32,
+    /// Records that were merged into these: as many, unless it was.
+    pub(super) stands_for: u32,
+    /// [`flag`]s.
+    pub(super) flags: u32,
+    /// Start and end of its interval, in milliseconds since the Unix epoch.
+    pub(super) span: [i64; 2],
 }
 
-const _: () = assert!(size_of::<SegmentHeader>() == 24 && size_of::<Header>() == 64);
+/// What is said of a piece beside numbers.
+pub(super) mod flag {
+    /// It is the last one of its interval.
+    pub(in super::super) const LAST: u32 = 1;
+    /// Its interval was merged of several.
+    pub(in super::super) const MERGED: u32 = 2;
+}
+
+const _: () = assert!(size_of::<SegmentHeader>() == 32 && size_of::<Header>() == 96);
 
 /// What the first bytes of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beginning {
-    /// A segment of this version, whose first piece has this position.
-    Known(u64),
+    /// A segment of this version, whose first piece has this position, and how coarse it may be.
+    Known(u64, u32),
     /// A segment of another version.
     Other(u32),
     /// No segment.
@@ -73,8 +94,8 @@ pub(super) enum Beginning {
 }
 
 /// The first bytes of a segment.
-pub(super) fn begin(first: u64) -> Vec<u8> {
-    let mut header = SegmentHeader { magic: MAGIC, version: VERSION, crc: 0, first };
+pub(super) fn begin(first: u64, level: u32) -> Vec<u8> {
+    let mut header = SegmentHeader { magic: MAGIC, version: VERSION, crc: 0, first, level, reserved: 0 };
     header.crc = crc32fast::hash(bytemuck::bytes_of(&header));
     bytemuck::bytes_of(&header).to_vec()
 }
@@ -90,16 +111,32 @@ pub(super) fn read_beginning(file: &File) -> io::Result<Beginning> {
     let is_whole = header.magic == MAGIC && crc == crc32fast::hash(bytemuck::bytes_of(&header));
     Ok(match header.version {
         _ if !is_whole => Beginning::Damaged,
-        VERSION => Beginning::Known(header.first),
+        VERSION => Beginning::Known(header.first, header.level),
         other => Beginning::Other(other),
     })
 }
 
 impl Header {
-    /// Of a piece of an interval, with records in pieces before and in it.
-    pub(super) fn new(key: &Key, [before, records]: [u32; 2], position: u64, total: u64) -> Self {
-        let (epoch, sequence) = (key.epoch.to_bytes(), key.sequence);
-        Self { position, total, epoch, sequence, before, records, ..Self::default() }
+    /// Of a piece of an interval, at a position, behind which there were so many records ever.
+    pub(super) fn new(key: &Key, cut: &Cut, position: u64, total: u64) -> Self {
+        Self {
+            position,
+            since: position,
+            total,
+            epoch: key.epoch.to_bytes(),
+            sequence: key.sequence,
+            before: cut.before,
+            records: cut.records,
+            stands_for: cut.records,
+            flags: if cut.is_last { flag::LAST } else { 0 },
+            span: [key.start, key.end].map(|at| at.as_millisecond()),
+            ..Self::default()
+        }
+    }
+
+    /// How many of its interval's records are there up to its end; of what was merged, all that it was made of.
+    pub(super) fn known(&self) -> u32 {
+        if self.flags & flag::MERGED == 0 { self.before + self.records } else { u32::MAX }
     }
 
     /// The bytes of a piece with this payload, whose length and checksums are filled in.

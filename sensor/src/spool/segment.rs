@@ -31,6 +31,8 @@ pub(super) struct Segment {
     pub(super) len: u64,
     /// Nothing is appended to it any more.
     pub(super) is_sealed: bool,
+    /// How coarse its intervals may be.
+    pub(super) level: u32,
 }
 
 /// What the name of a file says it is.
@@ -59,7 +61,7 @@ impl Name {
         }
     }
 
-    fn path(self, folder: &Path) -> PathBuf {
+    pub(super) fn path(self, folder: &Path) -> PathBuf {
         folder.join(match self {
             Self::Open(first) => format!("{first:020}{OPEN}"),
             Self::Sealed(first, last) => format!("{first:020}-{last:020}{SEALED}"),
@@ -72,9 +74,17 @@ impl Segment {
     pub(super) fn create(folder: &Path, first: u64) -> io::Result<Self> {
         let path = Name::Open(first).path(folder);
         let file = files::create(&path)?;
-        file.write_all_at(&piece::begin(first), 0)?;
+        file.write_all_at(&piece::begin(first, 0), 0)?;
         files::sync_folder(folder)?;
-        Ok(Self { path, file, first, last: first.saturating_sub(1), len: SEGMENT_HEADER_LEN, is_sealed: false })
+        Ok(Self {
+            path,
+            file,
+            first,
+            last: first.saturating_sub(1),
+            len: SEGMENT_HEADER_LEN,
+            is_sealed: false,
+            level: 0,
+        })
     }
 
     /// A file that is there; how much of one that is open counts is found out by [`Segment::scan`].
@@ -86,7 +96,7 @@ impl Segment {
             Name::Open(first) => (first.saturating_sub(1), false),
             Name::Sealed(_, last) => (last, true),
         };
-        Ok(Self { path, file, first: name.first(), last, len, is_sealed })
+        Ok(Self { path, file, first: name.first(), last, len, is_sealed, level: 0 })
     }
 
     /// What it begins with.

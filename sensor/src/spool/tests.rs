@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::summary::{Count, Key, PrefixRecord, Summary};
 
+mod merging;
+
 const WIDE: Bounds = Bounds { max_bytes: 1 << 30, max_age: Duration::from_secs(1 << 30) };
 
 fn epoch(number: u8) -> Epoch {
@@ -19,8 +21,8 @@ fn epoch(number: u8) -> Epoch {
 
 /// An interval of as many records.
 fn summary(sequence: u64, records: u64) -> Summary {
-    let start = Timestamp::UNIX_EPOCH;
-    let key = Key { sensor: "s".to_owned(), epoch: epoch(1), start, end: start, sequence };
+    let at = |sequence: u64| Timestamp::from_second(10 * sequence as i64).unwrap();
+    let key = Key { sensor: "s".to_owned(), epoch: epoch(1), start: at(sequence), end: at(sequence + 1), sequence };
     let record = |number: u64| PrefixRecord {
         prefix: format!("10.{}.{}.0/24", number >> 8 & 255, number & 255).parse().unwrap(),
         direction: sensor_ebpf::abi::Direction::In,
@@ -105,7 +107,7 @@ fn a_long_interval_is_in_pieces_and_a_part_of_it_is_completed() {
     let first = first.unwrap();
     let records = first.records;
     assert!(records > 1000 && records < 50_000, "{records}");
-    spool.inner().log.append(&long.key, first).unwrap();
+    spool.inner().log.append(&long.key, &first).unwrap();
     spool.inner().log.commit(&long.key, records).unwrap();
     drop(spool);
     let spool = Spool::open(folder.path(), WIDE, &["a"]).unwrap();
@@ -138,7 +140,7 @@ fn exporters_go_on_where_they_were() {
     assert_eq!(read_all(&mut spool.reader("c").unwrap()).records, [(4, 2)]);
     drop(spool);
     // Without cursors everything is delivered again.
-    fs::write(folder.path().join(FOLDER).join("cursors"), b"nothing of the kind").unwrap();
+    fs::write(folder.path().join(FOLDER).join("cursors"), [7; 1 << 14]).unwrap();
     let had = read_all(&mut open(&["a"]).reader("a").unwrap());
     assert_eq!((had.records.len(), had.lost), (5, Lost::default()));
 }
@@ -153,7 +155,10 @@ fn beyond_the_bound_the_oldest_goes_and_is_told_exactly() {
     assert_eq!(first, None);
     let mut fast_had = 0;
     for sequence in 0..400 {
-        spool.append(&summary(sequence, 40)).unwrap();
+        // Of two epochs in turn, which nobody can merge.
+        let mut summary = summary(sequence, 40);
+        summary.key.epoch = epoch(1 + (sequence % 2) as u8);
+        spool.append(&summary).unwrap();
         fast_had += read_all(&mut fast).records.len();
         assert!(spool.len() <= bounds.max_bytes + (8 << 10), "{}", spool.len());
     }
@@ -297,7 +302,7 @@ fn another_version_is_left_alone() {
     let mut bytes = fs::read(path).unwrap();
     bytes[8] = 9;
     bytes[12..16].fill(0);
-    let crc = crc32fast::hash(&bytes[..24]);
+    let crc = crc32fast::hash(&bytes[..32]);
     bytes[12..16].copy_from_slice(&crc.to_ne_bytes());
     fs::write(path, &bytes).unwrap();
     let error = Spool::open(folder.path(), WIDE, &["a"]).unwrap_err().to_string();
