@@ -69,6 +69,8 @@ struct Inner {
     log: Log,
     cursors: Cursors,
     file: CursorFile,
+    /// Up to where all exporters have delivered, as it is on disk.
+    delivered: u64,
     /// Which of the exporters have lost how much since it was last asked for.
     untold: BTreeMap<String, Lost>,
 }
@@ -113,7 +115,7 @@ impl Spool {
     /// The folder cannot be read or written, or is of another version.
     pub fn open(state_dir: &Path, bounds: Bounds, exporters: &[&str]) -> Result<Arc<Self>> {
         let folder = state_dir.join(FOLDER);
-        let (log, mut file, cursors) = open::open(&folder, bounds)?;
+        let (log, file, cursors) = open::open(&folder, bounds)?;
         let end = log.end;
         let begin = match &cursors {
             Some(_) => {
@@ -132,9 +134,9 @@ impl Spool {
         for name in exporters {
             cursors.entry((*name).to_owned()).or_insert(begin);
         }
-        file.write(&cursors)?;
         let (end, _) = watch::channel(end.position);
-        let inner = Inner { log, cursors, file, untold: BTreeMap::new() };
+        let mut inner = Inner { log, cursors, file, delivered: 0, untold: BTreeMap::new() };
+        inner.save()?;
         let (merger, wanted) = sync_channel(1);
         let spool = Arc::new(Self { inner: Mutex::new(inner), end, merger, merging: Mutex::default() });
         spool.inner().tidy();
@@ -189,18 +191,23 @@ impl Spool {
         loop {
             let mut inner = self.inner();
             // What is delivered for good is what is on disk as such.
-            let Inner { log, cursors, file, .. } = &mut *inner;
+            let Inner { log, cursors, .. } = &mut *inner;
             let Some(run) = log.run_to_merge(|first, last| is_free(cursors, first, last)) else { return };
-            let saved = file.write(cursors);
+            let saved = inner.save();
             drop(inner);
             let written = saved.and_then(|()| Ok(run.write()?));
             let mut inner = self.inner();
-            let Inner { log, cursors, .. } = &mut *inner;
-            // An exporter may have come so far meanwhile.
-            let is_free = is_free(cursors, run.first, run.last);
-            let done = written.and_then(|()| if is_free { Ok(log.replace(&run)?) } else { Ok(()) });
+            // An exporter may have come so far meanwhile, or through all of it.
+            let is_free = is_free(&inner.cursors, run.first, run.last);
+            let done = written.and_then(|()| {
+                if is_free {
+                    inner.save()?;
+                    inner.log.replace(&run)?;
+                }
+                Ok(())
+            });
             if let Err(error) = done {
-                let path = log.folder.display();
+                let path = inner.log.folder.display();
                 tracing::warn!("{path}: cannot be merged: {error:#}; the oldest is given up where there is no room");
                 return;
             }
@@ -258,10 +265,16 @@ fn is_free(cursors: &Cursors, first: u64, last: u64) -> bool {
 }
 
 impl Inner {
-    /// Removes what nobody waits for, and what there is no room for. What cannot be removed is tried again.
+    /// Puts on disk how far exporters are.
+    fn save(&mut self) -> Result<()> {
+        self.file.write(&self.cursors)?;
+        self.delivered = self.cursors.values().map(|cursor| cursor.acknowledged).min().unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Removes what nobody waits for, not even behind a crash, and what there is no room for. What cannot be removed is tried again.
     fn tidy(&mut self) {
-        let acknowledged = self.cursors.values().map(|cursor| cursor.acknowledged).min().unwrap_or(u64::MAX);
-        if let Err(error) = self.log.tidy(acknowledged) {
+        if let Err(error) = self.log.tidy(self.delivered) {
             tracing::warn!("{}: cannot be tidied up: {error}; trying again", self.log.folder.display());
         }
     }
@@ -297,8 +310,7 @@ impl Reader {
             if header.position > self.cursor.handed {
                 self.cursor.handed = header.position + HANDED_AHEAD;
                 inner.cursors.insert(self.name.clone(), self.cursor);
-                let Inner { cursors, file, .. } = &mut *inner;
-                if let Err(error) = file.write(cursors) {
+                if let Err(error) = inner.save() {
                     self.cursor.handed = header.position - 1;
                     return Err(error);
                 }
@@ -351,8 +363,7 @@ impl Reader {
     pub fn save(&mut self) {
         self.saved = Instant::now();
         let mut inner = self.spool.inner();
-        let Inner { cursors, file, .. } = &mut *inner;
-        if let Err(error) = file.write(cursors) {
+        if let Err(error) = inner.save() {
             tracing::warn!("{error:#}; trying again");
         }
         inner.tidy();

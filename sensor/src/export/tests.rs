@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     config::{DEFAULT_SPOOL, Jsonl},
     epoch::Epoch,
+    spool::Bounds,
     summary::{Count, Key, PrefixRecord, Summary},
     testing::rng::Rng,
 };
@@ -17,12 +18,16 @@ use crate::{
 const PREFIXES: u32 = 10_000;
 const INTERVALS: u64 = 100;
 
+/// Seconds of an interval.
+const SECONDS: u64 = 10;
+
 /// An interval in which so many prefixes had traffic, most little and some much.
-fn summary(sequence: u64, rng: &mut Rng) -> Summary {
-    let (start, epoch) = (Timestamp::UNIX_EPOCH, Epoch::from_bytes([7; 16]).unwrap());
-    let key = Key { sensor: "edge-1".to_owned(), epoch, start, end: start, sequence };
+fn summary(sequence: u64, active: u32, rng: &mut Rng) -> Summary {
+    let epoch = Epoch::from_bytes([7; 16]).unwrap();
+    let at = |sequence: u64| Timestamp::from_second((SECONDS * sequence) as i64).unwrap();
+    let key = Key { sensor: "edge-1".to_owned(), epoch, start: at(sequence), end: at(sequence + 1), sequence };
     let mut prefixes = vec![];
-    for number in 0..PREFIXES {
+    for number in 0..active {
         for direction in Direction::ALL {
             let packets = 1 + (rng.next_u64() >> rng.between(40, 63));
             let bytes = packets * rng.between(40, 1500) as u64;
@@ -55,7 +60,7 @@ fn measure_the_way_through_the_spool() {
     let mut rng = Rng::new(1);
     let mut appends = vec![];
     for sequence in 0..INTERVALS {
-        let summary = summary(sequence, &mut rng);
+        let summary = summary(sequence, PREFIXES, &mut rng);
         let began = Instant::now();
         spool.append(&summary).unwrap();
         appends.push(began.elapsed());
@@ -86,4 +91,55 @@ fn measure_the_way_through_the_spool() {
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(exporters.finish());
+}
+
+/// Three days at a tenth of the prefixes, with a tenth of the disk.
+#[test]
+#[ignore = "measures, for minutes"]
+fn measure_three_days_without_a_collector() {
+    const TENTH: u64 = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = Bounds { max_bytes: DEFAULT_SPOOL.max_bytes / TENTH, ..DEFAULT_SPOOL };
+    let spool = Spool::open(folder.path(), bounds, &["file"]).unwrap();
+    let mut rng = Rng::new(1);
+    let (mut most, mut sums) = (0, [0, 0]);
+    let (began, before) = (Instant::now(), memory("VmRSS"));
+    let intervals = 3 * 24 * 3600 / SECONDS;
+    for sequence in 0..intervals {
+        let summary = summary(sequence, PREFIXES / TENTH as u32, &mut rng);
+        for record in &summary.prefixes {
+            sums[0] += record.count.packets;
+            sums[1] += record.count.bytes;
+        }
+        spool.append(&summary).unwrap();
+        most = most.max(spool.len());
+        // Three days pass in minutes here: merging is given the time that it would have.
+        let late = Instant::now();
+        while spool.len() > bounds.max_bytes / 4 * 3 && late.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    println!(
+        "{intervals} intervals of {} records in {:?}: {} MiB at most, {} now; {} KiB more memory",
+        2 * u64::from(PREFIXES) / TENTH,
+        began.elapsed(),
+        most >> 20,
+        spool.len() >> 20,
+        memory("VmHWM").saturating_sub(before)
+    );
+    let mut reader = spool.reader("file").unwrap();
+    let (mut records, mut had, mut lost) = (0, [0, 0], Lost::default());
+    let began = Instant::now();
+    while let Some(piece) = reader.peek().unwrap() {
+        lost.add(reader.lost_before(&piece));
+        for line in piece.lines().unwrap().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let record: serde_json::Value = serde_json::from_slice(line).unwrap();
+            had[0] += record["packets"].as_u64().unwrap();
+            had[1] += record["bytes"].as_u64().unwrap();
+            records += 1;
+        }
+        reader.acknowledge(&piece);
+    }
+    println!("{records} records read in {:?}, lost {lost:?}", began.elapsed());
+    assert!(lost != Lost::default() || had == sums, "{had:?} {sums:?}");
 }

@@ -81,11 +81,7 @@ impl Run {
     /// Puts what was written in place of its segments. Behind a crash the longer one holds.
     pub(super) fn publish(&self) -> io::Result<Segment> {
         let name = Name::Sealed(self.first, self.last);
-        fs::rename(self.folder.join(DRAFT), name.path(&self.folder))?;
-        files::sync_folder(&self.folder)?;
-        let mut segment = Segment::open(&self.folder, name)?;
-        segment.level = self.level;
-        Ok(segment)
+        Segment::publish(&self.folder, DRAFT, name, self.level)
     }
 }
 
@@ -176,7 +172,8 @@ fn is_whole(headers: &[Header]) -> bool {
 fn merge(pieces: &[Whole]) -> io::Result<Vec<Cut>> {
     let mut merged = Merged::default();
     for (_, payload) in pieces {
-        if merged.add(&cut::lines(payload)?).is_none() {
+        let added = cut::lines(payload).ok().and_then(|lines| merged.add(&lines));
+        if added.is_none() {
             return Ok(vec![]);
         }
     }

@@ -61,7 +61,15 @@ impl Name {
         }
     }
 
-    pub(super) fn path(self, folder: &Path) -> PathBuf {
+    /// Position of the last piece; of one that is open nobody knows it yet.
+    fn last(self) -> u64 {
+        match self {
+            Self::Open(first) => first.saturating_sub(1),
+            Self::Sealed(_, last) => last,
+        }
+    }
+
+    fn path(self, folder: &Path) -> PathBuf {
         folder.join(match self {
             Self::Open(first) => format!("{first:020}{OPEN}"),
             Self::Sealed(first, last) => format!("{first:020}-{last:020}{SEALED}"),
@@ -92,11 +100,24 @@ impl Segment {
         let path = name.path(folder);
         let file = File::options().read(true).write(true).open(&path)?;
         let len = file.metadata()?.len();
-        let (last, is_sealed) = match name {
-            Name::Open(first) => (first.saturating_sub(1), false),
-            Name::Sealed(_, last) => (last, true),
-        };
-        Ok(Self { path, file, first: name.first(), last, len, is_sealed, level: 0 })
+        let is_sealed = matches!(name, Name::Sealed(..));
+        Ok(Self { path, file, first: name.first(), last: name.last(), len, is_sealed, level: 0 })
+    }
+
+    /// Gives a file that was written under another name its own. Where that cannot be put on disk, it has none.
+    pub(super) fn publish(folder: &Path, draft: &str, name: Name, level: u32) -> io::Result<Self> {
+        let draft = folder.join(draft);
+        let file = File::options().read(true).write(true).open(&draft)?;
+        let len = file.metadata()?.len();
+        let (first, last) = (name.first(), name.last());
+        let segment = Self { path: name.path(folder), file, first, last, len, is_sealed: true, level };
+        let named = fs::rename(&draft, &segment.path).and_then(|()| files::sync_folder(folder));
+        if let Err(error) = named {
+            // As far as it has the name.
+            let _ = segment.remove();
+            return Err(error);
+        }
+        Ok(segment)
     }
 
     /// What it begins with.

@@ -186,13 +186,22 @@ fn beyond_the_age_the_oldest_goes() {
     assert_eq!(had.records.len() as u64 + had.lost.pieces, 50);
 }
 
+/// Intervals of a sample: 170 of them take 64 KiB.
+fn intervals() -> u64 {
+    std::env::var("SENSOR_SPOOL_INTERVALS").map_or(12, |text| text.parse().unwrap())
+}
+
+/// Segments of some pieces each, and nothing to be merged.
+fn sample_bounds() -> Bounds {
+    Bounds { max_bytes: (6 * intervals()) << 10, ..WIDE }
+}
+
 /// A spool in several segments, with a cursor in the middle; what its last piece ends with.
 fn sample(folder: &Path) -> (u64, u64) {
-    let bounds = Bounds { max_bytes: 64 << 10, ..WIDE };
-    let spool = Spool::open(folder, bounds, &["a"]).unwrap();
+    let spool = Spool::open(folder, sample_bounds(), &["a"]).unwrap();
     let mut reader = spool.reader("a").unwrap();
     let mut records = 0;
-    for sequence in 0..12 {
+    for sequence in 0..intervals() {
         spool.append(&summary(sequence, 3 + sequence % 5)).unwrap();
         records += 3 + sequence % 5;
         if sequence == 2 {
@@ -201,7 +210,7 @@ fn sample(folder: &Path) -> (u64, u64) {
             reader.save();
         }
     }
-    (12, records)
+    (intervals(), records)
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -216,8 +225,7 @@ fn copy(from: &Path, to: &Path) {
 /// Opens what is there; the cursor had one piece of three records. Whatever is read is what was written, and with what is told as lost it is everything;
 /// what the end has lost, the last sequence tells.
 fn check(folder: &Path, (sequences, records): (u64, u64), what: &str) {
-    let bounds = Bounds { max_bytes: 64 << 10, ..WIDE };
-    let spool = Spool::open(folder, bounds, &["a"]).unwrap();
+    let spool = Spool::open(folder, sample_bounds(), &["a"]).unwrap();
     let mut reader = spool.reader("a").unwrap();
     let already = reader.cursor();
     let last = spool.last_sequence(epoch(1));

@@ -16,6 +16,8 @@ use serde_json::Value;
 use crate::{
     agent::{Agent, eventually},
     clogged::Clogged,
+    full::fill,
+    mount::Mount,
     root::is_root,
     stage::{Settings, Stage, number, seed},
     traffic::Traffic,
@@ -155,6 +157,37 @@ fn an_exporter_that_is_stuck_holds_up_nothing_else() {
     let run = stage.finish(&["detach", "--config", &stage.configure(&other)]);
     assert_eq!(run.status, Some(0), "{run:?}");
     stage.assert_gone(&other);
+}
+
+/// A full disk takes neither interval nor cursor; once there is room again, everything is delivered.
+#[test]
+fn a_full_disk_keeps_records_back_and_loses_none() {
+    if !is_root("a_full_disk_keeps_records_back_and_loses_none") {
+        return;
+    }
+    let stage = Stage::new("fullexport");
+    let _small = Mount::new("tmpfs", "size=2m,mode=0700", &stage.state_dir());
+    let path = stage.folder().join("records");
+    let settings = settings(&file(&path));
+    let mut agent = spawn(&stage, &settings);
+    assert!(eventually(|| !records(&path).is_empty()), "{:#?}", agent.messages());
+    let traffic = Traffic::start(&stage.wire, LINK, 2, &settings.table());
+    fill(&stage.state_dir());
+    agent.wait_for_message("nothing is lost");
+    // One that starts now goes on as well.
+    agent.stop("KILL");
+    let mut agent = spawn(&stage, &settings);
+    agent.wait_for_message("nothing is lost");
+    let before = records(&path).len();
+    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    assert!(eventually(|| records(&path).len() > before), "{:#?}", agent.messages());
+    let truth = traffic.stop(&stage.wire);
+    assert!(agent.stop("TERM").status.success());
+    let run = stage.finish(&["detach", "--config", &stage.configure(&settings)]);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    stage.assert_gone(&settings);
+    stage.keep(&records(&path));
+    assert_eq!(stage.check(&settings, &truth).epochs.len(), 1);
 }
 
 /// Where records go cannot be said twice.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Fills a file system to the last byte.
-fn fill(folder: &Path) {
+pub(crate) fn fill(folder: &Path) {
     let mut ballast = File::create(folder.join("ballast")).unwrap();
     for piece in [1 << 12, 1] {
         while ballast.write(&vec![1; piece]).is_ok_and(|written| written > 0) {}

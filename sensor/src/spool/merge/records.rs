@@ -82,7 +82,7 @@ impl Merged {
         let sequence = record.remove(SEQUENCE)?.as_u64()?;
         let first_sequence = record.remove(FIRST_SEQUENCE).map_or(Some(sequence), |first| first.as_u64())?;
         let (start, end) = (record.remove(START)?, record.remove(END)?);
-        let key = self.key.get_or_insert_with(|| Key { start, end: Value::Null, first_sequence, sequence });
+        let key = self.key.get_or_insert(Key { start, end: Value::Null, first_sequence, sequence });
         (key.end, key.sequence) = (end, sequence);
         let mut sums = Map::new();
         for name in SUMS {

@@ -171,3 +171,28 @@ fn damage_that_is_merged_is_told() {
     let covered: u64 = sums.ranges.iter().map(|(first, last)| last + 1 - first).sum();
     assert_eq!(covered + had.lost.pieces, 300, "{:?}", sums.ranges);
 }
+
+/// Intervals of several pieces, of which some are handed out.
+#[test]
+fn long_intervals_are_merged_whole() {
+    const LONG: u64 = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = Bounds { max_bytes: 3 << 20, ..WIDE };
+    let spool = Spool::open(folder.path(), bounds, &["a"]).unwrap();
+    (0..15).for_each(|sequence| spool.append(&summary(sequence, LONG)).unwrap());
+    spool.merge();
+    let had = read_all(&mut spool.reader("a").unwrap());
+    assert_eq!(had.lost, Lost::default());
+    let mut sums = BTreeMap::<String, u64>::new();
+    let mut ranges = std::collections::BTreeSet::new();
+    for line in had.text.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let sequence = record["sequence"].as_u64().unwrap();
+        ranges.insert((record["first_sequence"].as_u64().unwrap_or(sequence), sequence));
+        *sums.entry(record["prefix"].to_string()).or_default() += record["packets"].as_u64().unwrap();
+    }
+    assert!(ranges.iter().any(|(first, last)| first < last), "{ranges:?}");
+    // The prefixes of a summary repeat.
+    let each = LONG / 65_536 + 1;
+    assert!(sums.len() as u64 == LONG && sums.values().all(|sum| *sum == each * (0..15).sum::<u64>()));
+}
