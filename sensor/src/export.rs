@@ -26,7 +26,7 @@ use crate::{
     spool::{Lost, Piece, Reader, Spool},
 };
 
-/// How long a piece may take; also, how long exporters have for the rest when the sensor stops.
+/// How long a piece may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long all of them are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -125,10 +125,13 @@ impl Task {
             match self.step().await {
                 Ok(true) => self.backoff = Backoff::default(),
                 Ok(false) if self.is_stopping() => break,
-                Ok(false) => tokio::select! {
-                    () = self.reader.changed() => {}
-                    _ = self.stop.changed() => {}
-                },
+                Ok(false) => {
+                    self.reader.save();
+                    tokio::select! {
+                        () = self.reader.changed() => {}
+                        _ = self.stop.changed() => {}
+                    }
+                }
                 Err(error) => {
                     self.complain(&error);
                     let pause = self.backoff.next();

@@ -288,8 +288,8 @@ impl Running {
 fn explain(written: Result<()>, durable: Option<&Durable>) -> Result<()> {
     match durable {
         Some(_) => written.context(
-            "the agent ends, its programs go on counting, and no record is lost: see to whoever reads standard output, and start it \
-             again",
+            "the agent ends, its programs go on counting, and no record is lost: see to whoever reads standard output, or to the disk of the \
+             spool, and start it again",
         ),
         None => written,
     }

@@ -255,6 +255,7 @@ impl Spool {
             ahead: (0, Place::default()),
             end,
             saved: Instant::now(),
+            is_saved: true,
         })
     }
 }
@@ -291,6 +292,8 @@ pub struct Reader {
     ahead: (u64, Place),
     end: watch::Receiver<u64>,
     saved: Instant,
+    /// All of what was acknowledged is on disk as such.
+    is_saved: bool,
 }
 
 impl Reader {
@@ -338,7 +341,7 @@ impl Reader {
         }
     }
 
-    /// Notes that a piece was delivered, and with it whatever was before. On disk within a second, or with [`Reader::save`].
+    /// Notes that a piece was delivered, and with it whatever was before. On disk with [`Reader::save`], or with the first piece after a second.
     pub fn acknowledge(&mut self, piece: &Piece) {
         let lost = self.lost_before(piece);
         self.cursor.acknowledged = piece.position;
@@ -353,18 +356,23 @@ impl Reader {
         }
         inner.cursors.insert(self.name.clone(), self.cursor);
         drop(inner);
+        self.is_saved = false;
         if self.saved.elapsed() >= SAVE_EVERY {
             self.save();
         }
     }
 
-    /// Puts on disk how far it is, and lets go of what nobody waits for. What cannot be written is tried again: a crash before that delivers
-    /// pieces once more, under their keys.
+    /// Puts on disk how far it is, if that is not there already, and lets go of what nobody waits for. What cannot be written is tried again: a crash
+    /// before that delivers pieces once more, under their keys.
     pub fn save(&mut self) {
+        if self.is_saved {
+            return;
+        }
         self.saved = Instant::now();
         let mut inner = self.spool.inner();
-        if let Err(error) = inner.save() {
-            tracing::warn!("{error:#}; trying again");
+        match inner.save() {
+            Ok(()) => self.is_saved = true,
+            Err(error) => tracing::warn!("{error:#}; trying again"),
         }
         inner.tidy();
     }
