@@ -2,9 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use jiff::{Span, SpanRelativeTo};
-
-use super::{Memory, Name, ValueError};
+use super::{Memory, Name, ValueError, values::in_days};
 use crate::{cidr::quote, spool::Bounds};
 
 /// Most exporters.
@@ -17,6 +15,8 @@ pub const MIN_SPOOL_SIZE: Memory = Memory::mebibytes(16);
 pub const MAX_SPOOL_SIZE: Memory = Memory::mebibytes(16 << 20);
 /// How long anything waits in the spool unless the configuration says otherwise.
 pub const DEFAULT_SPOOL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Shortest of that.
+pub const MIN_SPOOL_AGE: Duration = Duration::from_secs(60);
 /// Longest of that.
 pub const MAX_SPOOL_AGE: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Size from which on a file of JSON lines is rotated unless the configuration says otherwise.
@@ -64,6 +64,9 @@ pub enum Jsonl {
     Socket(PathBuf),
 }
 
+/// Where JSON lines go unless the configuration says otherwise.
+pub(super) const DEFAULT_ENDPOINT: &str = "stdout";
+
 /// `endpoint` of JSON lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -78,7 +81,7 @@ impl FromStr for Endpoint {
     /// Reads `stdout`, `file:///path` or `unix:///path`.
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let path = |prefix: &str| text.strip_prefix(prefix).map(PathBuf::from).filter(|path| path.is_absolute());
-        if text == "stdout" {
+        if text == DEFAULT_ENDPOINT {
             return Ok(Self::Stdout);
         }
         path("file://").map(Self::File).or_else(|| path("unix://").map(Self::Socket)).ok_or_else(|| {
@@ -99,10 +102,8 @@ impl FromStr for SpoolAge {
 
     /// Reads a duration such as `7d`, of days of 24 hours.
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let span: Option<Span> = text.parse().ok();
-        let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-        let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
-        let in_range = duration.filter(|age| (Duration::from_secs(60)..=MAX_SPOOL_AGE).contains(age));
+        let duration = in_days(text).and_then(|duration| Duration::try_from(duration).ok());
+        let in_range = duration.filter(|age| (MIN_SPOOL_AGE..=MAX_SPOOL_AGE).contains(age));
         in_range.map(Self).ok_or_else(|| {
             ValueError::new(format!(
                 "{} is no time that records may wait; write one from \"1m\" to \"366d\", such as \"7d\"",

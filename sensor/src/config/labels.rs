@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use jiff::SignedDuration;
 use sensor_ebpf::class::{Class, Family};
 
-use super::{Name, ValueError, nearest::nearest};
+use super::{Name, ValueError, nearest::nearest, values::in_days};
 use crate::cidr::quote;
 
 /// Most `[[counterpart]]` sections.
@@ -82,9 +82,7 @@ impl FromStr for Learn {
     /// Reads a duration such as `14d`, of days of 24 hours.
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let quoted = quote(text);
-        let span: Option<Span> = text.parse().ok();
-        let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-        let Some(duration) = duration else {
+        let Some(duration) = in_days(text) else {
             return Err(ValueError::new(format!(
                 "{quoted} is not a duration in days or hours; write a number and a unit, such as \"14d\""
             )));

@@ -1,8 +1,7 @@
 //! Configurations good and bad, with the words of every error.
 
-mod watched;
-
 mod export;
+mod watched;
 
 use proptest::prelude::*;
 

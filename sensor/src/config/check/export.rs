@@ -5,7 +5,7 @@ use crate::{
     config::{
         DEFAULT_KEEP, DEFAULT_ROTATE, Exporter, Jsonl, MAX_EXPORTERS, MAX_KEEP, MAX_ROTATE, MAX_SPOOL_SIZE, MIN_ROTATE,
         MIN_SPOOL_SIZE, Memory, Name, Target,
-        export::{DEFAULT_SPOOL, Endpoint, SpoolAge},
+        export::{DEFAULT_ENDPOINT, DEFAULT_SPOOL, Endpoint, SpoolAge},
         memory::amount,
         raw::{RawExporter, RawSpool, Text},
     },
@@ -26,7 +26,7 @@ impl Check<'_, '_> {
         bounds
     }
 
-    /// Where records go. Only one may have standard output.
+    /// Where records go, nowhere twice.
     pub(super) fn exporters(&mut self, raw: &[RawExporter]) -> Vec<Exporter> {
         self.at_most("[[exporter]]", raw.len(), MAX_EXPORTERS, "or let one collector pass on what others need");
         let (mut names, mut endpoints) = (Seen::new("exporter"), Seen::new("endpoint"));
@@ -35,9 +35,10 @@ impl Check<'_, '_> {
             // Later ones bring their own keys.
             self.choice("type", Some(kind), [("jsonl", ())]);
             let name = self.unique::<Name>(raw.name.as_ref().unwrap_or(kind), &mut names);
-            let target = Target::Jsonl(self.jsonl(raw)?);
-            let is_first = raw.endpoint.as_ref().is_none_or(|text| self.first(text, &mut endpoints));
-            is_first.then_some(Exporter { name: name?, target })
+            let default = Text::new(kind.span(), DEFAULT_ENDPOINT.to_owned());
+            let endpoint = raw.endpoint.as_ref().unwrap_or(&default);
+            let target = Target::Jsonl(self.jsonl(raw, endpoint)?);
+            self.first(endpoint, &mut endpoints).then_some(Exporter { name: name?, target })
         });
         exporters.collect()
     }
@@ -47,8 +48,8 @@ impl Check<'_, '_> {
         amount.map_err(|error| self.problems.add(&text.span(), error)).ok()
     }
 
-    fn jsonl(&mut self, raw: &RawExporter) -> Option<Jsonl> {
-        let endpoint = raw.endpoint.as_ref().map_or(Some(Endpoint::Stdout), |text| self.parse(text))?;
+    fn jsonl(&mut self, raw: &RawExporter, endpoint: &Text) -> Option<Jsonl> {
+        let endpoint = self.parse(endpoint)?;
         let rotate =
             raw.rotate.as_ref().map_or(Some(DEFAULT_ROTATE), |text| self.disk_space(text, MIN_ROTATE, MAX_ROTATE));
         let keep = raw.keep.as_ref().map_or(Some(DEFAULT_KEEP), |number| self.number("keep", number, 1, MAX_KEEP));

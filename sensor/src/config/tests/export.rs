@@ -60,6 +60,10 @@ fn exporters_that_cannot_be() {
             "s.toml:4:8: exporter \"jsonl\" stands in line 2 already; remove one",
         ),
         (
+            "[[exporter]]\ntype = \"jsonl\"\n[[exporter]]\ntype = \"jsonl\"\nname = \"b\"\nendpoint = \"stdout\"",
+            "s.toml:6:12: endpoint \"stdout\" stands in line 2 already; remove one",
+        ),
+        (
             "[spool]\nmax_size = \"1MiB\"",
             "s.toml:2:12: the disk space \"1MiB\" is out of range; write an amount from \"16MiB\" to \"16384GiB\"",
         ),
