@@ -31,7 +31,8 @@ pub use self::{
     error::{ConfigError, Problem},
     export::{
         DEFAULT_KEEP, DEFAULT_ROTATE, DEFAULT_SPOOL, DEFAULT_SPOOL_AGE, DEFAULT_SPOOL_SIZE, Exporter, Jsonl,
-        MAX_EXPORTERS, MAX_KEEP, MAX_ROTATE, MAX_SPOOL_AGE, MAX_SPOOL_SIZE, MIN_ROTATE, MIN_SPOOL_SIZE, Target,
+        MAX_EXPORTERS, MAX_KEEP, MAX_ROTATE, MAX_SPOOL_AGE, MAX_SPOOL_SIZE, MIN_ROTATE, MIN_SPOOL_AGE, MIN_SPOOL_SIZE,
+        Target,
     },
     labels::{
         Counterpart, CounterpartKind, DEFAULT_LEARN, Learn, List, MAX_COUNTERPARTS, MAX_LEARN, MAX_LISTS, Report,

@@ -28,8 +28,10 @@ use crate::{
 
 /// How long a piece may take.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How long all of them are waited for at the end.
+/// How long they may go on delivering at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How much longer it is waited for those that are in the middle of something.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The exporters of a running sensor.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Exporters {
         let until = Instant::now() + PATIENCE;
         self.stop.send_replace(Some(until));
         // One that is stuck where nothing can wake it ends with the process.
-        let last = until + Duration::from_secs(1);
+        let last = until + GRACE;
         for (name, end) in self.running {
             if timeout_at(last.into(), end).await.is_err() {
                 tracing::warn!("exporter {name:?} is still busy; what it has not delivered waits in the spool");

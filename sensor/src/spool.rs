@@ -37,11 +37,13 @@ pub use self::{
 use self::{
     cursors::{CursorFile, Cursors},
     log::Log,
+    piece::Header,
 };
 use crate::{epoch::Epoch, summary::Summary};
 
 /// Name of the folder in `state_dir`.
 const FOLDER: &str = "spool";
+
 /// How much a spool may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -77,25 +79,21 @@ struct Inner {
 /// A part of an interval's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Its number, from 1.
-    pub position: u64,
-    /// Epoch of its key.
-    pub epoch: [u8; 16],
-    /// Sequence of its key.
-    pub sequence: u64,
-    /// Records of the interval in pieces before.
-    pub before: u32,
-    /// Records in it.
-    pub records: u32,
-    /// Number of the first piece that it stands for.
-    since: u64,
-    /// Records up to its end, and how many of them it stands for.
-    total: u64,
-    stands_for: u32,
+    header: Header,
     payload: Vec<u8>,
 }
 
 impl Piece {
+    /// Sequence of its key.
+    pub fn sequence(&self) -> u64 {
+        self.header.sequence
+    }
+
+    /// Records in it.
+    pub fn records(&self) -> u32 {
+        self.header.records
+    }
+
     /// Its records, one JSON object a line.
     ///
     /// # Errors
@@ -232,13 +230,8 @@ impl Spool {
     }
 
     /// Bytes of all segments.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.inner().log.len()
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.inner().log.segments.is_empty()
     }
 
     /// What an exporter reads by; `None`: the spool was not opened for it.

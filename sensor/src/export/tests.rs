@@ -72,7 +72,7 @@ fn measure_the_way_through_the_spool() {
         PREFIXES * 2,
         appends[appends.len() / 2],
         appends[appends.len() - 1],
-        spool.len() as f64 / records as f64
+        spool.size() as f64 / records as f64
     );
     drop(spool);
     let began = Instant::now();
@@ -112,10 +112,10 @@ fn measure_three_days_without_a_collector() {
             sums[1] += record.count.bytes;
         }
         spool.append(&summary).unwrap();
-        most = most.max(spool.len());
+        most = most.max(spool.size());
         // Three days pass in minutes here: merging is given the time that it would have.
         let late = Instant::now();
-        while spool.len() > bounds.max_bytes / 4 * 3 && late.elapsed() < PATIENCE {
+        while spool.size() > bounds.max_bytes / 4 * 3 && late.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -124,7 +124,7 @@ fn measure_three_days_without_a_collector() {
         2 * u64::from(PREFIXES) / TENTH,
         began.elapsed(),
         most >> 20,
-        spool.len() >> 20,
+        spool.size() >> 20,
         memory("VmHWM").saturating_sub(before)
     );
     let mut reader = spool.reader("file").unwrap();

@@ -45,9 +45,8 @@ impl Shipping {
                 "{missing} intervals were committed and are not in the spool: its end was damaged, or there were no exporters for a while"
             );
         }
-        let exporters_started = Exporters::start(exporters, &spool)?;
         let configured = (bounds, exporters.to_vec());
-        Ok(Some(Self { spool, exporters: exporters_started, configured, missing }))
+        Ok(Some(Self { exporters: Exporters::start(exporters, &spool)?, spool, configured, missing }))
     }
 
     /// Where summaries go.

@@ -4,11 +4,10 @@ use std::{
     cmp::Reverse,
     collections::{HashMap, VecDeque},
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
 
 use super::{
     Bounds,
@@ -151,17 +150,9 @@ fn keep_rest(folder: &Path, segment: &Segment) -> io::Result<()> {
     files::write(&spare_name(folder)?, &segment.rest()?).map(drop)
 }
 
-/// A name in quarantine, later than those there; makes room for it.
-fn spare_name(folder: &Path) -> io::Result<std::path::PathBuf> {
+/// A name in quarantine.
+fn spare_name(folder: &Path) -> io::Result<PathBuf> {
     let folder = folder.join(QUARANTINE);
     fs::create_dir_all(&folder)?;
-    let names = fs::read_dir(&folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-    let mut saved: Vec<u64> = names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect();
-    saved.sort_unstable();
-    for oldest in saved.iter().rev().skip(MAX_QUARANTINED - 1) {
-        fs::remove_file(folder.join(oldest.to_string()))?;
-    }
-    let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-    let name = saved.last().map_or(now, |last| now.max(last.saturating_add(1)));
-    Ok(folder.join(name.to_string()))
+    files::spare_name(&folder, "", MAX_QUARANTINED)
 }

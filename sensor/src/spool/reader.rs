@@ -67,24 +67,14 @@ impl Reader {
                 }
             }
         }
-        Ok(read.map(|(header, payload)| Piece {
-            position: header.position,
-            epoch: header.epoch,
-            sequence: header.sequence,
-            before: header.before,
-            records: header.records,
-            since: header.since,
-            total: header.total,
-            stands_for: header.stands_for,
-            payload,
-        }))
+        Ok(read.map(|(header, payload)| Piece { header, payload }))
     }
 
     /// What can no longer be read between what was acknowledged and a piece.
     pub fn lost_before(&self, piece: &Piece) -> Lost {
-        let before = piece.total.saturating_sub(u64::from(piece.stands_for));
+        let before = piece.header.total.saturating_sub(u64::from(piece.header.stands_for));
         Lost {
-            pieces: piece.since.saturating_sub(1).saturating_sub(self.cursor.acknowledged),
+            pieces: piece.header.since.saturating_sub(1).saturating_sub(self.cursor.acknowledged),
             records: before.saturating_sub(self.cursor.total),
         }
     }
@@ -92,14 +82,14 @@ impl Reader {
     /// Notes that a piece was delivered, and with it whatever was before. On disk with [`Reader::save`], or with the first piece after a second.
     pub fn acknowledge(&mut self, piece: &Piece) {
         let lost = self.lost_before(piece);
-        self.cursor.acknowledged = piece.position;
-        self.cursor.total = piece.total;
+        self.cursor.acknowledged = piece.header.position;
+        self.cursor.total = piece.header.total;
         self.cursor.lost.add(lost);
         let mut inner = self.spool.inner();
         if lost != Lost::default() {
             inner.untold.entry(self.name.clone()).or_default().add(lost);
         }
-        if self.ahead.0 == piece.position {
+        if self.ahead.0 == piece.header.position {
             self.place = self.ahead.1;
         }
         inner.cursors.insert(self.name.clone(), self.cursor);

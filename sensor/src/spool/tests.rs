@@ -50,7 +50,7 @@ fn read_all(reader: &mut Reader) -> Had {
     let mut had = Had::default();
     while let Some(piece) = reader.peek().unwrap() {
         had.lost.add(reader.lost_before(&piece));
-        had.records.push((piece.sequence, piece.records));
+        had.records.push((piece.sequence(), piece.records()));
         had.text.push_str(std::str::from_utf8(&piece.lines().unwrap()).unwrap());
         reader.acknowledge(&piece);
     }
@@ -160,7 +160,7 @@ fn beyond_the_bound_the_oldest_goes_and_is_told_exactly() {
         summary.key.epoch = epoch(1 + (sequence % 2) as u8);
         spool.append(&summary).unwrap();
         fast_had += read_all(&mut fast).records.len();
-        assert!(spool.len() <= bounds.max_bytes + (8 << 10), "{}", spool.len());
+        assert!(spool.size() <= bounds.max_bytes + (8 << 10), "{}", spool.size());
     }
     assert_eq!(fast_had, 400);
     let had = read_all(&mut slow);

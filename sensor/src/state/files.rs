@@ -4,8 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use jiff::Timestamp;
 
 /// Readable by their owner alone: they say whose traffic was how much.
 pub(crate) const FILE_MODE: u32 = 0o600;
@@ -37,4 +39,19 @@ pub(crate) fn replace(folder: &Path, temporary: &str, name: &str, bytes: &[u8]) 
     write(&temporary, bytes)?;
     fs::rename(&temporary, folder.join(name))?;
     sync_folder(folder)
+}
+
+/// A name for something that is put aside, `prefix` and a time in seconds, later than those that are there; of these the oldest go, so that there
+/// are at most so many.
+pub(crate) fn spare_name(folder: &Path, prefix: &str, most: usize) -> io::Result<PathBuf> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let mut saved: Vec<u64> =
+        names.iter().filter_map(|name| name.to_str()?.strip_prefix(prefix)?.parse().ok()).collect();
+    saved.sort_unstable();
+    let path = |seconds: u64| folder.join(format!("{prefix}{seconds}"));
+    for oldest in saved.iter().rev().skip(most.saturating_sub(1)) {
+        fs::remove_file(path(*oldest))?;
+    }
+    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    Ok(path(saved.last().map_or(now, |last| now.max(last.saturating_add(1)))))
 }

@@ -59,13 +59,19 @@ fn fill(spool: &Spool, sequences: std::ops::Range<u64>) {
     }
 }
 
+/// Leaves so many intervals in a spool that has room for them as they are.
+fn not_merged(folder: &Path, intervals: u64) {
+    let spool = Spool::open(folder, Bounds { max_bytes: 1 << 20, ..WIDE }, &["a"]).unwrap();
+    (0..intervals).for_each(|sequence| spool.append(&summary(sequence, RECORDS)).unwrap());
+}
+
 #[test]
 fn a_long_outage_becomes_coarser_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), SMALL, &["a"]).unwrap();
     // Ten times as long as what there is room for without.
     fill(&spool, 0..3000);
-    assert!(spool.len() <= SMALL.max_bytes, "{}", spool.len());
+    assert!(spool.size() <= SMALL.max_bytes, "{}", spool.size());
     let had = read_all(&mut spool.reader("a").unwrap());
     assert_eq!(had.lost, Lost::default());
     let sums = Sums::of(&had.text);
@@ -128,9 +134,7 @@ fn what_was_handed_out_stays_as_it_was() {
 #[test]
 fn a_merge_that_was_interrupted_counts_once() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open(folder.path(), Bounds { max_bytes: 1 << 20, ..WIDE }, &["a"]).unwrap();
-    (0..600).for_each(|sequence| spool.append(&summary(sequence, RECORDS)).unwrap());
-    drop(spool);
+    not_merged(folder.path(), 600);
     let before = tempfile::tempdir().unwrap();
     copy(folder.path(), before.path());
     let spool = Spool::open(folder.path(), SMALL_ENOUGH, &["a"]).unwrap();
@@ -154,9 +158,7 @@ fn a_merge_that_was_interrupted_counts_once() {
 #[test]
 fn damage_that_is_merged_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::open(folder.path(), Bounds { max_bytes: 1 << 20, ..WIDE }, &["a"]).unwrap();
-    (0..300).for_each(|sequence| spool.append(&summary(sequence, RECORDS)).unwrap());
-    drop(spool);
+    not_merged(folder.path(), 300);
     let harmed = &segments(folder.path())[0];
     let file = fs::File::options().write(true).open(harmed).unwrap();
     // In the payload of one piece, and in the header of another.

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
 
 use super::{
     Batch, Damage, Journal,
@@ -61,7 +60,7 @@ impl StateDir {
                 frame::VERSION
             ),
             Header::Damaged => {
-                let saved = spare_name(disk.path())?;
+                let saved = files::spare_name(disk.path(), DAMAGED, MAX_DAMAGED)?;
                 disk.set_aside(&saved).with_context(|| format!("cannot move {} away", name.display()))?;
                 tracing::warn!("{} is no journal; it was moved to {}", name.display(), saved.display());
                 let mut journal = Journal::new(Box::new(disk), None);
@@ -153,7 +152,7 @@ fn is_interrupted(file: &File, from: u64, total: u64) -> io::Result<bool> {
 
 /// Copies the end of a file beside it.
 fn save(mut file: &File, from: u64, folder: &Path) -> Result<PathBuf> {
-    let name = spare_name(folder)?;
+    let name = files::spare_name(folder, DAMAGED, MAX_DAMAGED)?;
     let mut copy = files::create(&name)?;
     file.seek(SeekFrom::Start(from))?;
     let copied = io::copy(&mut file, &mut copy).and_then(|_| copy.sync_all());
@@ -163,18 +162,4 @@ fn save(mut file: &File, from: u64, folder: &Path) -> Result<PathBuf> {
         return Err(error.into());
     }
     Ok(name)
-}
-
-/// A name for a saved end, later than those there; makes room for it.
-fn spare_name(folder: &Path) -> Result<PathBuf> {
-    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-    let mut saved: Vec<u64> =
-        names.iter().filter_map(|name| name.to_str()?.strip_prefix(DAMAGED)?.parse().ok()).collect();
-    saved.sort_unstable();
-    let path = |seconds: u64| folder.join(format!("{DAMAGED}{seconds}"));
-    for oldest in saved.iter().rev().skip(MAX_DAMAGED - 1) {
-        fs::remove_file(path(*oldest))?;
-    }
-    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-    Ok(path(saved.last().map_or(now, |last| now.max(last.saturating_add(1)))))
 }
