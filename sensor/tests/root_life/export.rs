@@ -190,6 +190,39 @@ fn a_full_disk_keeps_records_back_and_loses_none() {
     assert_eq!(stage.check(&settings, &truth).epochs.len(), 1);
 }
 
+/// Intervals that the journal has handed over and the spool lost are told when the next agent starts; and what a reload cannot take is said.
+#[test]
+fn intervals_that_the_spool_lost_are_told() {
+    if !is_root("intervals_that_the_spool_lost_are_told") {
+        return;
+    }
+    let stage = Stage::new("lost");
+    let path = stage.folder().join("records");
+    // Nobody listens there: everything stays.
+    let waiting = settings(&socket(&stage.folder().join("nobody")));
+    let mut agent = spawn(&stage, &waiting);
+    agent.wait_for_message("cannot connect");
+    thread::sleep(Duration::from_secs(3));
+    assert!(agent.stop("TERM").status.success());
+    // The header of the last piece.
+    let spool = stage.state_dir().join("spool");
+    let open = crate::stage::names(&spool).into_iter().find(|name| name.ends_with(".open")).unwrap();
+    let bytes = fs::read(spool.join(&open)).unwrap();
+    let last = bytes.windows(4).rposition(|four| four == b"pie\xce").unwrap();
+    fs::write(spool.join(&open), &bytes[..last]).unwrap();
+    let both = settings(&(socket(&stage.folder().join("nobody")) + &file(&path)));
+    let mut agent = spawn(&stage, &both);
+    agent.wait_for_message("1 intervals were committed and are not in the spool");
+    let is_told = |record: &Value| record["event"] == "loss" && record["what"] == "intervals that are not in the spool";
+    assert!(eventually(|| records(&path).iter().any(|record| is_told(record) && record["count"] == 1)));
+    let config = stage.configure(&waiting);
+    let run = stage.finish(&["reload", "--config", &config]);
+    assert!(run.stdout.contains("from the next start of the agent: [[exporter]]"), "{run:?}");
+    assert!(agent.stop("TERM").status.success());
+    let run = stage.finish(&["detach", "--config", &config]);
+    assert_eq!(run.status, Some(0), "{run:?}");
+}
+
 /// Where records go cannot be said twice.
 #[test]
 fn a_format_and_exporters_do_not_go_together() {
