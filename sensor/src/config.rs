@@ -30,9 +30,10 @@ use self::check::Purpose;
 pub use self::{
     error::{ConfigError, Problem},
     export::{
-        DEFAULT_KEEP, DEFAULT_ROTATE, DEFAULT_SPOOL, DEFAULT_SPOOL_AGE, DEFAULT_SPOOL_SIZE, Exporter, Jsonl,
-        MAX_EXPORTERS, MAX_KEEP, MAX_ROTATE, MAX_SPOOL_AGE, MAX_SPOOL_SIZE, MIN_ROTATE, MIN_SPOOL_AGE, MIN_SPOOL_SIZE,
-        Target,
+        Additive, ClickHouse, DEFAULT_ENTERPRISE, DEFAULT_KEEP, DEFAULT_MTU, DEFAULT_ROTATE, DEFAULT_SPOOL,
+        DEFAULT_SPOOL_AGE, DEFAULT_SPOOL_SIZE, Exporter, Host, Identity, Ipfix, Jsonl, Kafka, Login, MAX_BROKERS,
+        MAX_DOMAIN, MAX_EXPORTERS, MAX_KEEP, MAX_MTU, MAX_ROTATE, MAX_SPOOL_AGE, MAX_SPOOL_SIZE, MIN_MTU, MIN_ROTATE,
+        MIN_SPOOL_AGE, MIN_SPOOL_SIZE, Sasl, Target, Tls, Transport,
     },
     labels::{
         Counterpart, CounterpartKind, DEFAULT_LEARN, Learn, List, MAX_COUNTERPARTS, MAX_LEARN, MAX_LISTS, Report,

@@ -4,9 +4,14 @@
 //! has not acknowledged stays in the spool and is tried again, ever more rarely.
 
 mod backoff;
+mod clickhouse;
+mod ipfix;
 mod jsonl;
+mod kafka;
+mod status;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::{
     sync::Arc,
@@ -15,12 +20,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use jiff::Timestamp;
 use tokio::{
     sync::{oneshot, watch},
     time::{sleep, timeout, timeout_at},
 };
 
 use self::backoff::Backoff;
+pub use self::status::{Failure, Progress, Status};
 use crate::{
     config::{Exporter, Target},
     spool::{Lost, Piece, Reader, Spool},
@@ -38,6 +45,9 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Exporters {
     /// Until when what waits may be delivered.
     stop: watch::Sender<Option<Instant>>,
+    /// How often files beside the configuration were to be read again.
+    renewals: watch::Sender<u64>,
+    statuses: Vec<Arc<Status>>,
     /// Those that run: name, and when it has ended.
     running: Vec<(String, oneshot::Receiver<()>)>,
 }
@@ -45,12 +55,18 @@ pub struct Exporters {
 /// Where an exporter delivers to.
 enum Sink {
     Jsonl(jsonl::Sink),
+    Ipfix(ipfix::Sink),
+    Kafka(kafka::Sink),
+    ClickHouse(clickhouse::Sink),
 }
 
 impl Sink {
     fn new(target: &Target) -> Self {
         match target {
             Target::Jsonl(jsonl) => Self::Jsonl(jsonl::Sink::new(jsonl)),
+            Target::Ipfix(ipfix) => Self::Ipfix(ipfix::Sink::new(ipfix)),
+            Target::Kafka(kafka) => Self::Kafka(kafka::Sink::new(kafka)),
+            Target::ClickHouse(clickhouse) => Self::ClickHouse(clickhouse::Sink::new(clickhouse)),
         }
     }
 
@@ -58,6 +74,29 @@ impl Sink {
     async fn send(&mut self, piece: &Piece) -> Result<()> {
         match self {
             Self::Jsonl(sink) => sink.send(piece).await,
+            Self::Ipfix(sink) => sink.send(piece).await,
+            Self::Kafka(sink) => sink.send(piece).await,
+            Self::ClickHouse(sink) => sink.send(piece).await,
+        }
+    }
+
+    /// Reads certificates and passwords again, with the next connection.
+    fn renew(&mut self) {
+        match self {
+            Self::Jsonl(_) => {}
+            Self::Ipfix(sink) => sink.renew(),
+            Self::Kafka(sink) => sink.renew(),
+            Self::ClickHouse(sink) => sink.renew(),
+        }
+    }
+
+    /// When the first certificate expires.
+    fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::Jsonl(_) => None,
+            Self::Ipfix(sink) => sink.expires(),
+            Self::Kafka(sink) => sink.expires(),
+            Self::ClickHouse(sink) => sink.expires(),
         }
     }
 }
@@ -68,19 +107,22 @@ impl Exporters {
     /// # Errors
     /// There can be no further thread.
     pub fn start(exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
-        let (stop, _) = watch::channel(None);
-        let mut running = vec![];
+        let ((stop, _), (renewals, _)) = (watch::channel(None), watch::channel(0));
+        let (mut running, mut statuses) = (vec![], vec![]);
         for exporter in exporters {
             let name = exporter.name.to_string();
             let reader = spool.reader(&name).with_context(|| format!("exporter {name:?} is not in the spool"))?;
             let (sink, stopping) = (Sink::new(&exporter.target), stop.subscribe());
+            let status = Arc::new(Status::new(&name, exporter.target.name()));
+            statuses.push(Arc::clone(&status));
+            let task = Task::new(reader, sink, stopping, renewals.subscribe(), status);
             let (ended, end) = oneshot::channel();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .context("cannot start an exporter; allow more threads and files")?;
             let run = move || {
-                runtime.block_on(Task::new(reader, sink, stopping).run());
+                runtime.block_on(task.run());
                 // Whoever waits for it may be gone.
                 let _ = ended.send(());
             };
@@ -90,7 +132,17 @@ impl Exporters {
                 .context("cannot start the thread of an exporter; allow more")?;
             running.push((name, end));
         }
-        Ok(Self { stop, running })
+        Ok(Self { stop, renewals, statuses, running })
+    }
+
+    /// How they are doing, in the order of the configuration.
+    pub fn statuses(&self) -> &[Arc<Status>] {
+        &self.statuses
+    }
+
+    /// Lets them read certificates and passwords again. What they deliver meanwhile is not cut.
+    pub fn renew(&self) {
+        self.renewals.send_modify(|renewals| *renewals += 1);
     }
 
     /// Lets exporters deliver what they can within some seconds, and ends them. What they could not stays in the spool.
@@ -112,25 +164,36 @@ struct Task {
     reader: Reader,
     sink: Sink,
     stop: watch::Receiver<Option<Instant>>,
+    renewals: watch::Receiver<u64>,
+    status: Arc<Status>,
     backoff: Backoff,
     /// It could not deliver, and that was said.
     is_down: bool,
 }
 
 impl Task {
-    fn new(reader: Reader, sink: Sink, stop: watch::Receiver<Option<Instant>>) -> Self {
-        Self { reader, sink, stop, backoff: Backoff::default(), is_down: false }
+    fn new(
+        reader: Reader,
+        sink: Sink,
+        stop: watch::Receiver<Option<Instant>>,
+        renewals: watch::Receiver<u64>,
+        status: Arc<Status>,
+    ) -> Self {
+        Self { reader, sink, stop, renewals, status, backoff: Backoff::default(), is_down: false }
     }
 
     async fn run(mut self) {
         while !self.is_over() {
-            match self.step().await {
+            let step = self.step().await;
+            self.report();
+            match step {
                 Ok(true) => self.backoff = Backoff::default(),
                 Ok(false) if self.is_stopping() => break,
                 Ok(false) => {
                     self.reader.save();
                     tokio::select! {
                         () = self.reader.changed() => {}
+                        Ok(()) = self.renewals.changed() => self.renew(),
                         _ = self.stop.changed() => {}
                     }
                 }
@@ -139,6 +202,7 @@ impl Task {
                     let pause = self.backoff.next();
                     tokio::select! {
                         () = sleep(pause) => {}
+                        Ok(()) = self.renewals.changed() => self.renew(),
                         _ = self.stop.changed() => {}
                     }
                     if self.is_stopping() {
@@ -156,11 +220,17 @@ impl Task {
 
     /// Delivers a piece, if there is one.
     async fn step(&mut self) -> Result<bool> {
-        let Some(piece) = self.reader.peek()? else { return Ok(false) };
-        let deadline = DEADLINE;
-        match timeout(deadline, self.sink.send(&piece)).await {
+        if self.renewals.has_changed().unwrap_or(false) {
+            self.renewals.mark_unchanged();
+            self.renew();
+        }
+        let Some(piece) = self.reader.peek().context(Failure::Spool)? else { return Ok(false) };
+        match timeout(DEADLINE, self.sink.send(&piece)).await {
             Ok(sent) => sent?,
-            Err(_) => return Err(anyhow!("no answer within {deadline:?}; see to the collector")),
+            Err(_) => {
+                self.sink.renew();
+                return Err(anyhow!("nothing within {DEADLINE:?}; see to the collector").context(Failure::Deadline));
+            }
         }
         let Lost { pieces, records } = self.reader.lost_before(&piece);
         if pieces > 0 {
@@ -170,11 +240,31 @@ impl Task {
             );
         }
         self.reader.acknowledge(&piece);
+        self.status.update(|progress| {
+            progress.pieces += 1;
+            progress.records += u64::from(piece.records());
+            progress.acknowledged = Some(Timestamp::now());
+        });
         if self.is_down {
             self.is_down = false;
             tracing::info!("exporter {:?} delivers again; {} pieces wait", self.reader.name(), self.reader.waiting());
         }
         Ok(true)
+    }
+
+    fn renew(&mut self) {
+        self.sink.renew();
+        // What failed may be what was renewed.
+        self.backoff = Backoff::default();
+    }
+
+    /// Lets others see how it is doing.
+    fn report(&self) {
+        let (waiting, lost, expires) = (self.reader.waiting(), self.reader.cursor().lost.records, self.sink.expires());
+        self.status.update(|progress| {
+            (progress.waiting, progress.lost, progress.expires) = (waiting, lost, expires);
+            progress.is_down = self.is_down;
+        });
     }
 
     fn is_stopping(&self) -> bool {
@@ -186,8 +276,13 @@ impl Task {
         self.stop.has_changed().is_err() || self.stop.borrow().is_some_and(|until| Instant::now() >= until)
     }
 
-    /// One line for each time that it begins to fail.
+    /// Counts what failed; one line for each time that it begins to fail.
     fn complain(&mut self, error: &anyhow::Error) {
+        let failure = Failure::of(error);
+        self.status.update(|progress| {
+            *progress.failures.entry(failure).or_default() += 1;
+            progress.is_down = true;
+        });
         if !self.is_down {
             let (name, waiting) = (self.reader.name(), self.reader.waiting());
             tracing::warn!("exporter {name:?}: {error:#}; trying again, {waiting} pieces wait in the spool");

@@ -1,7 +1,26 @@
 //! Where records go, and how much may wait for it.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+mod clickhouse;
+mod host;
+mod ipfix;
+mod jsonl;
+mod kafka;
 
+use std::{str::FromStr, time::Duration};
+
+pub use self::{
+    clickhouse::ClickHouse,
+    host::{Host, Identity, Login, Tls},
+    ipfix::{Additive, DEFAULT_ENTERPRISE, DEFAULT_MTU, Ipfix, MAX_DOMAIN, MAX_MTU, MIN_MTU, Transport},
+    jsonl::Jsonl,
+    kafka::{Kafka, MAX_BROKERS, Sasl},
+};
+pub(super) use self::{
+    clickhouse::{DEFAULT_DATABASE, Database},
+    host::{Url, Username},
+    jsonl::{DEFAULT_ENDPOINT, Endpoint},
+    kafka::{DEFAULT_TOPIC, Topic},
+};
 use super::{Memory, Name, ValueError, values::in_days};
 use crate::{cidr::quote, spool::Bounds};
 
@@ -44,52 +63,23 @@ pub struct Exporter {
 pub enum Target {
     /// One JSON object a line, as `sensor run` prints them.
     Jsonl(Jsonl),
+    /// IPFIX (RFC 7011).
+    Ipfix(Ipfix),
+    /// Messages of Apache Kafka.
+    Kafka(Kafka),
+    /// Tables of ClickHouse.
+    ClickHouse(ClickHouse),
 }
 
-/// Where JSON lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Jsonl {
-    /// Standard output.
-    Stdout,
-    /// A file.
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// Bytes from which on it is moved to `path.1`.
-        rotate: u64,
-        /// How many older ones are kept: `path.1` to that number.
-        keep: u32,
-    },
-    /// A Unix stream socket on which somebody listens.
-    Socket(PathBuf),
-}
-
-/// Where JSON lines go unless the configuration says otherwise.
-pub(super) const DEFAULT_ENDPOINT: &str = "stdout";
-
-/// `endpoint` of JSON lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Stdout,
-    File(PathBuf),
-    Socket(PathBuf),
-}
-
-impl FromStr for Endpoint {
-    type Err = ValueError;
-
-    /// Reads `stdout`, `file:///path` or `unix:///path`.
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let path = |prefix: &str| text.strip_prefix(prefix).map(PathBuf::from).filter(|path| path.is_absolute());
-        if text == DEFAULT_ENDPOINT {
-            return Ok(Self::Stdout);
+impl Target {
+    /// Its `type`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Jsonl(_) => "jsonl",
+            Self::Ipfix(_) => "ipfix",
+            Self::Kafka(_) => "kafka",
+            Self::ClickHouse(_) => "clickhouse",
         }
-        path("file://").map(Self::File).or_else(|| path("unix://").map(Self::Socket)).ok_or_else(|| {
-            ValueError::new(format!(
-                "{} is no endpoint for JSON lines; write \"stdout\", \"file:///path\" or \"unix:///path\"",
-                quote(text)
-            ))
-        })
     }
 }
 
@@ -119,17 +109,6 @@ pub const DEFAULT_SPOOL: Bounds = Bounds { max_bytes: DEFAULT_SPOOL_SIZE.bytes()
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_of_json_lines() {
-        let endpoint = |text: &str| text.parse::<Endpoint>().map_err(|error| error.to_string());
-        assert_eq!(endpoint("stdout"), Ok(Endpoint::Stdout));
-        assert_eq!(endpoint("file:///var/log/x"), Ok(Endpoint::File("/var/log/x".into())));
-        assert_eq!(endpoint("unix:///run/x.sock"), Ok(Endpoint::Socket("/run/x.sock".into())));
-        for text in ["", "STDOUT", "file://x", "unix:x", "/var/log/x", "http:///x"] {
-            assert!(endpoint(text).unwrap_err().ends_with("\"file:///path\" or \"unix:///path\""), "{text}");
-        }
-    }
 
     #[test]
     fn ages() {

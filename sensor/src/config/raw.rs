@@ -124,8 +124,29 @@ pub(super) struct RawExporter {
     pub(super) kind: Option<Text>,
     pub(super) name: Option<Text>,
     pub(super) endpoint: Option<Text>,
+    /// What is for exporters of some types alone.
+    pub(super) options: RawOptions,
+}
+
+/// Keys of an `[[exporter]]` that its type may know.
+#[derive(Debug, Default)]
+pub(super) struct RawOptions {
+    /// Those that are there: name, and where the value stands.
+    pub(super) given: Vec<(&'static str, Range<usize>)>,
     pub(super) rotate: Option<Text>,
     pub(super) keep: Option<Number>,
+    pub(super) records: Option<Vec<Text>>,
+    pub(super) domain: Option<Number>,
+    pub(super) enterprise: Option<Number>,
+    pub(super) mtu: Option<Number>,
+    pub(super) topic: Option<Text>,
+    pub(super) database: Option<Text>,
+    pub(super) sasl: Option<Text>,
+    pub(super) username: Option<Text>,
+    pub(super) password_file: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) cert: Option<Text>,
+    pub(super) key: Option<Text>,
 }
 
 /// Takes a document apart; `None` where it is no TOML. Problems of any kind are added.
@@ -240,9 +261,28 @@ fn export(root: &mut Section<'_, '_, '_, '_>, config: &mut RawConfig) {
             kind: section.required("type"),
             name: section.text("name"),
             endpoint: section.text("endpoint"),
-            rotate: section.text("rotate"),
-            keep: section.number("keep"),
+            options: options(&mut section),
         });
         section.finish();
+    }
+}
+
+fn options(section: &mut Section<'_, '_, '_, '_>) -> RawOptions {
+    RawOptions {
+        rotate: section.text("rotate"),
+        keep: section.number("keep"),
+        records: section.text_or_texts("records"),
+        domain: section.number("domain"),
+        enterprise: section.number("enterprise"),
+        mtu: section.number("mtu"),
+        topic: section.text("topic"),
+        database: section.text("database"),
+        sasl: section.text("sasl"),
+        username: section.text("username"),
+        password_file: section.text("password_file"),
+        ca: section.text("ca"),
+        cert: section.text("cert"),
+        key: section.text("key"),
+        given: section.given(&["type", "name", "endpoint"]),
     }
 }

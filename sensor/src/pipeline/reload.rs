@@ -274,6 +274,9 @@ impl Running {
         let generation = self.collector.kernel.maps().generation();
         let [read_ms, build_ms, flip_ms] = [read, build, flip].map(millis);
         let mut from_next_start = self.collector.waiting_for_next_start(&self.config);
+        if let Some(shipping) = &self.shipping {
+            shipping.renew();
+        }
         from_next_start.extend(match &self.shipping {
             Some(shipping) => shipping.waiting_for_next_start(&self.config),
             None if self.config.exporters.is_empty() => vec![],

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::durable::Durable;
 use crate::{
     config::{Config, Exporter, Keep},
-    export::Exporters,
+    export::{Exporters, Status},
     output::Outlet,
     spool::{Bounds, Spool},
     summary::{Event, EventRecord, Summary},
@@ -68,6 +68,16 @@ impl Shipping {
         lost.into_iter()
             .map(|(what, count)| EventRecord { network: None, at, event: Event::Loss { what, count } })
             .collect()
+    }
+
+    /// How exporters are doing.
+    pub(super) fn statuses(&self) -> &[Arc<Status>] {
+        self.exporters.statuses()
+    }
+
+    /// Has certificates and passwords read again.
+    pub(super) fn renew(&self) {
+        self.exporters.renew();
     }
 
     /// Sections of the configuration that hold from the next start alone.

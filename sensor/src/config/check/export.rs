@@ -1,5 +1,7 @@
 //! Exporters, and what may wait for them.
 
+mod collectors;
+
 use super::{Check, Seen};
 use crate::{
     config::{
@@ -7,10 +9,35 @@ use crate::{
         MIN_SPOOL_SIZE, Memory, Name, Target,
         export::{DEFAULT_ENDPOINT, DEFAULT_SPOOL, Endpoint, SpoolAge},
         memory::amount,
-        raw::{RawExporter, RawSpool, Text},
+        raw::{RawExporter, RawOptions, RawSpool, Text},
     },
     spool::Bounds,
 };
+
+/// `type` of an exporter.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Type {
+    #[default]
+    Jsonl,
+    Ipfix,
+    Kafka,
+    ClickHouse,
+}
+
+impl Type {
+    const NAMES: [(&'static str, Self); 4] =
+        [("jsonl", Self::Jsonl), ("ipfix", Self::Ipfix), ("kafka", Self::Kafka), ("clickhouse", Self::ClickHouse)];
+
+    /// The keys that are for it, beside those that all have.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Jsonl => &["rotate", "keep"],
+            Self::Ipfix => &["records", "domain", "enterprise", "mtu", "ca", "cert", "key"],
+            Self::Kafka => &["topic", "sasl", "username", "password_file", "ca", "cert", "key"],
+            Self::ClickHouse => &["database", "username", "password_file", "ca", "cert", "key"],
+        }
+    }
+}
 
 impl Check<'_, '_> {
     /// How much may wait.
@@ -32,15 +59,41 @@ impl Check<'_, '_> {
         let (mut names, mut endpoints) = (Seen::new("exporter"), Seen::new("endpoint"));
         let exporters = raw.iter().take(MAX_EXPORTERS).filter_map(|raw| {
             let kind = raw.kind.as_ref()?;
-            // Later ones bring their own keys.
-            self.choice("type", Some(kind), [("jsonl", ())]);
             let name = self.unique::<Name>(raw.name.as_ref().unwrap_or(kind), &mut names);
             let default = Text::new(kind.span(), DEFAULT_ENDPOINT.to_owned());
-            let endpoint = raw.endpoint.as_ref().unwrap_or(&default);
-            let target = Target::Jsonl(self.jsonl(raw, endpoint)?);
+            let chosen = Type::NAMES.into_iter().find(|(word, _)| word == kind.get_ref());
+            let Some((word, chosen)) = chosen else {
+                self.choice("type", Some(kind), Type::NAMES);
+                return None;
+            };
+            self.only(&raw.options, word, chosen.keys());
+            let endpoint = match (&raw.endpoint, chosen) {
+                (Some(endpoint), _) => endpoint,
+                (None, Type::Jsonl) => &default,
+                (None, _) => {
+                    let message = format!("the exporter of type {word:?} has no endpoint; add endpoint = \"...\"");
+                    self.problems.add(&kind.span(), message);
+                    return None;
+                }
+            };
+            let target = match chosen {
+                Type::Jsonl => Target::Jsonl(self.jsonl(&raw.options, endpoint)?),
+                Type::Ipfix => Target::Ipfix(self.ipfix(&raw.options, endpoint)?),
+                Type::Kafka => Target::Kafka(self.kafka(&raw.options, endpoint)?),
+                Type::ClickHouse => Target::ClickHouse(self.clickhouse(&raw.options, endpoint)?),
+            };
             self.first(endpoint, &mut endpoints).then_some(Exporter { name: name?, target })
         });
         exporters.collect()
+    }
+
+    /// Keys that are for exporters of other types.
+    fn only(&mut self, options: &RawOptions, kind: &str, keys: &[&str]) {
+        for (key, span) in options.given.iter().filter(|(key, _)| !keys.contains(key)) {
+            let message =
+                format!("{key} is nothing for exporters of type {kind:?}; remove it, they know {}", keys.join(", "));
+            self.problems.add(span, message);
+        }
     }
 
     fn disk_space(&mut self, text: &Text, least: Memory, most: Memory) -> Option<Memory> {
@@ -48,7 +101,7 @@ impl Check<'_, '_> {
         amount.map_err(|error| self.problems.add(&text.span(), error)).ok()
     }
 
-    fn jsonl(&mut self, raw: &RawExporter, endpoint: &Text) -> Option<Jsonl> {
+    fn jsonl(&mut self, raw: &RawOptions, endpoint: &Text) -> Option<Jsonl> {
         let endpoint = self.parse(endpoint)?;
         let rotate =
             raw.rotate.as_ref().map_or(Some(DEFAULT_ROTATE), |text| self.disk_space(text, MIN_ROTATE, MAX_ROTATE));

@@ -63,6 +63,12 @@ impl<'a, 'i, 'p, 't> Section<'a, 'i, 'p, 't> {
         self.get(key).is_some()
     }
 
+    /// What is there of the keys that were asked for, but for some.
+    pub(super) fn given(&self, but: &[&str]) -> Vec<(&'static str, Range<usize>)> {
+        let keys = self.known.iter().filter(|key| !but.contains(key));
+        keys.filter_map(|key| Some((*key, self.get(key)?.span()))).collect()
+    }
+
     /// Whether a list is missing or empty.
     pub(super) fn lacks(&self, key: &str) -> bool {
         self.get(key).is_none_or(|value| value.get_ref().as_array().is_some_and(|list| list.is_empty()))

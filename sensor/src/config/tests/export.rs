@@ -42,7 +42,10 @@ endpoint = "unix:///run/collector.sock"
 fn exporters_that_cannot_be() {
     for (text, expected) in [
         ("[[exporter]]\nname = \"a\"", "s.toml:1:1: the [[exporter]] has no type; add type = \"...\""),
-        ("[[exporter]]\ntype = \"smoke\"", "s.toml:2:8: type cannot be \"smoke\"; write \"jsonl\""),
+        (
+            "[[exporter]]\ntype = \"smoke\"",
+            "s.toml:2:8: type cannot be \"smoke\"; write \"jsonl\" or \"ipfix\" or \"kafka\" or \"clickhouse\"",
+        ),
         (
             "[[exporter]]\ntype = \"jsonl\"\nkeep = 0\nendpoint = \"file:///x\"",
             "s.toml:3:8: keep cannot be 0; write a number from 1 to 1000",
