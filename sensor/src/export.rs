@@ -70,11 +70,11 @@ impl Sink {
         }
     }
 
-    /// Delivers a piece: once this returns, its collector is answerable for it.
-    async fn send(&mut self, piece: &Piece) -> Result<()> {
+    /// Delivers a piece: once this returns, its collector is answerable for it. So many records were lost before it, ever.
+    async fn send(&mut self, piece: &Piece, lost: u64) -> Result<()> {
         match self {
             Self::Jsonl(sink) => sink.send(piece).await,
-            Self::Ipfix(sink) => sink.send(piece).await,
+            Self::Ipfix(sink) => sink.send(piece, lost).await,
             Self::Kafka(sink) => sink.send(piece).await,
             Self::ClickHouse(sink) => sink.send(piece).await,
         }
@@ -225,7 +225,8 @@ impl Task {
             self.renew();
         }
         let Some(piece) = self.reader.peek().context(Failure::Spool)? else { return Ok(false) };
-        match timeout(DEADLINE, self.sink.send(&piece)).await {
+        let lost = self.reader.cursor().lost.records + self.reader.lost_before(&piece).records;
+        match timeout(DEADLINE, self.sink.send(&piece, lost)).await {
             Ok(sent) => sent?,
             Err(_) => {
                 self.sink.renew();
