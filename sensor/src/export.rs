@@ -5,6 +5,7 @@
 
 mod backoff;
 mod clickhouse;
+mod history;
 mod ipfix;
 mod jsonl;
 mod kafka;
@@ -27,6 +28,7 @@ use tokio::{
 };
 
 use self::backoff::Backoff;
+pub use self::history::History;
 pub use self::status::{Failure, Progress, Status};
 use crate::{
     config::{Exporter, Target},

@@ -127,6 +127,14 @@ fn limits(limits: &config::Limits, report: &Report) -> watch::Limits {
 /// A capture that cannot be opened or whose link type is not supported, a kernel that refuses the program, a writer that fails.
 /// A capture that breaks off is not one: what could be read is counted, and a warning says where it ended.
 pub fn replay(options: &Options, out: &mut dyn Write) -> Result<()> {
+    replay_to(options, &mut |summary| options.format.write(summary, out).context("cannot write the records"))
+}
+
+/// The same, with whoever takes summaries instead of a writer.
+///
+/// # Errors
+/// As [`replay`], and whatever is said of a summary.
+pub fn replay_to(options: &Options, out: &mut dyn FnMut(&Summary) -> Result<()>) -> Result<()> {
     let mut hasher = EpochHasher::new(&options.sensor, options.interval, &options.set);
     if let Some(counterparts) = &options.counterparts {
         hasher.counterparts(&counterparts.content);
@@ -159,7 +167,7 @@ fn unsupported(name: &Path, link_type: LinkType) -> anyhow::Error {
 /// The summaries as they come.
 struct History<'a> {
     options: &'a Options,
-    out: &'a mut dyn Write,
+    out: &'a mut dyn FnMut(&Summary) -> Result<()>,
     engine: Engine,
     epoch: Epoch,
     reported: Reading,
@@ -170,7 +178,12 @@ struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    fn new(options: &'a Options, mut engine: Engine, epoch: Epoch, out: &'a mut dyn Write) -> Self {
+    fn new(
+        options: &'a Options,
+        mut engine: Engine,
+        epoch: Epoch,
+        out: &'a mut dyn FnMut(&Summary) -> Result<()>,
+    ) -> Self {
         let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
         let watched = Watched::new(options, &mut engine);
         let meanings = Meanings::begin(options.counterparts.as_ref());
@@ -256,7 +269,7 @@ impl<'a> History<'a> {
         };
         let summary = Summary::new(key, &delta, &self.options.set, &[label], &watched, &self.meanings);
         let summary = Summary { flows, ..summary };
-        self.options.format.write(&summary, self.out).context("cannot write the records")?;
+        (self.out)(&summary)?;
         delta.add_to(&mut self.reported)?;
         self.sequence += 1;
         Ok(())

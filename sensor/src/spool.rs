@@ -224,6 +224,11 @@ impl Spool {
         std::mem::take(&mut self.inner().untold)
     }
 
+    /// Position of the last piece.
+    pub fn end(&self) -> u64 {
+        *self.end.borrow()
+    }
+
     /// How far an exporter is.
     pub fn cursor(&self, name: &str) -> Option<Cursor> {
         self.inner().cursors.get(name).copied()

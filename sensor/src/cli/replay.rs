@@ -11,10 +11,11 @@ use clap::Args;
 use super::{Selection, selected};
 use crate::{
     config::{Config, Interval, REPLAY_SENSOR, SensorId},
+    export::History,
     output::Format,
     pipeline::prefix_set,
     prefix::PrefixSet,
-    replay::{EngineKind, Options, replay},
+    replay::{EngineKind, Options, replay, replay_to},
 };
 
 /// Everything, where nothing else is selected.
@@ -42,6 +43,9 @@ pub(super) struct ReplayArgs {
     /// Length of an interval; without it that of the configuration or 10s, or everything at once in a table
     #[arg(long, value_name = "DURATION")]
     interval: Option<Interval>,
+    /// Send records to the exporters of the configuration file, instead of to standard output, and wait until all have them
+    #[arg(long, requires = "config", conflicts_with = "format")]
+    export: bool,
     /// Name of the sensor in the records; without it that of the configuration or `replay`
     #[arg(long, value_name = "NAME")]
     sensor_id: Option<SensorId>,
@@ -49,7 +53,7 @@ pub(super) struct ReplayArgs {
 
 impl ReplayArgs {
     pub(super) fn execute(self) -> Result<()> {
-        let Self { captures, engine, config, selection, flows, format, interval, sensor_id } = self;
+        let Self { captures, engine, config, selection, flows, format, interval, export, sensor_id } = self;
         let selects = !selection.watch.is_empty() || !selection.prefixes.is_empty();
         let config = match &config {
             Some(_) if selects => bail!(
@@ -61,7 +65,7 @@ impl ReplayArgs {
         if let Some(config) = &config {
             config.tell_without_effect();
         }
-        let format = format.unwrap_or_else(Format::of_stdout);
+        let format = if export { Format::Jsonl } else { format.unwrap_or_else(Format::of_stdout) };
         let interval = match format {
             Format::Jsonl => Some(interval.or(config.as_ref().map(|config| config.interval)).unwrap_or_default()),
             Format::Table => interval,
@@ -79,7 +83,14 @@ impl ReplayArgs {
             Some(config) => options.by(config)?,
             None => options,
         };
-        replay(&options, &mut BufWriter::new(io::stdout().lock()))
+        match config.filter(|_| export) {
+            Some(config) => {
+                let history = History::start(&config)?;
+                replay_to(&options, &mut |summary| history.append(summary))?;
+                history.finish()
+            }
+            None => replay(&options, &mut BufWriter::new(io::stdout().lock())),
+        }
     }
 }
 
