@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     ebpf::{self, Toolchain},
-    exec,
+    exec, setup,
     steps::Steps,
     tidy, workspace_root,
 };
@@ -16,11 +16,12 @@ const SEE_ABOVE: &str = "the message is above; then again: cargo xtask check";
 
 /// `cargo xtask check`, the quick ones first.
 pub fn check() -> Result<()> {
-    let mut steps = Steps::new("check", 6);
+    let mut steps = Steps::new("check", 7);
     steps.run("formatting", formatting)?;
     steps.run("tidy", || tidy::tidy().map(|files| ((), format!("{files} files"))))?;
     let toolchain = Toolchain::find()?;
-    steps.run("lints, host", host_lints)?;
+    steps.run("lints, host", || host_lints(&[]))?;
+    steps.run("lints, host, with Kafka", || host_lints(&["--features", setup::KAFKA_FEATURE]))?;
     steps.run("lints, BPF target", || bpf_lints(&toolchain))?;
     steps.run("documentation", documentation)?;
     steps.run("licences and sources of dependencies", dependencies)?;
@@ -34,9 +35,9 @@ fn formatting() -> Result<((), String)> {
     done("ok")
 }
 
-fn host_lints() -> Result<((), String)> {
+fn host_lints(features: &[&str]) -> Result<((), String)> {
     let mut cargo = exec::host_cargo(&workspace_root());
-    cargo.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    cargo.args(["clippy", "--workspace", "--all-targets"]).args(features).args(["--", "-D", "warnings"]);
     exec::run(&mut cargo, &format!("{SEE_ABOVE}; without clippy: rustup component add clippy"))?;
     done("ok")
 }

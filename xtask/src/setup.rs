@@ -1,6 +1,6 @@
 //! Finds or installs what the eBPF object needs; what is there already is used and left alone.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,7 +27,7 @@ const AGAIN: &str = "cargo xtask setup";
 
 /// `cargo xtask setup`.
 pub fn setup() -> Result<Toolchain> {
-    let mut steps = Steps::new("setup", 2);
+    let mut steps = Steps::new("setup", 3);
     let rust = steps.run("Rust with the core library's source", || {
         let (rust, how) = match complete_rust() {
             Some(rust) => (rust, "present"),
@@ -49,8 +49,42 @@ pub fn setup() -> Result<Toolchain> {
         let remark = format!("built: {}", file.display());
         Ok((file, remark))
     })?;
+    steps.run("what librdkafka is built with (feature kafka)", || Ok(((), kafka_headers()?)))?;
     steps.finish();
     Ok(Toolchain { rust, bpf_linker })
+}
+
+/// The feature of the sensor that builds librdkafka, as cargo takes it for a workspace.
+pub(crate) const KAFKA_FEATURE: &str = "sensor/kafka";
+
+/// What librdkafka is built with, and the Debian packages it is in: a program by name, a header by its path.
+const KAFKA_NEEDS: [(&str, &str); 5] = [
+    ("make", "make"),
+    ("gcc", "gcc"),
+    ("pkg-config", "pkg-config"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
+    ("/usr/include/zlib.h", "zlib1g-dev"),
+];
+
+/// Installs what librdkafka is built with, where apt can; elsewhere it says what is missing, for a sensor without Kafka goes without.
+fn kafka_headers() -> Result<String> {
+    let is_there =
+        |name: &str| if name.starts_with('/') { Path::new(name).is_file() } else { exec::in_path(name).is_some() };
+    let missing: Vec<&str> =
+        KAFKA_NEEDS.into_iter().filter(|(name, _)| !is_there(name)).map(|(_, package)| package).collect();
+    install_missing(&missing).or_else(|error| Ok(format!("missing: {}; {error:#}", missing.join(", "))))
+}
+
+/// Installs these, or says that they are to be installed by hand.
+fn install_missing(packages: &[&str]) -> Result<String> {
+    if packages.is_empty() {
+        return Ok("present".to_owned());
+    }
+    if exec::in_path("apt-get").is_none() || !exec::may_elevate()? {
+        return Ok(format!("missing, and to be installed by hand: {}", packages.join(", ")));
+    }
+    apt_install(packages)?;
+    Ok(format!("installed: {}", packages.join(", ")))
 }
 
 /// Programs that tests call, and the Debian packages they are in.
@@ -60,14 +94,7 @@ const TEST_PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("ethtool", "ethto
 pub fn test_programs() -> Result<String> {
     let missing = || TEST_PROGRAMS.into_iter().filter(|(program, _)| exec::in_path_or_sbin(program).is_none());
     let packages: Vec<&str> = missing().map(|(_, package)| package).collect();
-    if packages.is_empty() {
-        return Ok("present".to_owned());
-    }
-    if exec::in_path("apt-get").is_none() || !exec::may_elevate()? {
-        return Ok(format!("missing, and to be installed by hand: {}", packages.join(", ")));
-    }
-    apt_install(&packages)?;
-    Ok(format!("installed: {}", packages.join(", ")))
+    install_missing(&packages)
 }
 
 /// A Rust that lacks nothing; one whose linker is built already comes first.

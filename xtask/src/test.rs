@@ -17,6 +17,8 @@ use crate::{exec, setup, steps::Steps, workspace_root};
 
 /// Test files with this prefix need root: they load programs and make network namespaces.
 const ROOT_PREFIX: &str = "root_";
+/// Test files with this suffix are of the feature `kafka`.
+const KAFKA_SUFFIX: &str = "_kafka";
 
 /// `cargo xtask test`; the last line on standard output is the sum.
 pub fn test() -> Result<()> {
@@ -24,9 +26,15 @@ pub fn test() -> Result<()> {
     let root = workspace_root();
     let (root_tests, plain_tests): (Vec<_>, Vec<_>) =
         integration_tests(&root)?.into_iter().partition(|name| name.starts_with(ROOT_PREFIX));
+    let (kafka_tests, plain_tests): (Vec<_>, Vec<_>) =
+        plain_tests.into_iter().partition(|name| name.ends_with(KAFKA_SUFFIX));
 
     let mut plain = exec::host_cargo(&root);
     plain.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]).args(selected(&plain_tests));
+    let mut kafka = exec::host_cargo(&root);
+    kafka.args(["test", "--workspace", "--no-fail-fast", "--features", setup::KAFKA_FEATURE, "--lib"]);
+    // All others ran already, without the feature.
+    kafka.args(selected(&kafka_tests)).arg("kafka");
     let mut documentation = exec::host_cargo(&root);
     documentation.args(["test", "--workspace", "--no-fail-fast", "--doc"]);
     let mut elevated = exec::host_cargo(&root);
@@ -39,8 +47,11 @@ pub fn test() -> Result<()> {
         how = "each test binary through `sudo -E`";
     }
 
-    let mut passes =
-        vec![("plain tests".to_owned(), plain), ("examples in the documentation".to_owned(), documentation)];
+    let mut passes = vec![
+        ("plain tests".to_owned(), plain),
+        ("tests of the feature kafka".to_owned(), kafka),
+        ("examples in the documentation".to_owned(), documentation),
+    ];
     if !root_tests.is_empty() {
         ensure!(exec::may_elevate()?, "{} tests need root, and there is no sudo here; run as root", root_tests.len());
         passes.push((format!("tests that need root, {how}"), elevated));

@@ -1,30 +1,17 @@
-//! Messages of Apache Kafka.
+//! Messages of Apache Kafka. librdkafka, which speaks to the brokers, is there with the feature `kafka` alone.
 
-use anyhow::{Result, bail};
-use jiff::Timestamp;
+#[cfg(not(feature = "kafka"))]
+mod absent;
+#[cfg(feature = "kafka")]
+mod failure;
+#[cfg(feature = "kafka")]
+mod producer;
+#[cfg(feature = "kafka")]
+mod sink;
+#[cfg(all(test, feature = "kafka"))]
+mod tests;
 
-use crate::{config::Kafka, spool::Piece};
-
-/// What delivers there.
-pub(super) struct Sink {
-    config: Kafka,
-}
-
-impl Sink {
-    pub(super) fn new(config: &Kafka) -> Self {
-        Self { config: config.clone() }
-    }
-
-    /// Delivers a piece.
-    pub(super) async fn send(&mut self, piece: &Piece) -> Result<()> {
-        bail!("not there yet: {:?} {}", self.config, piece.records())
-    }
-
-    /// Reads certificates and passwords again, with the next connection.
-    pub(super) fn renew(&mut self) {}
-
-    /// When the first certificate expires.
-    pub(super) fn expires(&self) -> Option<Timestamp> {
-        None
-    }
-}
+#[cfg(not(feature = "kafka"))]
+pub(super) use self::absent::Sink;
+#[cfg(feature = "kafka")]
+pub(super) use self::sink::Sink;

@@ -40,6 +40,10 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn kafka(&mut self, raw: &RawOptions, endpoint: &Text) -> Option<Kafka> {
+        if cfg!(not(feature = "kafka")) {
+            let message = "this sensor was built without Kafka; build with --features kafka, or remove the exporter";
+            self.problems.add(&endpoint.span(), message);
+        }
         let Url { scheme, hosts: brokers } = self.url(endpoint, &KAFKA, MAX_BROKERS)?;
         let is_tls = scheme == 1;
         let tls = self.tls(raw, is_tls, "kafka+tls://");
