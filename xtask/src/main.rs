@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Tasks of the sensor workspace.
 #[derive(Parser)]
@@ -31,11 +31,22 @@ enum Task {
         only: Option<String>,
     },
     /// Run every test: the plain ones as you, those that need root through sudo
-    Test,
+    Test {
+        /// Those alone that collectors take part in which others wrote; installs what they need
+        #[command(subcommand)]
+        part: Option<Part>,
+    },
     /// Formatting, lints for host and BPF target, documentation, licences, tidy
     Check,
     /// The house rules alone: file sizes, module docs, markers, links, ABI hash
     Tidy,
+}
+
+/// Tests that can be run by themselves.
+#[derive(Clone, Copy, Subcommand)]
+enum Part {
+    /// Real collectors: nfdump, pmacct, tshark, libfixbuf, python3-ipfix, a Kafka broker, ClickHouse, Prometheus
+    Collectors,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +56,8 @@ fn main() -> ExitCode {
         Task::Demo { stage: None } => xtask::demo::demo(),
         Task::Demo { stage: Some(programs) } => xtask::demo::stage(&programs),
         Task::Bench { json, rounds, only } => xtask::bench::bench(json.as_deref(), rounds, only.as_deref()),
-        Task::Test => xtask::test::test(),
+        Task::Test { part: None } => xtask::test::test(),
+        Task::Test { part: Some(Part::Collectors) } => xtask::test::collectors(),
         Task::Check => xtask::check::check(),
         Task::Tidy => xtask::tidy::tidy().map(drop),
     };

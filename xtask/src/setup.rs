@@ -68,15 +68,12 @@ const KAFKA_NEEDS: [(&str, &str); 5] = [
 
 /// Installs what librdkafka is built with, where apt can; elsewhere it says what is missing, for a sensor without Kafka goes without.
 fn kafka_headers() -> Result<String> {
-    let is_there =
-        |name: &str| if name.starts_with('/') { Path::new(name).is_file() } else { exec::in_path(name).is_some() };
-    let missing: Vec<&str> =
-        KAFKA_NEEDS.into_iter().filter(|(name, _)| !is_there(name)).map(|(_, package)| package).collect();
+    let missing = missing(&KAFKA_NEEDS);
     install_missing(&missing).or_else(|error| Ok(format!("missing: {}; {error:#}", missing.join(", "))))
 }
 
 /// Installs these, or says that they are to be installed by hand.
-fn install_missing(packages: &[&str]) -> Result<String> {
+pub(crate) fn install_missing(packages: &[&str]) -> Result<String> {
     if packages.is_empty() {
         return Ok("present".to_owned());
     }
@@ -90,11 +87,27 @@ fn install_missing(packages: &[&str]) -> Result<String> {
 /// Programs that tests call, and the Debian packages they are in.
 const TEST_PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("ethtool", "ethtool"), ("bpftool", "bpftool")];
 
+/// Collectors that tests send to, and the Debian packages they are in: a program by name, a file by its path.
+const COLLECTORS: [(&str, &str); 6] = [
+    ("nfcapd", "nfdump"),
+    ("nfacctd", "pmacct"),
+    ("tshark", "tshark"),
+    ("ipfixDump", "libfixbuf-tools"),
+    ("/usr/lib/python3/dist-packages/ipfix/__init__.py", "python3-ipfix"),
+    ("promtool", "prometheus"),
+];
+
 /// Installs what tests call, where apt can; tests that miss one of them say so.
 pub fn test_programs() -> Result<String> {
-    let missing = || TEST_PROGRAMS.into_iter().filter(|(program, _)| exec::in_path_or_sbin(program).is_none());
-    let packages: Vec<&str> = missing().map(|(_, package)| package).collect();
-    install_missing(&packages)
+    install_missing(&[missing(&TEST_PROGRAMS), missing(&COLLECTORS)].concat())
+}
+
+/// Packages of what is not there.
+fn missing<'a>(needs: &[(&str, &'a str)]) -> Vec<&'a str> {
+    let is_there = |name: &str| {
+        if name.starts_with('/') { Path::new(name).is_file() } else { exec::in_path_or_sbin(name).is_some() }
+    };
+    needs.iter().filter(|(name, _)| !is_there(name)).map(|(_, package)| *package).collect()
 }
 
 /// A Rust that lacks nothing; one whose linker is built already comes first.

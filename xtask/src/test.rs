@@ -1,6 +1,7 @@
 //! Every test of the workspace: plain ones as the user, those that need root through sudo; one sum at the end.
 #![expect(clippy::print_stdout, reason = "the test report is what this task prints")]
 
+mod collectors;
 mod tally;
 
 use std::{
@@ -62,6 +63,25 @@ pub fn test() -> Result<()> {
     for (name, mut cargo) in passes {
         steps.run(&name, || Ok(((), run_pass(&mut cargo, &mut tally)?)))?;
     }
+    steps.finish();
+    conclude(&tally)
+}
+
+/// `cargo xtask test collectors`: what others wrote reads what the sensor sends.
+pub fn collectors() -> Result<()> {
+    setup::setup()?;
+    let root = workspace_root();
+    let folder = root.join("target").join(collectors::FOLDER);
+    let mut steps = Steps::new("test collectors", 3);
+    steps.run("collectors from Debian", || Ok(((), setup::test_programs()?)))?;
+    steps.run("collectors from the Python package index", || Ok(((), collectors::install(&folder)?)))?;
+    let mut tests = integration_tests(&root)?;
+    tests.retain(|name| name.starts_with(collectors::PREFIX));
+    let mut cargo = exec::host_cargo(&root);
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--features", setup::KAFKA_FEATURE]).args(selected(&tests));
+    cargo.env(collectors::VARIABLE, &folder);
+    let mut tally = Tally::default();
+    steps.run("tests", || Ok(((), run_pass(&mut cargo, &mut tally)?)))?;
     steps.finish();
     conclude(&tally)
 }
