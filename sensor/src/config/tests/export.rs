@@ -78,3 +78,18 @@ fn exporters_that_cannot_be() {
         assert_eq!(errors_before_least(text), expected);
     }
 }
+
+#[test]
+fn kafka_is_for_a_sensor_that_was_built_with_it() {
+    let text = "[[exporter]]\ntype = \"kafka\"\nendpoint = \"kafka://a,b:1\"";
+    if cfg!(feature = "kafka") {
+        let config = parse(&format!("{text}\n{LEAST}")).unwrap();
+        let Target::Kafka(kafka) = &config.exporters[0].target else { panic!("{:?}", config.exporters) };
+        let brokers: Vec<String> = kafka.brokers.iter().map(ToString::to_string).collect();
+        assert_eq!((brokers.join(" ").as_str(), kafka.topic.as_str()), ("a:9092 b:1", "sensor"));
+    } else {
+        let expected =
+            "s.toml:3:12: this sensor was built without Kafka; build with --features kafka, or remove the exporter";
+        assert_eq!(errors_before_least(text), expected);
+    }
+}
