@@ -99,6 +99,17 @@ impl Collector {
         self.watching.meet(addresses);
     }
 
+    /// Records of all that was told of these counters, as one: what the series of the next intervals are called.
+    ///
+    /// # Errors
+    /// The journal has lost it.
+    pub(super) fn known(&self, durable: Option<&Durable>) -> Result<Summary> {
+        let (counters, billed) = self.history.reported(durable)?;
+        let labels = self.ports.labels(Instant::now(), &self.witness, &self.witness);
+        let (key, watched) = (self.history.key(&self.sensor, self.history.from), self.watching.known(billed));
+        Ok(Summary::new(key, &counters.sparse(), &self.set, &labels, &watched, &self.meanings))
+    }
+
     /// Something happened that is to be told with the next interval.
     pub(super) fn note(&mut self, event: EventRecord) {
         self.watching.note(event);
