@@ -156,7 +156,7 @@ impl Total {
 
 impl Side {
     /// Of nothing, with every reason there is: what happens rarely is seen to grow from 0.
-    fn new() -> Self {
+    fn with_reasons() -> Self {
         Self {
             unparsed: Unparsed::ALL.map(|reason| (reason.name(), 0)).into(),
             degraded: Degraded::ALL.map(|reason| (reason.name(), 0)).into(),
@@ -206,7 +206,7 @@ impl Totals {
             summary.prefixes.iter().for_each(|record| prefixes.know(prefix_key(record)));
         }
         for record in &summary.ledger {
-            self.sides.entry(side_key(record)).or_insert_with(Side::new);
+            self.sides.entry(side_key(record)).or_insert_with(Side::with_reasons);
         }
         self.attach(&summary.ledger);
     }
@@ -227,7 +227,7 @@ impl Totals {
             total.add(record.count.packets, record.count.bytes);
         }
         for record in &summary.ledger {
-            self.sides.entry(side_key(record)).or_insert_with(Side::new).add(record);
+            self.sides.entry(side_key(record)).or_insert_with(Side::with_reasons).add(record);
         }
         self.attach(&summary.ledger);
         for record in &summary.events {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::{Command, Stdio},
 };
 
@@ -119,6 +119,17 @@ fn wait_until_ready(stage: &Stage, agent: &Agent) {
     assert!(eventually(ready), "{:#?}", agent.messages());
 }
 
+/// Where the address is taken there is no start, not even half of one.
+fn refuse(stage: &Stage, settings: &Settings) {
+    let taken = within(&stage.wire.sensor, || Ok(TcpListener::bind(ADDRESS)?)).unwrap();
+    let config = stage.configure(settings);
+    let run = stage.finish(&["run", "--config", &config, "--format", "jsonl"]);
+    assert!(run.status == Some(1) && run.stdout.is_empty(), "{run:?}");
+    assert!(run.stderr.contains("cannot listen on 127.0.0.1:9477; stop what listens there"), "{run:?}");
+    stage.assert_gone(settings);
+    drop(taken);
+}
+
 /// Two lives of an agent, killed in between: each page has what was sent since the one before.
 #[test]
 fn totals_on_the_page_are_what_was_sent() {
@@ -129,6 +140,7 @@ fn totals_on_the_page_are_what_was_sent() {
     run(&stage.wire.sensor, &["ip", "link", "set", "lo", "up"]).unwrap();
     let settings = Settings { text: SECTION, ..Settings::default() };
     let table = settings.table();
+    refuse(&stage, &settings);
     let mut received = (0, 0);
     let mut names: Vec<String> = vec![];
     for seed in [1, 2] {
