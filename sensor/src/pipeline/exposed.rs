@@ -58,8 +58,9 @@ impl Running {
     /// Counting has begun. Series of what this epoch is known to have are there from now on: the first interval may have counted for longer than
     /// this process is there, and is to be seen as growth from 0.
     pub(super) fn expose(&self) {
-        let Some((shared, _)) = &self.exposed.at_work else { return };
-        let known = self.collector.known(self.durable.as_ref());
+        let Exposed { configured: Some(configured), at_work: Some((shared, _)) } = &self.exposed else { return };
+        let known = || self.collector.known(self.durable.as_ref(), configured.prefixes);
+        let known = tokio::task::block_in_place(known);
         if let Err(error) = &known {
             tracing::warn!("[metrics]: {error:#}; series begin with the first interval");
         }
