@@ -23,6 +23,7 @@ use anyhow::{Context, Result, bail};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use sensor_ebpf::abi::{Settings, map_name};
+use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     task::JoinHandle,
@@ -56,6 +57,11 @@ use crate::{
 
 /// The object as built from `sensor-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
+
+/// SHA-256 of the object: which programs these are.
+pub fn object_hash() -> [u8; 32] {
+    Sha256::digest(OBJECT).into()
+}
 
 /// Where the read-only constants of an instance stand in the object.
 const SETTINGS: &str = map_name::SETTINGS;

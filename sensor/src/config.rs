@@ -10,6 +10,7 @@ mod export;
 mod labels;
 mod limits;
 mod memory;
+mod metrics;
 mod nearest;
 mod raw;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use self::{
         MIN_COUNTERPART_ROWS, MIN_FLOWS,
     },
     memory::{DEFAULT_MEMORY, MAX_MEMORY, MIN_MEMORY, Memory},
+    metrics::Metrics,
     upstream::{MAX_UPSTREAM_ADDRESSES, MAX_UPSTREAMS, MAX_VLAN, Upstream},
     values::{
         DEFAULT_INTERVAL, InterfaceName, Interval, MAX_INTERFACE_NAME_LEN, MAX_INTERVAL, MAX_NAME_LEN,
@@ -98,6 +100,8 @@ pub struct Config {
     pub spool: Bounds,
     /// Where records go, in the order of the file; without any, to standard output.
     pub exporters: Vec<Exporter>,
+    /// Where metrics and health can be asked for; `None`: nowhere.
+    pub metrics: Option<Metrics>,
 }
 
 /// Folders of what outlives the agent; absolute paths.

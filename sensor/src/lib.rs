@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod interval;
 pub mod lists;
 pub mod logging;
+pub mod metrics;
 pub mod native;
 pub mod output;
 pub mod pipeline;

@@ -3,6 +3,7 @@
 //! ```text
 //! interface -> program -> maps -> Collector (tick) -> Summary -> Writer -> Format -> standard output
 //!                   \                                                  \-> Spool -> Exporters -> collectors
+//!                   |                                  \-> totals -> Server (Prometheus)
 //!                   \-> samples -> Watching -> verdicts -> maps
 //!                   \-> log ring -> tracing -> standard error
 //! ```
@@ -11,6 +12,7 @@ mod blind;
 mod collector;
 mod devices;
 mod durable;
+mod exposed;
 mod nic;
 mod plan;
 mod ports;
@@ -31,7 +33,9 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{collector::Collector, devices::Devices, durable::Durable, reload::Reloads, shipping::Shipping};
+use self::{
+    collector::Collector, devices::Devices, durable::Durable, exposed::Exposed, reload::Reloads, shipping::Shipping,
+};
 use crate::{
     config::{Config, Keep, SensorId},
     control,
@@ -96,6 +100,7 @@ struct Running {
     durable: Option<Durable>,
     /// Of a sensor with exporters.
     shipping: Option<Shipping>,
+    exposed: Exposed,
     /// Records that are due to be written: those of earlier runs first.
     backlog: VecDeque<Summary>,
     /// When the interval ends.
@@ -107,6 +112,7 @@ struct Running {
 async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
     let mut stop = Stop::new()?;
     let mut reloads = Reloads::new(file)?;
+    let exposed = Exposed::open(&config)?;
     let mut devices = Devices::new()?;
     let mut backlog = VecDeque::new();
     let (collector, durable, shipping) = match &config.keep {
@@ -141,10 +147,11 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
         }
     };
     let outlet = shipping.as_ref().map_or(Outlet::Stdout(format), Shipping::outlet);
-    let mut writer = Writer::start(outlet)?;
+    let mut writer = Writer::start(outlet, exposed.shared())?;
     let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
-    let mut running = Running { config, devices, collector, durable, shipping, backlog, due, unclosed: false };
+    let mut running = Running { config, devices, collector, durable, shipping, exposed, backlog, due, unclosed: false };
     running.meet().await;
+    running.expose();
     running.count(&mut stop, &mut reloads, &mut writer).await?;
     running.end(writer).await
 }
@@ -221,7 +228,11 @@ impl Running {
     fn tick(&mut self, until: Timestamp) -> Result<()> {
         let lost = self.shipping.iter_mut().flat_map(|shipping| shipping.take_lost(until));
         lost.for_each(|event| self.collector.note(event));
-        self.backlog.extend(self.collector.tick(until, self.durable.as_mut())?);
+        let summary = self.collector.tick(until, self.durable.as_mut())?;
+        if let Some(summary) = &summary {
+            self.exposed.committed(summary, &self.collector, &self.config);
+        }
+        self.backlog.extend(summary);
         Ok(())
     }
 

@@ -26,6 +26,8 @@ mod full;
 mod handover;
 #[path = "root_life/kill.rs"]
 mod kill;
+#[path = "root_life/metrics.rs"]
+mod metrics;
 #[path = "root_life/mount.rs"]
 mod mount;
 #[path = "root_life/pins.rs"]

@@ -2,6 +2,7 @@
 
 mod export;
 mod labels;
+mod metrics;
 mod upstreams;
 
 use std::{
@@ -57,6 +58,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
     let lists = check.lists(&raw.lists);
     let report = check.report(&raw.report);
     let (spool, exporters) = (check.spool(&raw.spool), check.exporters(&raw.exporters));
+    let metrics = raw.metrics.as_ref().and_then(|raw| check.metrics(raw));
     let complete = complete && purpose == Purpose::Run;
     if raw.interfaces.is_empty() && complete {
         check.problems.add(&START, "no interface is configured; add [[interface]] with name = \"eth0\"");
@@ -75,6 +77,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
         report,
         spool,
         exporters,
+        metrics,
         ..sensor
     })
 }
@@ -121,6 +124,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
         report: Default::default(),
         spool: DEFAULT_SPOOL,
         exporters: vec![],
+        metrics: None,
     });
     problems.finish(config)
 }
@@ -164,6 +168,7 @@ impl Check<'_, '_> {
             report: Default::default(),
             spool: DEFAULT_SPOOL,
             exporters: vec![],
+            metrics: None,
         })
     }
 

@@ -25,6 +25,7 @@ const LIST: &str = "[[list]]";
 const REPORT: &str = "[report]";
 const SPOOL: &str = "[spool]";
 const EXPORTER: &str = "[[exporter]]";
+const METRICS: &str = "[metrics]";
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -40,6 +41,7 @@ pub(super) struct RawConfig {
     pub(super) report: RawReport,
     pub(super) spool: RawSpool,
     pub(super) exporters: Vec<RawExporter>,
+    pub(super) metrics: Option<RawMetrics>,
 }
 
 /// `[sensor]`.
@@ -149,6 +151,13 @@ pub(super) struct RawOptions {
     pub(super) key: Option<Text>,
 }
 
+/// `[metrics]`.
+#[derive(Debug)]
+pub(super) struct RawMetrics {
+    pub(super) listen: Option<Text>,
+    pub(super) prefixes: Option<Spanned<bool>>,
+}
+
 /// Takes a document apart; `None` where it is no TOML. Problems of any kind are added.
 pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfig> {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -209,6 +218,11 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
     }
     labels(&mut root, &mut config);
     export(&mut root, &mut config);
+    if let Some((table, span)) = root.table("metrics") {
+        let mut section = Section::new(METRICS, table, span, root.problems);
+        config.metrics = Some(RawMetrics { listen: section.required("listen"), prefixes: section.switch("prefixes") });
+        section.finish();
+    }
     root.finish();
     Some(config)
 }

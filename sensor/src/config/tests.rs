@@ -1,6 +1,7 @@
 //! Configurations good and bad, with the words of every error.
 
 mod export;
+mod metrics;
 mod watched;
 
 use proptest::prelude::*;
@@ -128,7 +129,7 @@ prefixes = ["192.0.2.0/24"]
 [[metrics]]
 listen = "x"
 "#;
-    let expected = r#"s.toml:1:1: unknown key "colour" in the file; remove it, known keys are sensor, interface, network, accounting, upstream, counterpart, list, report, spool, exporter
+    let expected = r#"s.toml:1:1: unknown key "colour" in the file; remove it, known keys are sensor, interface, network, accounting, upstream, counterpart, list, report, spool, exporter, metrics
 s.toml:3:6: "a b" is not a sensor id; write 1 to 64 letters, digits, dots, hyphens and underscores, no dot first
 s.toml:4:1: unknown key "intervall" in [sensor]; did you mean "interval"?
 s.toml:5:13: state_dir "state" is a relative path; write an absolute one
@@ -141,7 +142,7 @@ s.toml:18:13: "10.0.0.1/8" has host bits set; write 10.0.0.0/8 for the whole net
 s.toml:18:43: an entry of prefixes is of type integer; write a string in quotes
 s.toml:21:8: network "a" stands in line 16 already; remove one
 s.toml:22:13: prefix 192.0.2.0/24 belongs to network "a" already (line 18); remove it from one
-s.toml:24:3: "metrics" in the file is not supported by this version; remove it"#;
+s.toml:24:1: metrics is not a section; write [metrics] once"#;
     assert_eq!(errors(text), expected);
 }
 
@@ -186,12 +187,6 @@ fn what_is_missing() {
     );
     let error = errors_before_least("[accounting]\ntables = [\"/none/at/all.txt\"]");
     assert!(error.starts_with("s.toml:2:11: cannot read table /none/at/all.txt: No such file"), "{error}");
-}
-
-#[test]
-fn every_later_key_is_named_as_such() {
-    let error = errors_before_least("[metrics]\nx = 1");
-    assert_eq!(error, "s.toml:1:2: \"metrics\" in the file is not supported by this version; remove it");
 }
 
 /// The problems of an interface with these lines, from line 3 on.

@@ -28,6 +28,10 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Connect, Self::Tls, Self::Broken, Self::Rejected, Self::Deadline, Self::Spool, Self::Other];
+
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
         match self {

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::Format;
-use crate::{epoch::Epoch, spool::Spool, summary::Summary};
+use crate::{epoch::Epoch, metrics::Shared, spool::Spool, summary::Summary};
 
 /// Summaries that may wait for a slow reader; beyond, ticks wait too, and intervals grow instead of getting lost.
 const QUEUE: usize = 8;
@@ -84,11 +84,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the thread. What is written is added to `metrics`.
     ///
     /// # Errors
     /// There can be no further thread.
-    pub fn start(outlet: Outlet) -> Result<Self> {
+    pub fn start(outlet: Outlet, metrics: Option<Arc<Shared>>) -> Result<Self> {
         let name = outlet.name();
         let (queue, mut summaries) = mpsc::channel::<Summary>(QUEUE);
         let (report, outcome) = oneshot::channel();
@@ -100,6 +100,10 @@ impl Writer {
                 result = write(&summary);
                 if result.is_err() {
                     break;
+                }
+                // Once it is written and not before: what an end cuts off is written by the next run, and added there.
+                if let Some(metrics) = &metrics {
+                    metrics.written(&summary);
                 }
                 // Whether somebody wants to know is their affair.
                 let _ = note.send((summary.key.epoch, summary.key.sequence));

@@ -99,6 +99,20 @@ impl Collector {
         self.watching.meet(addresses);
     }
 
+    /// Records of all that was told of these counters, as one: what the series of the next intervals are called. A full table takes its time and
+    /// some hundred bytes a prefix, so `prefixes` are only
+    /// named where somebody wants them; ledger records may be of nothing.
+    ///
+    /// # Errors
+    /// The journal has lost it.
+    pub(super) fn known(&self, durable: Option<&Durable>, prefixes: bool) -> Result<Summary> {
+        let (counters, billed) = self.history.reported(durable)?;
+        let labels = self.ports.labels(Instant::now(), &self.witness, &self.witness);
+        let (key, watched) = (self.history.key(&self.sensor, self.history.from), self.watching.known(billed));
+        let told = if prefixes { counters.sparse() } else { SparseReading::default() };
+        Ok(Summary::new(key, &told, &self.set, &labels, &watched, &self.meanings))
+    }
+
     /// Something happened that is to be told with the next interval.
     pub(super) fn note(&mut self, event: EventRecord) {
         self.watching.note(event);

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::durable::Durable;
 use crate::{
     config::{Config, Exporter, Keep},
-    export::{Exporters, Status},
+    export::Exporters,
+    metrics::Sources,
     output::Outlet,
     spool::{Bounds, Spool},
     summary::{Event, EventRecord, Summary},
@@ -70,9 +71,9 @@ impl Shipping {
             .collect()
     }
 
-    /// How exporters are doing.
-    pub(super) fn statuses(&self) -> &[Arc<Status>] {
-        self.exporters.statuses()
+    /// How spool and exporters are doing, for whoever asks meanwhile.
+    pub(super) fn sources(&self) -> Sources {
+        Sources { spool: Some(Arc::clone(&self.spool)), exporters: self.exporters.statuses().to_vec() }
     }
 
     /// Has certificates and passwords read again.

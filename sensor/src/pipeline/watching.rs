@@ -132,6 +132,11 @@ impl Watching {
         self.watch.meet(addresses);
     }
 
+    /// See [`Watch::known`].
+    pub(super) fn known(&self, reported: &Breakdown) -> Watched {
+        self.watch.known(reported)
+    }
+
     /// Waits until there is something to do. May be given up and called again.
     pub(super) async fn due(&mut self) {
         let refill = sleep_until((self.budgets.refilled + REFILL).into());

@@ -92,6 +92,10 @@ pub enum Event {
 }
 
 impl Event {
+    /// The names of all of them.
+    pub const NAMES: [&'static str; 7] =
+        ["newly_lit", "newly_lit_prefix", "service_born", "class_seen", "upstream_new", "upstream_mac_changed", "loss"];
+
     /// The name in records.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -206,6 +210,7 @@ mod tests {
             ),
             (Event::Loss { what: "flows".to_owned(), count: 3 }, r#""what":"flows","count":3"#.to_owned()),
         ];
+        assert_eq!(events.each_ref().map(|(event, _)| event.name()), Event::NAMES);
         for (event, rest) in events {
             let name = event.name();
             let record = EventRecord { network: Some("a\"b".into()), at: jiff::Timestamp::UNIX_EPOCH, event };

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{RowChange, Watch};
+use super::{Breakdown, RowChange, Watch};
 use crate::{
-    summary::{Event, EventRecord},
+    summary::{Event, EventRecord, Watched},
     upstream::{Neighbour, UpstreamEvent, UpstreamName},
 };
 
@@ -15,6 +15,15 @@ use crate::{
 pub struct Losses(pub [(&'static str, u64); 14]);
 
 impl Watch {
+    /// The rows that were told of before, with all that was told, and what their neighbours are called now. Nothing is news by it.
+    pub fn known(&self, reported: &Breakdown) -> Watched {
+        let rows: Vec<RowChange> =
+            reported.since(&Breakdown::default()).map(|(id, counted)| RowChange::counted(id, counted)).collect();
+        let neighbours: BTreeSet<Neighbour> = rows.iter().filter_map(|row| row.id.billed.neighbour).collect();
+        let name = |neighbour: Neighbour| (neighbour, self.upstreams.name(&neighbour, &self.addresses));
+        Watched { upstreams: neighbours.into_iter().map(name).collect(), rows, ..Watched::default() }
+    }
+
     /// What was not remembered, since the start.
     pub fn losses(&self) -> Losses {
         let sights = self.sights.losses();

@@ -7,14 +7,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::ROOT;
 use crate::{
     cidr::quote,
     config::{error::Problems, nearest::nearest},
 };
-
-/// Keys that the design has and later versions bring: section and key.
-const LATER: [(&str, &str); 1] = [(ROOT, "metrics")];
 
 /// A text and where it stands.
 pub(in crate::config) type Text = Spanned<String>;
@@ -188,9 +184,7 @@ impl<'a, 'i, 'p, 't> Section<'a, 'i, 'p, 't> {
             }
             let section = self.name;
             let quoted = quote(name);
-            let message = if LATER.contains(&(section, name)) {
-                format!("{quoted} in {section} is not supported by this version; remove it")
-            } else if let Some(near) = nearest(name, self.known.iter().copied()) {
+            let message = if let Some(near) = nearest(name, self.known.iter().copied()) {
                 format!("unknown key {quoted} in {section}; did you mean {near:?}?")
             } else {
                 format!("unknown key {quoted} in {section}; remove it, known keys are {}", self.known.join(", "))
