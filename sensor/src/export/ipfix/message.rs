@@ -72,9 +72,15 @@ impl<'a> Packer<'a> {
 
     /// Adds a record whose fields are filled by `value`.
     pub(super) fn record<'v>(&mut self, template: &Template, value: impl Fn(Element) -> Value<'v>) {
+        self.values(template, template.elements.iter().map(|element| value(*element)));
+    }
+
+    /// Adds a record of values in the order of its template; what is missing of them is nothing.
+    pub(super) fn values<'v>(&mut self, template: &Template, values: impl IntoIterator<Item = Value<'v>>) {
         let mut record = Vec::with_capacity(256);
+        let mut values = values.into_iter();
         for element in template.elements {
-            encode(value(*element), element.field().len.into(), &mut record);
+            encode(values.next().unwrap_or(Value::Number(0)), element.field().len.into(), &mut record);
         }
         self.add(template.id, &record);
         self.records += 1;

@@ -15,6 +15,9 @@ use crate::config::Additive;
 
 /// Systematic count-based sampling (IANA, RFC 5477).
 const COUNT_BASED: u64 = 1;
+/// The one metering and exporting process of a sensor, and its selector.
+const PROCESS: u64 = 1;
+const SELECTOR: u64 = 1;
 
 /// What a domain is about.
 pub(super) struct About<'a> {
@@ -53,52 +56,25 @@ pub(super) fn templates(kind: Additive, to: &mut Packer<'_>) {
 /// Adds the options of a domain.
 pub(super) fn options(about: &About<'_>, sent: Sent, to: &mut Packer<'_>) {
     let &About { domain, kind, sensor, enterprise } = about;
-    to.record(&DOMAIN, |element| match element {
-        Element::ObservationDomainName => Value::Text(sensor),
-        _ => Value::Number(domain.into()),
-    });
+    let id = Value::Number(domain.into());
+    to.values(&DOMAIN, [id, Value::Text(sensor)]);
     for (number, name, description) in
         [(EXTERNAL, "external", "far side of the border"), (INTERNAL, "internal", "watched side of the border")]
     {
-        to.record(&INTERFACE, |element| match element {
-            Element::InterfaceName => Value::Text(name),
-            Element::InterfaceDescription => Value::Text(description),
-            _ => Value::Number(number),
-        });
+        to.values(&INTERFACE, [Value::Number(number), Value::Text(name), Value::Text(description)]);
     }
-    to.record(&SAMPLING, |element| match element {
-        Element::SelectorAlgorithm => Value::Number(COUNT_BASED),
-        Element::SamplingPacketSpace => Value::Number(0),
-        _ => Value::Number(1),
-    });
-    to.record(&RELIABILITY, |element| {
-        Value::Number(match element {
-            Element::ObservationDomainId => domain.into(),
-            Element::ExportedMessageTotalCount => sent.messages,
-            Element::ExportedFlowRecordTotalCount => sent.flows,
-            Element::ExportedOctetTotalCount => sent.octets,
-            Element::NotSentFlowTotalCount => sent.lost,
-            _ => 1,
-        })
-    });
-    for (id, own) in Element::OWN.iter().filter_map(|element| Some((element.field().id, element.field().own?))) {
+    to.values(&SAMPLING, [PROCESS, SELECTOR, COUNT_BASED, 1, 0].map(Value::Number));
+    let Sent { messages, octets, flows, lost } = sent;
+    to.values(&RELIABILITY, [domain.into(), PROCESS, messages, flows, octets, lost].map(Value::Number));
+    for (number, own) in Element::OWN.iter().filter_map(|element| Some((element.field().id, element.field().own?))) {
         let Own { name, data_type, semantics, about } = own;
-        to.record(&TYPES, |element| match element {
-            Element::PrivateEnterpriseNumber => Value::Number(enterprise.into()),
-            Element::InformationElementId => Value::Number(id.into()),
-            Element::InformationElementDataType => Value::Number(data_type.into()),
-            Element::InformationElementSemantics => Value::Number(semantics.into()),
-            Element::InformationElementName => Value::Text(name),
-            _ => Value::Text(about),
-        });
+        let numbers = [enterprise.into(), number.into(), data_type.into(), semantics.into()].map(Value::Number);
+        to.values(&TYPES, numbers.into_iter().chain([name, about].map(Value::Text)));
     }
     if kind == Additive::Network {
         for class in Class::ALL {
-            to.record(&APPLICATION, |element| match element {
-                Element::ApplicationName => Value::Text(class.name()),
-                Element::ApplicationDescription => Value::Text(class.family().name()),
-                _ => Value::Number(application(class.name())),
-            });
+            let number = Value::Number(application(class.name()));
+            to.values(&APPLICATION, [number, Value::Text(class.name()), Value::Text(class.family().name())]);
         }
     }
 }
