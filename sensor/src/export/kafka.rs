@@ -8,7 +8,8 @@ mod failure;
 mod producer;
 #[cfg(feature = "kafka")]
 mod sink;
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(feature = "kafka")]
+#[cfg(test)]
 mod tests;
 
 #[cfg(not(feature = "kafka"))]

@@ -218,7 +218,7 @@ fn errors_say_where_and_what_to_do() {
     cluster.topic_error("nobody", missing).unwrap();
     let tls = Tls { ca: Some(folder.path().join("none.pem")), identity: None };
     for (kafka, failure, expected) in [
-        (kafka(&[refused.clone()]), Failure::Connect, "Connection refused"),
+        (kafka(std::slice::from_ref(&refused)), Failure::Connect, "Connection refused"),
         (kafka(&["no-such-host.invalid:9092".to_owned()]), Failure::Connect, "start the brokers, or correct endpoint"),
         (silent, Failure::Broken, "no answer within 2s"),
         (absent, Failure::Rejected, "create the topic"),
