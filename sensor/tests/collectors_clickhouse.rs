@@ -94,7 +94,7 @@ fn summary(sequence: u64) -> Summary {
             _ => format!("2001:db8:{number:x}::/48").parse().unwrap(),
         },
         direction: Direction::ALL[number as usize / 2 % 2],
-        network: (number % 3 == 0).then(|| "a\"'\\ b".into()),
+        network: number.is_multiple_of(3).then(|| "a\"'\\ b".into()),
         count: count(sequence * PREFIXES + number),
     };
     let network = |class: Class, evidence, moved: u64| NetworkRecord {

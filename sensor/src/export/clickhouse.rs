@@ -61,7 +61,7 @@ const SETTINGS: [(&str, &str); 12] = [
 pub(super) struct Sink {
     config: ClickHouse,
     /// None before the first piece, and after anything failed.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     expires: Option<Timestamp>,
 }
 
@@ -133,7 +133,7 @@ impl Sink {
             none => {
                 let (connection, expires) = Connection::new(&self.config)?;
                 self.expires = expires;
-                none.insert(connection)
+                none.insert(Box::new(connection))
             }
         };
         let mut request = Request::post(uri);
