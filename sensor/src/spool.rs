@@ -94,6 +94,13 @@ impl Piece {
         self.header.records
     }
 
+    /// What it is known by: the same whenever it is handed out, and no other piece has it.
+    pub(crate) fn token(&self) -> String {
+        let Header { epoch, sequence, span: [start, _], before, records, .. } = self.header;
+        // What was merged ends with the sequence of an interval that was not, and begins earlier.
+        format!("{:032x}:{sequence}:{start}:{before}:{records}", u128::from_be_bytes(epoch))
+    }
+
     /// Its records, one JSON object a line.
     ///
     /// # Errors

@@ -1,0 +1,257 @@
+//! ClickHouse's own engine (chdb, in a process of its own) takes what exporters send, once, however often it is sent.
+//!
+//! Wants the environment variable SENSOR_COLLECTORS: a folder with `venv`, a virtual environment of Python with the package `chdb-core`.
+#![expect(clippy::unwrap_used, reason = "an engine that cannot be asked fails the test")]
+#![expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use sensor::{
+    config::{ClickHouse, DEFAULT_SPOOL, Exporter, Host, Target},
+    epoch::Epoch,
+    export::{Exporters, Failure, Progress},
+    spool::Spool,
+    summary::{
+        Count, CounterpartRecord, Event, EventRecord, Key, LedgerRecord, Moved, NetworkRecord, PrefixRecord, Summary,
+    },
+};
+use sensor_ebpf::{
+    abi::Direction,
+    class::{Class, Evidence},
+};
+
+/// How long anything may take here.
+const PATIENCE: Duration = Duration::from_secs(60);
+const INTERVALS: u64 = 20;
+const PREFIXES: u64 = 500;
+
+/// The engine behind HTTP; it ends with this.
+struct Engine {
+    child: Child,
+    port: u16,
+}
+
+impl Engine {
+    /// `None`: it is not here, and that was said.
+    fn start() -> Option<Self> {
+        let Some(folder) = env::var_os("SENSOR_COLLECTORS").map(PathBuf::from) else {
+            eprintln!("skipped: SENSOR_COLLECTORS names no folder with collectors");
+            return None;
+        };
+        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collectors/clickhouse_shim.py");
+        let mut command = Command::new(folder.join("venv/bin/python"));
+        let mut child = command.arg(shim).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let engine = Self { child, port: line.trim().parse().unwrap() };
+        engine.ask("CREATE DATABASE sensor;\nUSE sensor;\n");
+        engine.ask(include_str!("../../docs/clickhouse/schema.sql"));
+        Some(engine)
+    }
+
+    /// What statements answer.
+    fn ask(&self, statements: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let len = statements.len();
+        let head = format!("POST / HTTP/1.1\r\nHost: shim\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), statements.as_bytes()].concat()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200"), "{statements}\n{reply}");
+        reply.split_once("\r\n\r\n").unwrap().1.trim().to_owned()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn summary(sequence: u64) -> Summary {
+    let at = |sequence: u64| Timestamp::from_second(1_767_225_600 + 10 * sequence as i64).unwrap();
+    let epoch = Epoch::from_bytes([7; 16]).unwrap();
+    let key = Key { sensor: "edge-1".to_owned(), epoch, start: at(sequence), end: at(sequence + 1), sequence };
+    let count = |seed: u64| {
+        let packets = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        Count { packets, bytes: 1000 * packets + seed, frame_bytes: 1014 * packets + seed }
+    };
+    let prefix = |number: u64| PrefixRecord {
+        prefix: match number % 2 {
+            0 => format!("10.{}.{}.0/24", number >> 8, number & 255).parse().unwrap(),
+            _ => format!("2001:db8:{number:x}::/48").parse().unwrap(),
+        },
+        direction: Direction::ALL[number as usize / 2 % 2],
+        network: number.is_multiple_of(3).then(|| "a\"'\\ b".into()),
+        count: count(sequence * PREFIXES + number),
+    };
+    let network = |class: Class, evidence, moved: u64| NetworkRecord {
+        network: "a".into(),
+        direction: Direction::In,
+        upstream: Some("transit".into()),
+        upstream_asn: Some(64_500),
+        class,
+        family: class.family().name(),
+        evidence,
+        count: if moved > 0 { Count::default() } else { count(sequence) },
+        moved: Moved { moved_packets: moved, moved_bytes: 20 * moved, moved_frame_bytes: 34 * moved },
+    };
+    let counterpart = CounterpartRecord {
+        network: "a".into(),
+        direction: Direction::Out,
+        country: Some(*b"NL"),
+        asn: None,
+        as_name: None,
+        list: vec!["hosting".into(), "relays".into()],
+        counterpart: None,
+        count: count(sequence),
+    };
+    let event = Event::Loss { what: "flows".to_owned(), count: 3 };
+    Summary {
+        networks: vec![network(Class::Tls, Some(Evidence::Confirmed), 0), network(Class::Unknown, None, sequence)],
+        counterparts: vec![counterpart],
+        prefixes: (0..PREFIXES).map(prefix).collect(),
+        events: vec![EventRecord { network: None, at: at(sequence), event }],
+        ledger: vec![LedgerRecord {
+            interface: "eth9".to_owned(),
+            direction: "rx",
+            seen_packets: sequence,
+            unparsed: BTreeMap::from([("not_ip", 2)]),
+            ..LedgerRecord::default()
+        }],
+        ..Summary::empty(key)
+    }
+}
+
+/// Delivers all intervals from a new spool, until they are or something fails.
+fn deliver(port: u16, database: &str) -> Progress {
+    let folder = tempfile::tempdir().unwrap();
+    let spool: Arc<Spool> = Spool::open(folder.path(), DEFAULT_SPOOL, &["c"]).unwrap();
+    (0..INTERVALS).for_each(|sequence| spool.append(&summary(sequence)).unwrap());
+    let host = Host { name: "127.0.0.1".to_owned(), port };
+    let target = Target::ClickHouse(ClickHouse { host, tls: None, database: database.to_owned(), login: None });
+    let exporter = Exporter { name: "c".parse().unwrap(), target };
+    let exporters = Exporters::start(&[exporter], &spool).unwrap();
+    let began = Instant::now();
+    let progress = loop {
+        let progress = exporters.statuses()[0].progress();
+        if progress.pieces == INTERVALS || !progress.failures.is_empty() {
+            break progress;
+        }
+        assert!(began.elapsed() < PATIENCE, "{progress:?}");
+        thread::sleep(Duration::from_millis(10));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Records that are waiting would be tried for a while.
+    runtime.block_on(exporters.finish());
+    progress
+}
+
+/// What the tables hold, as they are.
+fn held(engine: &Engine) -> String {
+    let mut held = String::new();
+    for (table, sums) in [
+        ("prefix", "prefix, direction, network"),
+        ("network", "network, class, evidence, upstream, upstream_asn"),
+        ("counterpart", "country, asn, list"),
+        ("ledger", "interface"),
+        ("event", "event, what"),
+    ] {
+        let what = match table {
+            "network" => "sum(net_packets), sum(net_bytes), sum(net_frame_bytes)",
+            "prefix" | "counterpart" => "sum(packets), sum(bytes), sum(frame_bytes)",
+            "ledger" => "sum(seen_packets), sum(unparsed['not_ip'])",
+            _ => "sum(count)",
+        };
+        held += &engine.ask(&format!("SELECT {sums}, {what} FROM sensor.{table} GROUP BY ALL ORDER BY ALL;\n"));
+        held += "\n";
+    }
+    held
+}
+
+#[test]
+fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
+    let Some(engine) = Engine::start() else { return };
+    let progress = deliver(engine.port, "sensor");
+    assert_eq!((progress.pieces, progress.failures.len()), (INTERVALS, 0), "{progress:?}");
+
+    let (mut prefixes, mut tls, mut moved) = (BTreeMap::new(), [0; 3], [0; 3]);
+    for summary in (0..INTERVALS).map(summary) {
+        let add = |sums: &mut [u64; 3], count: Count| {
+            sums.iter_mut().zip([count.packets, count.bytes, count.frame_bytes]).for_each(|(sum, more)| *sum += more);
+        };
+        for record in &summary.prefixes {
+            let direction = ["in", "out"][record.direction as usize];
+            let about =
+                (record.prefix.to_string(), direction, record.network.as_deref().unwrap_or_default().to_owned());
+            add(prefixes.entry(about).or_default(), record.count);
+        }
+        add(&mut tls, summary.networks[0].count);
+        let Moved { moved_packets: packets, moved_bytes: bytes, moved_frame_bytes: frame_bytes } =
+            summary.networks[1].moved;
+        add(&mut moved, Count { packets, bytes, frame_bytes });
+    }
+    let mut expected = String::new();
+    for ((prefix, direction, network), [packets, bytes, frame_bytes]) in &prefixes {
+        // As TabSeparated has it.
+        let network = network.replace('\\', "\\\\").replace('\'', "\\'");
+        expected += &format!("{prefix}\t{direction}\t{network}\t{packets}\t{bytes}\t{frame_bytes}\n");
+    }
+    let [packets, bytes, frame_bytes] = tls;
+    expected += &format!("a\ttls\tconfirmed\ttransit\t64500\t{packets}\t{bytes}\t{frame_bytes}\n");
+    let with = format!("NL\t0\t['hosting','relays']\t{packets}\t{bytes}\t{frame_bytes}\n");
+    let [packets, bytes, frame_bytes] = moved;
+    expected += &format!("a\tunknown\t\ttransit\t64500\t-{packets}\t-{bytes}\t-{frame_bytes}\n{with}");
+    expected +=
+        &format!("eth9\t{}\t{}\nloss\tflows\t{}\n", INTERVALS * (INTERVALS - 1) / 2, 2 * INTERVALS, 3 * INTERVALS);
+    let first = held(&engine);
+    assert!(first == expected, "{}\n---\n{}", &first[first.len() - 300..], &expected[expected.len() - 300..]);
+
+    let sums = || {
+        ["prefix_1m", "prefix_1h", "network_1m", "network_1h", "counterpart_1m", "counterpart_1h"].map(|table| {
+            engine.ask(&format!("SELECT sum(packets), sum(bytes), sum(frame_bytes) FROM sensor.{table};\n"))
+        })
+    };
+    let rolled = sums();
+    let all = |table: &str, net: &str| {
+        engine.ask(&format!("SELECT sum({net}packets), sum({net}bytes), sum({net}frame_bytes) FROM sensor.{table};\n"))
+    };
+    let (prefix, network, with) = (all("prefix", ""), all("network", "net_"), all("counterpart", ""));
+    assert_eq!(rolled, [prefix.clone(), prefix, network.clone(), network, with.clone(), with]);
+
+    // Another life of the exporter, which had forgotten that it delivered them.
+    assert_eq!(deliver(engine.port, "sensor").pieces, INTERVALS);
+    assert!(held(&engine) == first, "raw rows were taken twice");
+    assert_eq!(sums(), rolled);
+    // And from raw rows, where tokens are forgotten.
+    engine.ask(&include_str!("../../docs/clickhouse/rebuild.sql").replace("{month:UInt32}", "202601"));
+    assert_eq!(sums(), rolled);
+
+    for change in ["DROP TABLE sensor.prefix;\n", ""] {
+        let database = if change.is_empty() { "nowhere" } else { "sensor" };
+        engine.ask(&format!("{change}SELECT 1;\n"));
+        let progress = deliver(engine.port, database);
+        assert_eq!((progress.pieces, progress.is_down), (0, true), "{progress:?}");
+        assert_eq!(progress.failures.keys().collect::<Vec<_>>(), [&Failure::Rejected]);
+    }
+}
+
+#[test]
+fn a_port_of_nobody_is_told_as_such() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let progress = deliver(port, "sensor");
+    assert_eq!(progress.failures.keys().collect::<Vec<_>>(), [&Failure::Connect]);
+    assert_eq!((progress.pieces, progress.is_down), (0, true));
+}
