@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 
 use self::file::Rotated;
+use super::Failure;
 use crate::{config::Jsonl, spool::Piece};
 
 /// What writes lines.
@@ -47,12 +48,15 @@ impl Sink {
                 // Half of a piece may have been taken: whoever listens begins anew with a whole one.
                 let mut open = match stream.take() {
                     Some(open) => open,
-                    None => UnixStream::connect(&*path).await.with_context(|| {
-                        format!("cannot connect to {}; start whoever listens there", path.display())
-                    })?,
+                    None => {
+                        let open = UnixStream::connect(&*path).await;
+                        let open = open.with_context(|| format!("{}: start whoever listens there", path.display()));
+                        open.context(Failure::Connect)?
+                    }
                 };
                 let written = open.write_all(&lines).await;
-                written.with_context(|| format!("{} takes no more; see to whoever listens there", path.display()))?;
+                let written = written.with_context(|| format!("{}: see to whoever listens there", path.display()));
+                written.context(Failure::Broken)?;
                 *stream = Some(open);
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! Messages as they are, and collectors that are there, gone, or worse.
 
 mod collector;
+mod tls;
 
 use std::{fs, net::UdpSocket, path::Path, sync::Arc, thread, time::Duration};
 
@@ -11,7 +12,7 @@ use super::{element::Element, *};
 use crate::{
     config::{DEFAULT_ENTERPRISE, DEFAULT_SPOOL, Exporter, Host, Target},
     epoch::Epoch,
-    export::Exporters,
+    export::{Exporters, Progress},
     spool::Spool,
     summary::{Count, Key, LedgerRecord, Moved, NetworkRecord, PrefixRecord, Summary},
 };

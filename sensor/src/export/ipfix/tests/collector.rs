@@ -49,6 +49,16 @@ impl Decoder {
         self.sequences.clear();
     }
 
+    /// Takes the whole messages off a stream.
+    pub(super) fn stream(&mut self, bytes: &mut Vec<u8>) {
+        while bytes.len() >= 4 && bytes.len() >= number(&bytes[2..4]) as usize {
+            let len = number(&bytes[2..4]) as usize;
+            let message: Vec<u8> = bytes.drain(..len).collect();
+            self.message(&message);
+        }
+    }
+
+    /// Takes a message.
     pub(super) fn message(&mut self, message: &[u8]) {
         assert_eq!((number(&message[..2]), number(&message[2..4]) as usize), (10, message.len()));
         let (sequence, domain) = (number(&message[8..12]) as u32, number(&message[12..16]) as u32);
@@ -221,10 +231,6 @@ fn serve(mut connection: TcpStream, manner: Option<Manner>, decoder: &mut Decode
             Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
             Err(_) => return,
         }
-        while bytes.len() >= 4 && bytes.len() >= number(&bytes[2..4]) as usize {
-            let len = number(&bytes[2..4]) as usize;
-            let message: Vec<u8> = bytes.drain(..len).collect();
-            decoder.message(&message);
-        }
+        decoder.stream(&mut bytes);
     }
 }
