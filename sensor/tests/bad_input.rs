@@ -226,7 +226,7 @@ fn configurations_with_one_problem_get_one_line_with_its_place() {
         ("no prefixes", "prefixes = [\"192.0.2.0/24\"]\n", "", vec![":5:1: ", "has no prefixes"]),
         ("a long name", "nosuch0", "interface-zero-zero", vec![":4:8: ", "1 to 15 bytes"]),
         ("an interval", "id = \"edge-1\"", "interval = \"7s\"", vec![":2:12: ", "write \"6s\" or \"8s\""]),
-        ("a key of later versions", "id =", "[metrics]\nid =", vec!["not supported by this version"]),
+        ("nowhere to listen", "[sensor]", "[metrics]\n[sensor]", vec![":1:1: ", "the [metrics] has no listen"]),
         ("bad syntax", "id = \"edge-1\"", "id = edge-1", vec![":2:", "correct the TOML syntax"]),
         (
             "a missing table",

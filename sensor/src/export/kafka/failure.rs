@@ -66,6 +66,26 @@ pub(super) fn explain(error: &KafkaError, trouble: Option<Trouble>, to: &Kafka, 
     anyhow!(text).context(failure)
 }
 
+/// Of two things that went wrong with a piece, the one that says why: with idempotence on, messages behind a refused one fail for reasons that only
+/// follow from it.
+pub(super) fn telling(one: KafkaError, other: KafkaError) -> KafkaError {
+    let follows = |error: &KafkaError| {
+        let code = error.rdkafka_error_code();
+        matches!(
+            code,
+            None | Some(
+                Code::Fatal
+                    | Code::PurgeQueue
+                    | Code::PurgeInflight
+                    | Code::GaplessGuarantee
+                    | Code::OutOfOrderSequenceNumber
+                    | Code::Fail
+            )
+        )
+    };
+    if follows(&one) && !follows(&other) { other } else { one }
+}
+
 fn code_of(error: &KafkaError, code: Code) -> bool {
     error.rdkafka_error_code() == Some(code)
 }

@@ -72,7 +72,7 @@ impl Sink {
     }
 }
 
-/// Has all records of a piece in the queue, and waits for what became of each. Within: the first that failed.
+/// Has all records of a piece in the queue, and waits for what became of each. Within: the first failure that says why.
 async fn deliver(producer: &Producer, topic: &str, lines: &[u8]) -> Result<Result<(), KafkaError>> {
     let mut reports = VecDeque::new();
     let mut all = Ok(());
@@ -81,13 +81,13 @@ async fn deliver(producer: &Producer, topic: &str, lines: &[u8]) -> Result<Resul
         let mut record = FutureRecord::to(topic).key(&key).payload(line);
         while let Err((error, unsent)) = producer.send(record).map(|report| reports.push_back(report)) {
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                all = all.and(Err(error));
+                all = both(all, Err(error));
                 break;
             }
             record = unsent;
             // Room comes with the next that is answered.
             match reports.pop_front() {
-                Some(report) => all = all.and(outcome(report.await)),
+                Some(report) => all = both(all, outcome(report.await)),
                 None => sleep(FULL_PAUSE).await,
             }
         }
@@ -97,8 +97,7 @@ async fn deliver(producer: &Producer, topic: &str, lines: &[u8]) -> Result<Resul
     }
     // Also after a failure: what is under way must not arrive after what is sent again.
     for report in reports {
-        let outcome = outcome(report.await);
-        all = all.and(outcome);
+        all = both(all, outcome(report.await));
     }
     Ok(all)
 }
@@ -108,6 +107,14 @@ fn outcome<E>(report: Result<OwnedDeliveryResult, E>) -> Result<(), KafkaError> 
         Ok(Ok(_)) => Ok(()),
         Ok(Err((error, _))) => Err(error),
         Err(_) => Err(KafkaError::Canceled),
+    }
+}
+
+/// What became of two.
+fn both(one: Result<(), KafkaError>, other: Result<(), KafkaError>) -> Result<(), KafkaError> {
+    match (one, other) {
+        (Err(one), Err(other)) => Err(failure::telling(one, other)),
+        (one, other) => one.and(other),
     }
 }
 
