@@ -67,7 +67,7 @@ pub(super) fn explain(error: &KafkaError, trouble: Option<Trouble>, to: &Kafka, 
 }
 
 /// Of two things that went wrong with a piece, the one that says why: with idempotence on, messages behind a refused one fail for reasons that only
-/// follow from it.
+/// follow from it, and a connection that librdkafka has no more use for takes what was under way with it.
 pub(super) fn telling(one: KafkaError, other: KafkaError) -> KafkaError {
     let follows = |error: &KafkaError| {
         let code = error.rdkafka_error_code();
@@ -75,6 +75,7 @@ pub(super) fn telling(one: KafkaError, other: KafkaError) -> KafkaError {
             code,
             None | Some(
                 Code::Fatal
+                    | Code::BrokerDestroy
                     | Code::PurgeQueue
                     | Code::PurgeInflight
                     | Code::GaplessGuarantee
