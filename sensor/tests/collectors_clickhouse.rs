@@ -2,7 +2,7 @@
 //!
 //! Wants the environment variable SENSOR_COLLECTORS: a folder with `venv`, a virtual environment of Python with the package `chdb-core`.
 #![expect(clippy::unwrap_used, reason = "an engine that cannot be asked fails the test")]
-#![expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+#![expect(clippy::print_stdout, reason = "a test that was skipped says so")]
 
 use std::{
     collections::BTreeMap,
@@ -43,10 +43,12 @@ struct Engine {
 }
 
 impl Engine {
-    /// `None`: it is not here, and that was said.
-    fn start() -> Option<Self> {
+    /// For a test; `None`: it is not here, and that was said.
+    fn start(test: &str) -> Option<Self> {
         let Some(folder) = env::var_os("SENSOR_COLLECTORS").map(PathBuf::from) else {
-            eprintln!("skipped: SENSOR_COLLECTORS names no folder with collectors");
+            println!(
+                "SKIP {test}: SENSOR_COLLECTORS names no folder with collectors; run: cargo xtask test collectors"
+            );
             return None;
         };
         let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collectors/clickhouse_shim.py");
@@ -183,7 +185,7 @@ fn held(engine: &Engine) -> String {
 
 #[test]
 fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
-    let Some(engine) = Engine::start() else { return };
+    let Some(engine) = Engine::start("clickhouse_has_every_byte_once_however_often_it_is_sent") else { return };
     let progress = deliver(engine.port, "sensor");
     assert_eq!((progress.pieces, progress.failures.len()), (INTERVALS, 0), "{progress:?}");
 

