@@ -9,6 +9,7 @@ mod history;
 mod ipfix;
 mod jsonl;
 mod kafka;
+mod password;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -147,6 +148,16 @@ impl Exporters {
         self.renewals.send_modify(|renewals| *renewals += 1);
     }
 
+    /// As [`Exporters::finish`], for who has no runtime.
+    ///
+    /// # Errors
+    /// None can be had.
+    pub fn finish_blocking(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot start the runtime; allow more files")?.block_on(self.finish());
+        Ok(())
+    }
+
     /// Lets exporters deliver what they can within some seconds, and ends them. What they could not stays in the spool.
     pub async fn finish(self) {
         let until = Instant::now() + PATIENCE;
@@ -159,6 +170,17 @@ impl Exporters {
             }
         }
     }
+}
+
+/// The records of a piece, one JSON object a line.
+fn lines(piece: &Piece) -> Result<Vec<u8>> {
+    let lines = piece.lines().context("a piece cannot be unpacked; allow the sensor more memory");
+    lines.context(Failure::Spool)
+}
+
+/// Each of these lines, without its end.
+fn records(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
 /// An exporter at work.

@@ -7,9 +7,9 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::BTreeMap, error::Error as StdError, fmt::Write as _, fs, io, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, error::Error as StdError, fmt::Write as _, io, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use axum::{
     body::Bytes,
     http::{HeaderValue, Request},
@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio_rustls::rustls;
 
-use super::{Failure, tls::Trust};
+use super::{Failure, lines, password, tls::Trust};
 use crate::{
     config::{ClickHouse, Login},
     spool::Piece,
@@ -34,8 +34,6 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a connection may lie idle. Servers close theirs after 3 s or more (`keep_alive_timeout`), and what is sent just then fails.
 const IDLE: Duration = Duration::from_secs(2);
-/// The longest file of a password, in bytes.
-const MAX_PASSWORD_LEN: usize = 4 << 10;
 /// What an INSERT is made with (ClickHouse, session settings and parameters of HTTP), whatever the user's profile says.
 const SETTINGS: [(&str, &str); 12] = [
     // Repeats are known by their token, behind materialized views as well.
@@ -101,7 +99,7 @@ impl Sink {
 
     /// Delivers a piece: every table has answered for its records.
     pub(super) async fn send(&mut self, piece: &Piece) -> Result<()> {
-        let lines = piece.lines().context("no memory for a piece of the spool; allow more")?;
+        let lines = lines(piece)?;
         let token = piece.token();
         for (kind, batch) in batches(&lines)? {
             let token = format!("{}:{token}:{kind}", batch.sensor);
@@ -176,20 +174,12 @@ impl Connection {
 
 /// User and password for a request.
 fn headers(login: &Login) -> Result<(HeaderValue, HeaderValue)> {
-    let Login { username, password_file } = login;
-    let path = password_file.display();
-    let text = fs::read(password_file);
-    let text = text.with_context(|| format!("{path}: cannot read; correct password_file, or allow to read it"))?;
-    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if text.len() > MAX_PASSWORD_LEN {
-        bail!("{path}: no file of a password, with more than {MAX_PASSWORD_LEN} bytes; correct password_file");
-    }
     // What is wrong with it is not said: that would show it.
-    let password = HeaderValue::from_bytes(line).ok();
+    let password = HeaderValue::from_bytes(&password::read(login)?).ok();
+    let path = login.password_file.display();
     let mut password = password.with_context(|| format!("{path}: its first line is no password; correct the file"))?;
     password.set_sensitive(true);
-    let user = HeaderValue::from_bytes(username.as_bytes());
+    let user = HeaderValue::from_bytes(login.username.as_bytes());
     Ok((user.context("this name cannot be sent; correct username")?, password))
 }
 

@@ -71,9 +71,7 @@ impl History {
             cursors.all(|cursor| cursor.is_some_and(|cursor| cursor.acknowledged >= end))
         };
         self.wait(has_all)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("cannot start the runtime")?.block_on(self.exporters.finish());
-        Ok(())
+        self.exporters.finish_blocking()
     }
 
     /// Waits as long as something is delivered meanwhile.

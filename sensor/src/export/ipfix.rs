@@ -22,11 +22,11 @@ use serde::Deserialize;
 
 use self::{
     message::{Packer, Stream},
-    options::{About, Sent},
+    options::About,
     row::Row,
     wire::Wire,
 };
-use super::{Failure, tls::Trust};
+use super::{Failure, lines, records, tls::Trust};
 use crate::{
     config::{Additive, Ipfix, Transport},
     spool::Piece,
@@ -35,7 +35,7 @@ use crate::{
 /// Most bytes of a message over a stream; 65,535 is the most that there can be.
 const STREAM_MESSAGE: usize = 16 << 10;
 /// Messages over UDP after which templates come again.
-const TEMPLATES_EVERY: u32 = 20;
+const TEMPLATES_EVERY: usize = 20;
 /// How long after which templates come again over UDP, and options over all transports.
 const REFRESH: Duration = Duration::from_secs(60);
 
@@ -51,9 +51,8 @@ pub(super) struct Sink {
 struct Domain {
     kind: Additive,
     stream: Stream,
-    sent: Sent,
     /// Messages since its templates were sent.
-    since_templates: u32,
+    since_templates: usize,
     /// When its options were.
     told: Option<Instant>,
 }
@@ -69,7 +68,6 @@ impl Sink {
         let domain = |(index, kind): (usize, &Additive)| Domain {
             kind: *kind,
             stream: Stream::new(config.domain + index as u32),
-            sent: Sent::default(),
             since_templates: 0,
             told: None,
         };
@@ -79,7 +77,7 @@ impl Sink {
 
     /// Delivers a piece: see above.
     pub(super) async fn send(&mut self, piece: &Piece, lost: u64) -> Result<()> {
-        let lines = piece.lines().context("a piece of the spool cannot be read")?;
+        let lines = lines(piece)?;
         // Half of a piece may have been taken: a session that broke does not go on.
         let mut session = match self.session.take() {
             Some(session) => session,
@@ -129,12 +127,11 @@ impl Sink {
             Transport::Udp { mtu } => mtu as usize,
             Transport::Tcp | Transport::Tls(_) => STREAM_MESSAGE,
         };
-        let lines: Vec<&[u8]> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-        let Some(first) = lines.first() else { return Ok(vec![]) };
+        let Some(first) = records(lines).next() else { return Ok(vec![]) };
         let no_record = "a line of the spool is no record; remove the spool if this goes on";
         let Head { sensor } = serde_json::from_slice(first).context(no_record)?;
         let mut rows = vec![];
-        for line in lines {
+        for line in records(lines) {
             rows.extend(Row::read(line).context(no_record)?);
         }
         let at = Timestamp::now().as_second().try_into().unwrap_or_default();
@@ -144,22 +141,11 @@ impl Sink {
             // Of ledgers one domain is enough.
             let is_of = |row: &&Row<'_>| row.kind.map_or(index == 0, |kind| kind == domain.kind);
             let rows: Vec<&Row<'_>> = rows.iter().filter(is_of).collect();
-            domain.sent.lost = lost;
-            messages.extend(domain.pack(&rows, &sensor, Shape { limit, enterprise, at, is_udp }));
+            let about = About { kind: domain.kind, sensor: &sensor, enterprise, lost };
+            messages.extend(domain.pack(&rows, &about, limit, at, is_udp));
         }
         Ok(messages)
     }
-}
-
-/// What messages of all domains have in common.
-#[derive(Clone, Copy)]
-struct Shape {
-    /// Most bytes of one.
-    limit: usize,
-    enterprise: u32,
-    /// Export time, in seconds since the Unix epoch.
-    at: u32,
-    is_udp: bool,
 }
 
 impl Domain {
@@ -171,42 +157,33 @@ impl Domain {
         self.told = None;
     }
 
-    fn pack(&mut self, rows: &[&Row<'_>], sensor: &str, shape: Shape) -> Vec<Vec<u8>> {
-        let Shape { limit, enterprise, at, is_udp } = shape;
-        let is_new = self.told.is_none();
+    /// Its messages of up to `limit` bytes, exported `at` that second.
+    fn pack(&mut self, rows: &[&Row<'_>], about: &About<'_>, limit: usize, at: u32, is_udp: bool) -> Vec<Vec<u8>> {
+        let (kind, domain, is_new) = (self.kind, self.stream.domain, self.told.is_none());
         let is_due = self.told.is_none_or(|told| told.elapsed() >= REFRESH);
-        let domain = self.stream.domain;
-        let mut messages = vec![];
+        let mut packer = Packer::new(&mut self.stream, limit, about.enterprise, at);
         if is_new || is_due && is_udp {
-            let mut packer = Packer::new(&mut self.stream, limit, enterprise, at);
-            options::templates(self.kind, &mut packer);
-            messages.extend(packer.finish());
+            options::templates(kind, &mut packer);
+            packer.close();
             self.since_templates = 0;
         }
         if is_due {
-            let about = About { domain, kind: self.kind, sensor, enterprise };
-            let Stream { messages: sent, octets, flows, .. } = self.stream;
-            let sent = Sent { messages: sent, octets, flows, ..self.sent };
-            let mut packer = Packer::new(&mut self.stream, limit, enterprise, at);
-            options::options(&about, sent, &mut packer);
-            messages.extend(packer.finish());
+            options::options(about, &mut packer);
+            packer.close();
             self.told = Some(Instant::now());
         }
-        let mut packer = Packer::new(&mut self.stream, limit, enterprise, at);
+        let mut begin = packer.closed();
         for row in rows {
             packer.record(&row.template, |element| row.value(element, domain));
-            if is_udp && self.since_templates + packer.closed() >= TEMPLATES_EVERY {
-                messages.extend(packer.finish());
-                packer = Packer::new(&mut self.stream, limit, enterprise, at);
-                options::templates(self.kind, &mut packer);
-                messages.extend(packer.finish());
-                packer = Packer::new(&mut self.stream, limit, enterprise, at);
-                self.since_templates = 0;
+            if is_udp && self.since_templates + packer.closed() - begin >= TEMPLATES_EVERY {
+                packer.close();
+                options::templates(kind, &mut packer);
+                packer.close();
+                (self.since_templates, begin) = (0, packer.closed());
             }
         }
-        let data = packer.finish();
-        self.since_templates += data.len() as u32;
-        messages.extend(data);
-        messages
+        packer.close();
+        self.since_templates += packer.closed() - begin;
+        packer.finish()
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 
 use self::file::Rotated;
-use super::Failure;
+use super::{Failure, lines};
 use crate::{config::Jsonl, spool::Piece};
 
 /// What writes lines.
@@ -33,7 +33,7 @@ impl Sink {
     /// Writes the lines of a piece. Of a file they are on disk when this returns; a socket or a pipe has taken them, and what its reader had not read when
     /// it died is lost.
     pub(super) async fn send(&mut self, piece: &Piece) -> Result<()> {
-        let lines = piece.lines().context("a piece of the spool cannot be read")?;
+        let lines = lines(piece)?;
         match &mut self.0 {
             To::Stdout => {
                 let mut out = std::io::stdout().lock();

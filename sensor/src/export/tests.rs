@@ -89,8 +89,7 @@ fn measure_the_way_through_the_spool() {
         records as f64 / passed.as_secs_f64(),
         memory("VmHWM").saturating_sub(before)
     );
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(exporters.finish());
+    exporters.finish_blocking().unwrap();
 }
 
 /// Three days at a tenth of the prefixes, with a tenth of the disk.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::durable::Durable;
@@ -101,8 +101,6 @@ impl Shipping {
         for summary in last {
             self.spool.append(summary)?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("cannot start the runtime")?.block_on(self.finish());
-        Ok(())
+        self.exporters.finish_blocking()
     }
 }

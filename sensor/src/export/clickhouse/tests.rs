@@ -1,6 +1,6 @@
 //! Servers that are none, or not well; and what an INSERT looks like.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use sensor_ebpf::abi::Direction;
 use tokio::{

@@ -88,8 +88,13 @@ impl<'a> Packer<'a> {
     }
 
     /// How many messages are full.
-    pub(super) fn closed(&self) -> u32 {
-        self.done.len() as u32
+    pub(super) fn closed(&self) -> usize {
+        self.done.len()
+    }
+
+    /// What was sent with the messages that are full.
+    pub(super) fn stream(&self) -> &Stream {
+        self.stream
     }
 
     /// The messages.
@@ -123,7 +128,8 @@ impl<'a> Packer<'a> {
         }
     }
 
-    fn close(&mut self) {
+    /// Lets a message be full; another one begins.
+    pub(super) fn close(&mut self) {
         if self.message.is_empty() {
             return;
         }

@@ -4,7 +4,7 @@ use sensor_ebpf::class::Class;
 
 use super::{
     element::{Element, Own},
-    message::{Packer, Value},
+    message::{Packer, Stream, Value},
     row::{EXTERNAL, INTERNAL, application},
     template::{
         APPLICATION, COUNTERPART, DOMAIN, INTERFACE, NETWORK, OPTIONS, PREFIX_V4, PREFIX_V6, RELIABILITY, SAMPLING,
@@ -21,22 +21,12 @@ const SELECTOR: u64 = 1;
 
 /// What a domain is about.
 pub(super) struct About<'a> {
-    /// Observation domain.
-    pub(super) domain: u32,
     /// Records that add up in it.
     pub(super) kind: Additive,
     /// Name of the sensor.
     pub(super) sensor: &'a str,
     /// Private enterprise number.
     pub(super) enterprise: u32,
-}
-
-/// What was sent of a domain, and what could not be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) messages: u64,
-    pub(super) octets: u64,
-    pub(super) flows: u64,
     /// Records that were lost before they could be sent.
     pub(super) lost: u64,
 }
@@ -54,8 +44,9 @@ pub(super) fn templates(kind: Additive, to: &mut Packer<'_>) {
 }
 
 /// Adds the options of a domain.
-pub(super) fn options(about: &About<'_>, sent: Sent, to: &mut Packer<'_>) {
-    let &About { domain, kind, sensor, enterprise } = about;
+pub(super) fn options(about: &About<'_>, to: &mut Packer<'_>) {
+    let &About { kind, sensor, enterprise, lost } = about;
+    let &Stream { domain, messages, octets, flows, .. } = to.stream();
     let id = Value::Number(domain.into());
     to.values(&DOMAIN, [id, Value::Text(sensor)]);
     for (number, name, description) in
@@ -64,7 +55,6 @@ pub(super) fn options(about: &About<'_>, sent: Sent, to: &mut Packer<'_>) {
         to.values(&INTERFACE, [Value::Number(number), Value::Text(name), Value::Text(description)]);
     }
     to.values(&SAMPLING, [PROCESS, SELECTOR, COUNT_BASED, 1, 0].map(Value::Number));
-    let Sent { messages, octets, flows, lost } = sent;
     to.values(&RELIABILITY, [domain.into(), PROCESS, messages, flows, octets, lost].map(Value::Number));
     for (number, own) in Element::OWN.iter().filter_map(|element| Some((element.field().id, element.field().own?))) {
         let Own { name, data_type, semantics, about } = own;

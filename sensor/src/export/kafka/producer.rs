@@ -1,7 +1,6 @@
 //! A producer of librdkafka: its settings, what it tells meanwhile, and its end.
 
 use std::{
-    fs,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
@@ -18,7 +17,7 @@ use rdkafka::{
 
 use crate::{
     config::{Identity, Kafka, Login, Sasl, Tls},
-    export::{Failure, tls::Trust},
+    export::{Failure, password, tls::Trust},
 };
 
 /// How long librdkafka tries a message; within the 30 s that a piece has.
@@ -184,12 +183,11 @@ fn authenticate(settings: &mut ClientConfig, sasl: Sasl, login: &Login) -> Resul
         Sasl::ScramSha256 => "SCRAM-SHA-256",
         Sasl::ScramSha512 => "SCRAM-SHA-512",
     };
-    let Login { username, password_file } = login;
-    let text = fs::read_to_string(password_file);
-    let path = password_file.display();
-    let text = text.with_context(|| format!("{path}: cannot read; correct the path, or allow to read it"));
-    let text = text.context(Failure::Tls)?;
-    let password = text.lines().next().unwrap_or_default();
-    settings.set("sasl.mechanism", mechanism).set("sasl.username", username).set("sasl.password", password);
+    // What is wrong with it is not said: that would show it.
+    let password = password::read(login).map(|bytes| String::from_utf8(bytes).ok()).context(Failure::Tls)?;
+    let path = login.password_file.display();
+    let password = password.with_context(|| format!("{path}: its first line is no text; correct the file"));
+    let password = password.context(Failure::Tls)?;
+    settings.set("sasl.mechanism", mechanism).set("sasl.username", &login.username).set("sasl.password", password);
     Ok(())
 }

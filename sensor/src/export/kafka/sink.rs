@@ -15,7 +15,11 @@ use super::{
     failure,
     producer::{MESSAGE_TIMEOUT, Producer},
 };
-use crate::{config::Kafka, spool::Piece};
+use crate::{
+    config::Kafka,
+    export::{lines, records},
+    spool::Piece,
+};
 
 /// How long it waits for room in the queue where nothing of its own is in there.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
@@ -44,7 +48,7 @@ impl Sink {
 
     /// Delivers a piece: all replicas that are in sync have each of its records when this returns.
     pub(in crate::export) async fn send(&mut self, piece: &Piece) -> Result<()> {
-        let lines = piece.lines().context("cannot unpack a piece of the spool; allow the sensor more memory")?;
+        let lines = lines(piece)?;
         let producer = match self.producer.take() {
             Some(producer) => self.producer.insert(producer),
             None => {
@@ -76,7 +80,7 @@ impl Sink {
 async fn deliver(producer: &Producer, topic: &str, lines: &[u8]) -> Result<Result<(), KafkaError>> {
     let mut reports = VecDeque::new();
     let mut all = Ok(());
-    for line in lines_of(lines) {
+    for line in records(lines) {
         let key = key(line)?;
         let mut record = FutureRecord::to(topic).key(&key).payload(line);
         while let Err((error, unsent)) = producer.send(record).map(|report| reports.push_back(report)) {
@@ -118,11 +122,6 @@ fn both(one: Result<(), KafkaError>, other: Result<(), KafkaError>) -> Result<()
     }
 }
 
-/// The records of a piece.
-fn lines_of(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
-    lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
-}
-
 /// Whose record it is, and of which network.
 fn about(line: &[u8]) -> Result<About> {
     serde_json::from_slice(line).context("a record in the spool names no sensor; report it with the version of sensor")
@@ -140,6 +139,6 @@ pub(super) fn key(line: &[u8]) -> Result<String> {
 
 /// By what brokers know the sensor in their logs and quotas.
 fn client_id(lines: &[u8]) -> Result<String> {
-    let first = lines_of(lines).next();
+    let first = records(lines).next();
     first.map_or_else(|| Ok("sensor".to_owned()), |line| Ok(about(line)?.sensor))
 }

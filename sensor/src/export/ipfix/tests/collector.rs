@@ -32,6 +32,8 @@ pub(super) struct Decoder {
     places: HashMap<(u32, Vec<u8>), (usize, u64)>,
     /// All texts.
     pub(super) texts: Vec<String>,
+    /// Connections.
+    pub(super) sessions: u32,
     /// Sequence numbers that were not what came before.
     pub(super) gaps: u32,
     /// Sets without a template.
@@ -45,6 +47,7 @@ fn number(bytes: &[u8]) -> u64 {
 impl Decoder {
     /// Forgets what belongs to a session.
     fn session(&mut self) {
+        self.sessions += 1;
         self.templates.clear();
         self.sequences.clear();
     }
