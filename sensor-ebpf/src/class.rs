@@ -54,6 +54,8 @@ pub enum Family {
     Web,
     /// Voice and chat.
     Talk,
+    /// The sensor's own.
+    Sensor,
     /// Nobody knows.
     Unknown,
 }
@@ -73,6 +75,7 @@ impl Family {
             Self::Remote => "remote",
             Self::Web => "web",
             Self::Talk => "talk",
+            Self::Sensor => "sensor",
             Self::Unknown => "unknown",
         }
     }
@@ -181,6 +184,8 @@ classes! {
     Ntp "ntp" Naming,
     /// Session Initiation Protocol.
     Sip "sip" Talk,
+    /// Records of this sensor on their way to its collectors.
+    SensorExport "sensor_export" Sensor,
 }
 
 impl Class {
@@ -190,7 +195,8 @@ impl Class {
         match self.family() {
             Family::Vpn | Family::Anonymity | Family::Tunnel | Family::Mining | Family::P2p => true,
             Family::Remote | Family::Talk => !matches!(self, Self::Rdp | Self::Sip),
-            Family::Mail | Family::File | Family::Naming | Family::Web | Family::Unknown => false,
+            Family::Mail | Family::File | Family::Naming | Family::Web => false,
+            Family::Sensor | Family::Unknown => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod backoff;
 mod clickhouse;
+mod ends;
 mod history;
 mod ipfix;
 mod jsonl;
@@ -16,7 +17,7 @@ mod tests;
 mod tls;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -28,11 +29,12 @@ use tokio::{
     time::{sleep, timeout, timeout_at},
 };
 
-use self::backoff::Backoff;
 pub use self::history::History;
 pub use self::status::{Failure, Progress, Status};
+use self::{backoff::Backoff, ends::Ends};
 use crate::{
-    config::{Exporter, Target},
+    config::{Exporter, Host, Target},
+    own::OwnTraffic,
     spool::{Lost, Piece, Reader, Spool},
 };
 
@@ -51,6 +53,7 @@ pub struct Exporters {
     /// How often files beside the configuration were to be read again.
     renewals: watch::Sender<u64>,
     statuses: Vec<Arc<Status>>,
+    own: Arc<OwnTraffic>,
     /// Those that run: name, and when it has ended.
     running: Vec<(String, oneshot::Receiver<()>)>,
 }
@@ -93,6 +96,14 @@ impl Sink {
         }
     }
 
+    /// With whom it speaks beside those of the configuration, as far as that is known by now.
+    fn more_ends(&self) -> Vec<Host> {
+        match self {
+            Self::Kafka(sink) => sink.brokers(),
+            Self::Jsonl(_) | Self::Ipfix(_) | Self::ClickHouse(_) => vec![],
+        }
+    }
+
     /// When the first certificate expires.
     fn expires(&self) -> Option<Timestamp> {
         match self {
@@ -105,27 +116,35 @@ impl Sink {
 }
 
 impl Exporters {
-    /// Starts an exporter for each; the spool was opened for all of them.
+    /// Starts an exporter for each; the spool was opened for all of them. With whom they speak is known when this returns, or its name could not be
+    /// looked up within two seconds.
     ///
     /// # Errors
     /// There can be no further thread.
     pub fn start(exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
         let ((stop, _), (renewals, _)) = (watch::channel(None), watch::channel(0));
-        let (mut running, mut statuses) = (vec![], vec![]);
+        let (mut running, mut statuses, own) = (vec![], vec![], Arc::default());
+        let (announced, all_announced) = mpsc::channel::<()>();
         for exporter in exporters {
             let name = exporter.name.to_string();
             let reader = spool.reader(&name).with_context(|| format!("exporter {name:?} is not in the spool"))?;
             let (sink, stopping) = (Sink::new(&exporter.target), stop.subscribe());
             let status = Arc::new(Status::new(&name, exporter.target.name()));
             statuses.push(Arc::clone(&status));
-            let task = Task::new(reader, sink, stopping, renewals.subscribe(), status);
+            let ends = Ends::new(&exporter.target, &own);
+            let mut task = Task::new(reader, (sink, ends), stopping, renewals.subscribe(), status);
             let (ended, end) = oneshot::channel();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .context("cannot start an exporter; allow more threads and files")?;
+            let announced = announced.clone();
             let run = move || {
-                runtime.block_on(task.run());
+                runtime.block_on(async {
+                    task.ends.announce().await;
+                    drop(announced);
+                    task.run().await;
+                });
                 // Whoever waits for it may be gone.
                 let _ = ended.send(());
             };
@@ -135,12 +154,20 @@ impl Exporters {
                 .context("cannot start the thread of an exporter; allow more")?;
             running.push((name, end));
         }
-        Ok(Self { stop, renewals, statuses, running })
+        drop(announced);
+        // Nothing is sent for it: this ends when the last of them has said with whom it will speak.
+        let _ = all_announced.recv();
+        Ok(Self { stop, renewals, statuses, own, running })
     }
 
     /// How they are doing, in the order of the configuration.
     pub fn statuses(&self) -> &[Arc<Status>] {
         &self.statuses
+    }
+
+    /// With whom they speak.
+    pub fn own(&self) -> &Arc<OwnTraffic> {
+        &self.own
     }
 
     /// Lets them read certificates and passwords again. What they deliver meanwhile is not cut.
@@ -187,6 +214,7 @@ fn records(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
 struct Task {
     reader: Reader,
     sink: Sink,
+    ends: Ends,
     stop: watch::Receiver<Option<Instant>>,
     renewals: watch::Receiver<u64>,
     status: Arc<Status>,
@@ -198,17 +226,18 @@ struct Task {
 impl Task {
     fn new(
         reader: Reader,
-        sink: Sink,
+        (sink, ends): (Sink, Ends),
         stop: watch::Receiver<Option<Instant>>,
         renewals: watch::Receiver<u64>,
         status: Arc<Status>,
     ) -> Self {
-        Self { reader, sink, stop, renewals, status, backoff: Backoff::default(), is_down: false }
+        Self { reader, sink, ends, stop, renewals, status, backoff: Backoff::default(), is_down: false }
     }
 
     async fn run(mut self) {
         while !self.is_over() {
             let step = self.step().await;
+            self.ends.add(self.sink.more_ends());
             self.report();
             match step {
                 Ok(true) => self.backoff = Backoff::default(),
@@ -250,6 +279,7 @@ impl Task {
         }
         let Some(piece) = self.reader.peek().context(Failure::Spool)? else { return Ok(false) };
         let lost = self.reader.cursor().lost.records + self.reader.lost_before(&piece).records;
+        self.ends.announce().await;
         match timeout(DEADLINE, self.sink.send(&piece, lost)).await {
             Ok(sent) => sent?,
             Err(_) => {
@@ -279,6 +309,7 @@ impl Task {
 
     fn renew(&mut self) {
         self.sink.renew();
+        self.ends.forget();
         // What failed may be what was renewed.
         self.backoff = Backoff::default();
     }
@@ -304,6 +335,7 @@ impl Task {
     /// Counts what failed; one line for each time that it begins to fail.
     fn complain(&mut self, error: &anyhow::Error) {
         let failure = Failure::of(error);
+        self.ends.forget();
         self.status.update(|progress| {
             *progress.failures.entry(failure).or_default() += 1;
             progress.is_down = true;

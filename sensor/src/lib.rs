@@ -19,6 +19,7 @@ pub mod logging;
 pub mod metrics;
 pub mod native;
 pub mod output;
+pub mod own;
 pub mod pipeline;
 pub mod prefix;
 pub mod preflight;

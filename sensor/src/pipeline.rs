@@ -127,13 +127,14 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
                     return Err(error);
                 }
             };
+            let own = shipping.as_ref().map(Shipping::own).unwrap_or_default();
             let collector = tokio::select! {
                 biased;
                 () = stop.requested() => {
                     durable.abandon();
                     return Ok(());
                 }
-                collector = start::resume(&config, &mut durable, &mut devices, &mut backlog) => collector,
+                collector = start::resume(&config, own, &mut durable, &mut devices, &mut backlog) => collector,
             };
             let collector = match collector {
                 Ok(collector) => collector,

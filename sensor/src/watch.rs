@@ -11,6 +11,7 @@
 mod apart;
 mod far;
 mod flow;
+mod found;
 mod kept;
 mod limits;
 mod memory;
@@ -27,13 +28,9 @@ use std::{
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sensor_ebpf::abi::{Clock, Counter, FlowKey, FlowState, Kind, NetworkId, Sample, why};
+use sensor_ebpf::abi::{Clock, Counter, FlowKey, Kind, NetworkId, Sample, why};
 
-use self::{
-    apart::Apart,
-    flow::{Known, Tracked},
-    moves::Moves,
-};
+use self::{apart::Apart, flow::Tracked, moves::Moves};
 pub use self::{
     far::FarChange,
     limits::Limits,
@@ -43,8 +40,9 @@ pub use self::{
 };
 use crate::{
     config,
-    inspect::{self, Flow, FlowId, Inspector, Listening, Verdict},
+    inspect::{Flow, FlowId, Inspector, Listening, Verdict},
     lists::Lists,
+    own::OwnTraffic,
     sights::Sights,
     summary::{EventRecord, Watched},
     upstream::{NeighbourTable, Upstreams},
@@ -67,6 +65,8 @@ pub struct Watch {
     inspector: Inspector,
     sights: Sights,
     lists: Arc<Lists>,
+    /// What of it is the sensor's own.
+    own: Arc<OwnTraffic>,
     upstreams: Upstreams,
     /// Which neighbours answer for which addresses.
     addresses: NeighbourTable,
@@ -100,6 +100,7 @@ impl Watch {
             inspector: Inspector::new(limits.inspect),
             sights,
             lists: Arc::default(),
+            own: Arc::default(),
             upstreams,
             addresses: NeighbourTable::default(),
             names: BTreeMap::new(),
@@ -151,6 +152,11 @@ impl Watch {
     /// Whether a number meant another network before.
     fn is_renamed(&self, network: NetworkId, name: &impl AsRef<str>) -> bool {
         self.names.get(&network).is_some_and(|before| **before != *name.as_ref())
+    }
+
+    /// Takes these conversations for the sensor's own from now on: they are billed as that, and nothing in them is a sight.
+    pub fn leave_out(&mut self, own: Arc<OwnTraffic>) {
+        self.own = own;
     }
 
     /// Forgets all flows, because they have other numbers from now on; what lives at watched addresses is known as before.
@@ -269,6 +275,7 @@ impl Watch {
     fn sample(&mut self, sample: &Sample, payload: &[u8], at: Timestamp, verdicts: &mut Vec<(FlowKey, Listening)>) {
         let key = FlowKey::new(sample.key);
         let packet = sample::packet(sample, payload);
+        let is_own = self.own.has(&packet.flow);
         if sample.why & why::LOOK != 0
             && let Some(look) = self.inspector.look(&packet, minute(at))
         {
@@ -288,6 +295,9 @@ impl Watch {
                 self.unsettled.insert(key);
             }
             self.find(key, look.verdict);
+            if is_own {
+                self.own(key);
+            }
             verdicts.push((key, look.listening));
             let changed: Vec<_> = self.inspector.changed().collect();
             for (id, verdict) in changed {
@@ -297,68 +307,14 @@ impl Watch {
                 verdicts.push((key, self.inspector.listening(id)));
             }
         }
+        if is_own {
+            return;
+        }
         let verdict = match self.flows.get(&key) {
             Some(flow) => flow.verdict(),
             None => verdict::of_kind(Kind::from_number(sample.kind)),
         };
         sample::sightings(sample, &packet, verdict, at).for_each(|sighting| self.sights.see(&sighting));
-    }
-
-    /// Notes what the bytes of a flow say.
-    fn find(&mut self, key: FlowKey, found: Option<Verdict>) {
-        if let Some(flow) = self.flows.get_mut(&key)
-            && flow.found != found
-        {
-            flow.found = found;
-            self.unsettled.insert(key);
-        }
-    }
-
-    /// Tells what is known of addresses that a flow is something else, though no packet of it came.
-    fn decide(&mut self, key: FlowKey) {
-        let Some(flow) = self.flows.get(&key) else { return };
-        let Some(verdict) = flow.verdict() else { return };
-        let Flow { protocol, source, destination } = flow.flow;
-        let ends = [(flow.networks[0], source, destination), (flow.networks[1], destination, source)];
-        for (network, watched, far) in ends {
-            if let Some(network) = NetworkId::new(network.into()) {
-                self.sights.decide(network, watched, far, protocol, verdict);
-            }
-        }
-    }
-
-    /// Tells programs what they are to know of a flow, where that is another thing than they know.
-    fn tell(&mut self, memory: &mut impl Memory, key: FlowKey, listening: Listening) {
-        let Some(flow) = self.flows.get_mut(&key) else { return };
-        let (known, kind) = (flow.known, flow.kind());
-        match listening {
-            Listening::Closed => {
-                // Later it is only told where it has become something else, and then what it had meanwhile stays what it was billed as.
-                let told = std::mem::replace(&mut flow.known, Known::Closed(kind));
-                if told == Known::Closed(kind) {
-                    return;
-                }
-                self.unmoved += u64::from(matches!(told, Known::Closed(_)));
-                memory.know(key, &|state: FlowState| state.closed_as(kind));
-            }
-            Listening::Long if known == Known::Nothing => {
-                flow.known = Known::Long;
-                memory.know(key, &FlowState::for_long);
-            }
-            Listening::Long | Listening::Open => {}
-        }
-    }
-
-    fn end(&mut self, memory: &mut impl Memory, ended: inspect::Ended) -> Option<(Flow, Option<Verdict>)> {
-        let key = self.keys.remove(&ended.id)?;
-        self.find(key, ended.verdict);
-        self.decide(key);
-        // What still comes of it is billed as what it was.
-        self.tell(memory, key, Listening::Closed);
-        let mut flow = self.flows.remove(&key)?;
-        flow.settle(|billed, from, to, counter| self.moves.add(billed, from, to, counter));
-        self.unsettled.remove(&key);
-        Some((flow.flow, flow.verdict()))
     }
 
     fn read_apart(&mut self, memory: &mut impl Memory) {

@@ -30,6 +30,8 @@ mod kill;
 mod metrics;
 #[path = "root_life/mount.rs"]
 mod mount;
+#[path = "root_life/own.rs"]
+mod own;
 #[path = "root_life/pins.rs"]
 mod pins;
 #[path = "support/refusal.rs"]

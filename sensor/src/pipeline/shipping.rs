@@ -11,6 +11,7 @@ use crate::{
     export::Exporters,
     metrics::Sources,
     output::Outlet,
+    own::OwnTraffic,
     spool::{Bounds, Spool},
     summary::{Event, EventRecord, Summary},
 };
@@ -74,6 +75,11 @@ impl Shipping {
     /// How spool and exporters are doing, for whoever asks meanwhile.
     pub(super) fn sources(&self) -> Sources {
         Sources { spool: Some(Arc::clone(&self.spool)), exporters: self.exporters.statuses().to_vec() }
+    }
+
+    /// With whom the exporters speak.
+    pub(super) fn own(&self) -> Arc<OwnTraffic> {
+        Arc::clone(self.exporters.own())
     }
 
     /// Has certificates and passwords read again.

@@ -24,6 +24,7 @@ use crate::{
     config::{self, Config, Interface, Mode, Role},
     epoch::Epoch,
     lists::Lists,
+    own::OwnTraffic,
     prefix::{PrefixSet, Trie},
     summary::Summary,
     watch::{Breakdown, Watch},
@@ -51,9 +52,10 @@ pub(super) async fn start(config: &Config, devices: &mut Devices) -> Result<Coll
 }
 
 /// Goes on with what an earlier run left: its records, its maps, its links. Where the configuration counts other prefixes, that is a
-/// reload once everything that was counted before has its old name.
+/// reload once everything that was counted before has its old name. What is the sensor's `own` traffic is no sight from the first record on.
 pub(super) async fn resume(
     config: &Config,
+    own: Arc<OwnTraffic>,
     durable: &mut Durable,
     devices: &mut Devices,
     backlog: &mut VecDeque<Summary>,
@@ -61,7 +63,8 @@ pub(super) async fn resume(
     let undelivered = durable.undelivered();
     let lists = lists(config)?;
     let wanted = Wish::of(config, &lists)?;
-    let watch = watch(config, durable.known().as_deref())?;
+    let mut watch = watch(config, durable.known().as_deref())?;
+    watch.leave_out(own);
     let Some((left, change)) = choose(durable.left(config)?, &wanted, config)? else {
         let mut collector = begin(config, wanted, (watch, lists), durable, devices).await?;
         collector.history.begin_now();

@@ -34,6 +34,8 @@ pub(super) struct Tracked {
     pub(super) found: Option<Verdict>,
     /// What a list says that one of its ends is on.
     pub(super) listed: Option<Class>,
+    /// It is the sensor's own, on its way to a collector.
+    pub(super) is_own: bool,
     /// What programs know.
     pub(super) known: Known,
     /// What it had that programs billed as undecided, and under what that is told by now.
@@ -51,6 +53,7 @@ impl Tracked {
             networks,
             found: None,
             listed,
+            is_own: false,
             known: Known::Nothing,
             told: Vec::new(),
             told_as: Kind::UNDECIDED,
@@ -60,7 +63,7 @@ impl Tracked {
 
     /// What it is by now.
     pub(super) fn verdict(&self) -> Option<Verdict> {
-        verdict::joined(self.found, self.listed)
+        if self.is_own { Some(verdict::OWN) } else { verdict::joined(self.found, self.listed) }
     }
 
     /// What programs are to bill it as.

@@ -7,6 +7,9 @@ use sensor_ebpf::{
 
 use crate::inspect::Verdict;
 
+/// Of what the sensor sends to its collectors: it knows them by itself.
+pub(super) const OWN: Verdict = Verdict { class: Class::SensorExport, evidence: Evidence::List };
+
 /// Of both together. A list says more than a guess by port, and than bytes that only show what carries the rest: to a listed relay, TLS is what Tor looks
 /// like. Bytes that show something of their own say more than a list.
 pub(super) fn joined(found: Option<Verdict>, listed: Option<Class>) -> Option<Verdict> {

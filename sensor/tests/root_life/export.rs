@@ -29,11 +29,11 @@ const LIFE_MS: usize = 2_000;
 const LONGEST_STOP: Duration = Duration::from_secs(12);
 
 /// With these exporters.
-fn settings(exporters: &str) -> Settings {
+pub(crate) fn settings(exporters: &str) -> Settings {
     Settings { text: Box::leak(exporters.to_owned().into_boxed_str()), ..Settings::default() }
 }
 
-fn file(path: &Path) -> String {
+pub(crate) fn file(path: &Path) -> String {
     format!(
         "[[exporter]]\ntype = \"jsonl\"\nname = \"file\"\nendpoint = \"file://{}\"\nrotate = \"1MiB\"\nkeep = 100\n",
         path.display()
@@ -45,12 +45,14 @@ fn socket(path: &Path) -> String {
 }
 
 /// The records of a file and those that were moved aside.
-fn records(path: &Path) -> Vec<Value> {
+pub(crate) fn records(path: &Path) -> Vec<Value> {
     let name = path.file_name().unwrap().to_str().unwrap();
     let names = crate::stage::names(path.parent().unwrap()).into_iter().filter(|other| other.starts_with(name));
     let texts = names.map(|name| fs::read_to_string(path.with_file_name(name)).unwrap());
     let text: String = texts.collect();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    // The last line may be on its way.
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A collector that keeps what it is sent; a line that was not sent to its end is none.

@@ -3,7 +3,10 @@
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
-use crate::{config::Kafka, spool::Piece};
+use crate::{
+    config::{Host, Kafka},
+    spool::Piece,
+};
 
 /// Delivers nothing.
 pub(in crate::export) struct Sink;
@@ -20,6 +23,11 @@ impl Sink {
 
     /// There is nothing to read again.
     pub(in crate::export) fn renew(&mut self) {}
+
+    /// There are none.
+    pub(in crate::export) fn brokers(&self) -> Vec<Host> {
+        vec![]
+    }
 
     /// There are no certificates.
     pub(in crate::export) fn expires(&self) -> Option<Timestamp> {

@@ -16,7 +16,7 @@ use rdkafka::{
 };
 
 use crate::{
-    config::{Identity, Kafka, Login, Sasl, Tls},
+    config::{Host, Identity, Kafka, Login, Sasl, Tls},
     export::{Failure, password, tls::Trust},
 };
 
@@ -36,6 +36,10 @@ const QUEUE_MESSAGES: usize = 1 << 16;
 const QUEUE_KIB: usize = 16 << 10;
 /// How long the end of a producer may hold up its exporter; longer it takes by itself.
 const CLOSE: Duration = Duration::from_millis(900);
+/// How often librdkafka tells of its brokers.
+const STATISTICS: Duration = Duration::from_secs(5);
+/// Most brokers of a cluster that are known.
+const MAX_BROKERS: usize = 64;
 /// Size of a batch before it is sent, in bytes: the default of brokers and librdkafka for the longest.
 const BATCH_BYTES: usize = 1_000_000;
 
@@ -61,15 +65,37 @@ impl Troubles {
     }
 }
 
+/// Brokers that a cluster has told of.
+#[derive(Clone, Default)]
+pub(super) struct Brokers(Arc<Mutex<Vec<Host>>>);
+
+impl Brokers {
+    /// Those told of last, `host:port` each.
+    fn told<'a>(&self, nodes: impl Iterator<Item = &'a str>) {
+        let hosts = nodes.filter_map(|node| {
+            let (name, port) = node.rsplit_once(':')?;
+            let name = name.trim_matches(['[', ']']).to_owned();
+            Some(Host { name, port: port.parse().ok()? })
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = hosts.take(MAX_BROKERS).collect();
+    }
+
+    pub(super) fn heard_of(&self) -> Vec<Host> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// What librdkafka tells.
-struct Listener(Troubles);
+struct Listener(Troubles, Brokers);
 
 impl ClientContext for Listener {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!("librdkafka: {facility} {message}");
     }
 
-    fn stats(&self, _: Statistics) {}
+    fn stats(&self, statistics: Statistics) {
+        self.1.told(statistics.brokers.values().map(|broker| broker.nodename.as_str()));
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("librdkafka: {error}: {reason}");
@@ -87,6 +113,7 @@ pub(super) struct Producer {
     /// There until it is dropped.
     inner: Option<FutureProducer<Listener>>,
     pub(super) troubles: Troubles,
+    pub(super) brokers: Brokers,
 }
 
 /// What became of a message that is in the queue, or why it is not there, and the message.
@@ -117,7 +144,7 @@ impl Producer {
             .set("socket.connection.setup.timeout.ms", millis(SOCKET_TIMEOUT))
             .set("topic.metadata.propagation.max.ms", millis(TOPIC_TIMEOUT.min(patience / 2)))
             .set("reconnect.backoff.max.ms", millis(MAX_RECONNECT_PAUSE))
-            .set("statistics.interval.ms", "0");
+            .set("statistics.interval.ms", millis(STATISTICS));
         let protocol = match (&config.tls, &config.login) {
             (None, None) => "plaintext",
             (Some(_), None) => "ssl",
@@ -129,10 +156,10 @@ impl Producer {
         if let Some((sasl, login)) = &config.login {
             authenticate(&mut settings, *sasl, login)?;
         }
-        let troubles = Troubles::default();
-        let made = settings.create_with_context(Listener(troubles.clone()));
+        let (troubles, brokers) = (Troubles::default(), Brokers::default());
+        let made = settings.create_with_context(Listener(troubles.clone(), brokers.clone()));
         let fix = "librdkafka does not take these settings; correct the exporter, or allow more threads and files";
-        Ok((Self { inner: Some(made.context(fix)?), troubles }, expires))
+        Ok((Self { inner: Some(made.context(fix)?), troubles, brokers }, expires))
     }
 
     /// Has a message in the queue, if there is room.

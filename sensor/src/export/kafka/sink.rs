@@ -16,7 +16,7 @@ use super::{
     producer::{MESSAGE_TIMEOUT, Producer},
 };
 use crate::{
-    config::Kafka,
+    config::{Host, Kafka},
     export::{lines, records},
     spool::Piece,
 };
@@ -68,6 +68,11 @@ impl Sink {
     /// Makes a new producer with the next piece; it reads certificates and passwords.
     pub(in crate::export) fn renew(&mut self) {
         self.producer = None;
+    }
+
+    /// Brokers of the cluster that it has heard of.
+    pub(in crate::export) fn brokers(&self) -> Vec<Host> {
+        self.producer.as_ref().map_or_else(Vec::new, |producer| producer.brokers.heard_of())
     }
 
     /// When the first certificate of the files expires.
