@@ -4,6 +4,7 @@ mod check;
 mod detach;
 mod reload;
 mod replay;
+mod report;
 mod run;
 
 use std::{io, slice};
@@ -32,6 +33,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run capture files through the same program; the time of the capture drives the intervals
     Replay(replay::ReplayArgs),
+    /// Say what a network exchanged in a period, how that changed, and how sure it is
+    Report(report::ReportArgs),
     /// Detach what a sensor has left at work, and write its last records
     Detach(detach::DetachArgs),
     /// Have the running agent read its configuration file anew, once that was found to be valid
@@ -62,6 +65,7 @@ impl Cli {
             Command::Run(args) if args.is_service() => return args.execute(),
             Command::Run(args) => args.execute(),
             Command::Replay(args) => args.execute(),
+            Command::Report(args) => args.execute(),
             // Its records are the last, and not to be lost without a word.
             Command::Detach(args) => return args.execute(),
             Command::Reload(args) => args.execute(),

@@ -25,9 +25,12 @@ pub mod prefix;
 pub mod preflight;
 pub mod random;
 pub mod replay;
+pub mod report;
 pub mod sights;
 pub mod spool;
 pub mod state;
+pub mod store;
+pub mod study;
 pub mod summary;
 pub mod table_file;
 #[cfg(feature = "testing")]

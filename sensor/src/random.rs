@@ -28,6 +28,28 @@ pub(crate) fn draw_keys() -> Result<HashKeys> {
     Ok(keys)
 }
 
+/// Chance that is the same each time: for figures that must come out the same of the same records.
+pub(crate) struct Shuffle(u64);
+
+impl Shuffle {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below another one, which is not 0.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = step(self.0);
+        ((u128::from(self.0) * end as u128) >> 64) as usize
+    }
+
+    /// Another order of the same, each as likely (Fisher and Yates).
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
+        for end in (2..=values.len()).rev() {
+            values.swap(end - 1, self.below(end));
+        }
+    }
+}
+
 /// Keys that are the same each time: of replays.
 pub fn replay_keys() -> HashKeys {
     let mut word = REPLAY_SEED;

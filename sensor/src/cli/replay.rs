@@ -16,6 +16,7 @@ use crate::{
     pipeline::prefix_set,
     prefix::PrefixSet,
     replay::{EngineKind, Options, replay, replay_to},
+    store::Store,
 };
 
 /// Everything, where nothing else is selected.
@@ -46,6 +47,12 @@ pub(super) struct ReplayArgs {
     /// Send records to the exporters of the configuration file, instead of to standard output, and wait until all have them
     #[arg(long, requires = "config", conflicts_with = "format")]
     export: bool,
+    /// Keep the records in the store in this folder, instead of writing them; exporters of a configuration file have them as well
+    #[arg(long, value_name = "DIR", conflicts_with = "format")]
+    store: Option<PathBuf>,
+    /// What the store has of the same sensor and time, of an earlier replay, makes room
+    #[arg(long, requires = "store")]
+    replace: bool,
     /// Name of the sensor in the records; without it that of the configuration or `replay`
     #[arg(long, value_name = "NAME")]
     sensor_id: Option<SensorId>,
@@ -53,7 +60,7 @@ pub(super) struct ReplayArgs {
 
 impl ReplayArgs {
     pub(super) fn execute(self) -> Result<()> {
-        let Self { captures, engine, config, selection, flows, format, interval, export, sensor_id } = self;
+        let Self { captures, engine, config, selection, flows, format, interval, export, store, replace, sensor_id } = self;
         let selects = !selection.watch.is_empty() || !selection.prefixes.is_empty();
         let config = match &config {
             Some(_) if selects => bail!(
@@ -65,7 +72,7 @@ impl ReplayArgs {
         if let Some(config) = &config {
             config.tell_without_effect();
         }
-        let format = if export { Format::Jsonl } else { format.unwrap_or_else(Format::of_stdout) };
+        let format = if export || store.is_some() { Format::Jsonl } else { format.unwrap_or_else(Format::of_stdout) };
         let interval = match format {
             Format::Jsonl => Some(interval.or(config.as_ref().map(|config| config.interval)).unwrap_or_default()),
             Format::Table => interval,
@@ -83,14 +90,21 @@ impl ReplayArgs {
             Some(config) => options.by(config)?,
             None => options,
         };
-        match config.filter(|_| export) {
-            Some(config) => {
-                let history = History::start(&config)?;
-                replay_to(&options, &mut |summary| history.append(summary))?;
-                history.finish()
-            }
-            None => replay(&options, &mut BufWriter::new(io::stdout().lock())),
+        if !export && store.is_none() {
+            return replay(&options, &mut BufWriter::new(io::stdout().lock()));
         }
+        let networks = config.as_ref().map_or(&[][..], |config| &config.networks);
+        let mut store = store.map(|folder| Store::open(&folder, networks, replace)).transpose()?;
+        let exports = |config: &&Config| export || !config.exporters.is_empty();
+        let history = config.as_ref().filter(exports).map(History::start).transpose()?;
+        replay_to(&options, &mut |summary| {
+            if let Some(store) = &mut store {
+                store.append(summary)?;
+            }
+            history.as_ref().map_or(Ok(()), |history| history.append(summary))
+        })?;
+        store.as_mut().map_or(Ok(()), Store::commit)?;
+        history.map_or(Ok(()), History::finish)
     }
 }
 

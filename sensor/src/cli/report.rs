@@ -1,0 +1,112 @@
+//! `sensor report`.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::{Args, ValueEnum};
+use jiff::civil::Date;
+
+use crate::{
+    config::{Config, Network},
+    report,
+    store::{self, Archive},
+    study::{Period, Question, Records, Study},
+};
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One page with all figures, for a browser and for print.
+    Html,
+    /// Text with tables, for tickets.
+    Md,
+    /// All numbers, for programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Configuration file: networks, their zones, what counts as hidden
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Folder of the store; without it that in the state folder of the configuration
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Watched network; may be left out where there is only one
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// First day of the period, in the network's zone
+    #[arg(long, value_name = "DATE")]
+    from: Date,
+    /// The day after its last
+    #[arg(long, value_name = "DATE")]
+    to: Date,
+    /// First day of the period it is compared with; without it as many days before the other
+    #[arg(long, value_name = "DATE", requires = "baseline_to")]
+    baseline_from: Option<Date>,
+    /// The day after its last
+    #[arg(long, value_name = "DATE", requires = "baseline_from")]
+    baseline_to: Option<Date>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Html)]
+    format: Format,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    pub(super) fn execute(self) -> Result<()> {
+        let config = Config::load_for_replay(&self.config)?;
+        let network = self.network(&config)?;
+        let zone = &network.timezone;
+        let period = Period::new(self.from, self.to, zone).context("--from and --to")?;
+        let baseline = match self.baseline_from.zip(self.baseline_to) {
+            Some((from, to)) => Period::new(from, to, zone).context("--baseline-from and --baseline-to")?,
+            None => Period::new(self.from.checked_sub(self.from.until(self.to)?)?, self.from, zone)?,
+        };
+        let kept = || config.keep.as_ref().map(|keep| store::folder(&keep.state_dir));
+        let folder = self.store.clone().or_else(kept).context("there is no store; name its folder with --store")?;
+        let archive = Archive::open(&folder)?;
+        let name = network.name.to_string();
+        let known = archive.days(&name)?;
+        let (first, last) = known.with_context(|| {
+            format!("{}: no record of network {name:?} is in this store; see to its configuration", folder.display())
+        })?;
+        let days = [period.days(), baseline.days()];
+        if days.iter().all(|days| days.end <= first || days.start > last) {
+            let (first, last) = (Period::date(first), Period::date(last));
+            return Err(anyhow!("neither period has a record of network {name:?}; there are some from {first} to {last}"));
+        }
+        let hidden = config.report.hidden_classes.clone();
+        let question = Question { network: name, zone: zone.clone(), period, baseline, hidden };
+        let study = Study::of(&archive, &question)?;
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(&study)? + "\n",
+            Format::Md => report::markdown(&study),
+            Format::Html => report::html(&study),
+        };
+        match &self.output {
+            Some(path) => fs::write(path, text)
+                .with_context(|| format!("cannot write {}; name another file with --output", path.display())),
+            None => Ok(io::stdout().lock().write_all(text.as_bytes())?),
+        }
+    }
+
+    fn network<'a>(&self, config: &'a Config) -> Result<&'a Network> {
+        let names = || config.networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>().join(", ");
+        match (&self.network, &*config.networks) {
+            (Some(name), networks) => {
+                let found = networks.iter().find(|network| network.name.as_str() == name);
+                found.with_context(|| format!("--network {name}: no such [[network]]; name one of {}", names()))
+            }
+            (None, [only]) => Ok(only),
+            (None, []) => Err(anyhow!("{}: no [[network]] is watched; add one", self.config.display())),
+            (None, _) => Err(anyhow!("there are several networks; name one with --network: {}", names())),
+        }
+    }
+}

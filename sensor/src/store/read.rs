@@ -1,0 +1,202 @@
+//! What a study asks of a store.
+
+use std::{collections::BTreeMap, net::IpAddr, ops::Range};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use sensor_ebpf::class::{Class, Evidence};
+
+use super::{
+    Archive,
+    spans::{Run, Spans},
+};
+use crate::study::{ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, Service, Span, Volume};
+
+/// Intervals of a source.
+pub(super) fn spans_of(connection: &Connection, source: i64) -> rusqlite::Result<Spans> {
+    let mut find = connection.prepare_cached("SELECT first, last, start, end, blind_ms FROM spans WHERE source = ?1")?;
+    let run = |row: &Row<'_>| {
+        let [first, last, blind_ms] = [row.get::<_, i64>(0)?, row.get(1)?, row.get(4)?].map(i64::cast_unsigned);
+        Ok((first, Run { last, start: row.get(2)?, end: row.get(3)?, blind_ms }))
+    };
+    Ok(Spans(find.query_map([source], run)?.collect::<rusqlite::Result<_>>()?))
+}
+
+/// Another source of a sensor with intervals of that time, and its epoch.
+pub(super) fn overlapping(
+    connection: &Connection,
+    source: i64,
+    sensor: &str,
+    (start, end): (i64, i64),
+) -> rusqlite::Result<Option<(i64, String)>> {
+    let mut find = connection.prepare_cached(
+        "SELECT sources.id, epoch FROM sources JOIN spans ON spans.source = sources.id
+         WHERE sources.id <> ?1 AND sensor = ?2 AND start < ?4 AND end > ?3 LIMIT 1",
+    )?;
+    find.query_row(params![source, sensor, start, end], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// What is in a row of a store of this version.
+fn class(name: &str) -> Class {
+    Class::ALL.iter().copied().find(|class| class.name() == name).unwrap_or(Class::Unknown)
+}
+
+fn evidence(number: i64) -> Option<Evidence> {
+    Evidence::ALL.get(usize::try_from(number - 1).ok()?).copied()
+}
+
+fn moment(row: &Row<'_>, place: usize) -> rusqlite::Result<Timestamp> {
+    Ok(Timestamp::from_microsecond(row.get(place)?).unwrap_or_default())
+}
+
+fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<IpAddr> {
+    let text: String = row.get(place)?;
+    text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, rusqlite::types::Type::Text, Box::new(error)))
+}
+
+impl Archive {
+    /// All rows of a question.
+    fn all<T>(
+        &self,
+        question: &str,
+        parameters: impl rusqlite::Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let ask = || {
+            let mut question = self.connection.prepare_cached(question)?;
+            question.query_map(parameters, row)?.collect::<rusqlite::Result<Vec<T>>>()
+        };
+        ask().map_err(|error| self.damaged(error))
+    }
+}
+
+impl Records for Archive {
+    fn networks(&self) -> Result<Vec<String>> {
+        let question = "SELECT name FROM names WHERE EXISTS (SELECT 1 FROM traffic WHERE network = names.id) ORDER BY name";
+        self.all(question, [], |row| row.get(0))
+    }
+
+    fn days(&self, network: &str) -> Result<Option<(i32, i32)>> {
+        let question = "SELECT min(start), max(start) FROM traffic
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3";
+        let days = self.all(question, params![network, Dimension::Total as u8, DAY], |row| {
+            Ok(row.get::<_, Option<i32>>(0)?.zip(row.get::<_, Option<i32>>(1)?))
+        })?;
+        Ok(days.into_iter().next().flatten())
+    }
+
+    fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
+        let question = "SELECT start, names.name, evidence, sum(in_packets), sum(in_bytes), sum(out_packets), sum(out_bytes)
+            FROM traffic JOIN names ON names.id = traffic.name
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
+            GROUP BY start, traffic.name, evidence ORDER BY start, names.name, evidence";
+        self.all(question, params![network, dimension as u8, step, range.start, range.end], |row| {
+            let volume = Volume {
+                in_packets: row.get(3)?,
+                in_bytes: row.get(4)?,
+                out_packets: row.get(5)?,
+                out_bytes: row.get(6)?,
+            };
+            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume })
+        })
+    }
+
+    fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {
+        let question = "SELECT day, block, bits FROM active
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND day >= ?2 AND day < ?3";
+        self.all(question, params![network, days.start, days.end], |row| {
+            Ok(ActiveBlock { day: row.get(0)?, block: row.get(1)?, bits: row.get(2)? })
+        })
+    }
+
+    fn heard(&self, network: &str, days: Range<i32>) -> Result<Heard> {
+        let question = "SELECT coalesce(sum(flows), 0), coalesce(sum(one_way_flows), 0), coalesce(sum(asymmetric_flows), 0),
+            coalesce(max(incomplete), 0) FROM heard
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND day >= ?2 AND day < ?3";
+        let heard = self.all(question, params![network, days.start, days.end], |row| {
+            let [flows, one_way_flows, asymmetric_flows] =
+                [row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?].map(i64::cast_unsigned);
+            Ok(Heard { flows, one_way_flows, asymmetric_flows, incomplete: row.get(3)? })
+        })?;
+        Ok(heard.into_iter().next().unwrap_or_default())
+    }
+
+    fn services(&self, network: &str, days: Range<i32>) -> Result<Vec<Service>> {
+        let question = "SELECT address, port, protocol, names.name, evidence, first, last, day
+            FROM services JOIN names ON names.id = class
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND day >= ?2 AND day < ?3
+            ORDER BY address, port, protocol, day, last";
+        let rows = self.all(question, params![network, days.start, days.end], |row| {
+            Ok(Service {
+                address: address(row, 0)?,
+                port: row.get(1)?,
+                protocol: row.get(2)?,
+                class: class(&row.get::<_, String>(3)?),
+                evidence: evidence(row.get(4)?),
+                first: moment(row, 5)?,
+                last: moment(row, 6)?,
+                days: vec![row.get(7)?],
+            })
+        })?;
+        let mut services: Vec<Service> = Vec::new();
+        for row in rows {
+            let is_same = |other: &&mut Service| {
+                (other.address, other.port, other.protocol) == (row.address, row.port, row.protocol)
+            };
+            match services.last_mut().filter(is_same) {
+                Some(service) => {
+                    service.first = service.first.min(row.first);
+                    service.last = service.last.max(row.last);
+                    if row.class != Class::Unknown {
+                        (service.class, service.evidence) = (row.class, row.evidence);
+                    }
+                    service.days.extend(row.days);
+                    service.days.dedup();
+                }
+                None => services.push(row),
+            }
+        }
+        Ok(services)
+    }
+
+    fn class_hosts(&self, network: &str, days: Range<i32>) -> Result<Vec<ClassHost>> {
+        let question = "SELECT names.name, evidence, address, min(first), max(last) FROM class_hosts JOIN names ON names.id = class
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND day >= ?2 AND day < ?3 AND flows > 0
+            GROUP BY names.name, evidence, address ORDER BY names.name, address, evidence";
+        self.all(question, params![network, days.start, days.end], |row| {
+            Ok(ClassHost {
+                class: class(&row.get::<_, String>(0)?),
+                evidence: evidence(row.get(1)?),
+                address: address(row, 2)?,
+                first: moment(row, 3)?,
+                last: moment(row, 4)?,
+            })
+        })
+    }
+
+    fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
+        let question = "SELECT sensor, start, end, blind_ms FROM spans JOIN sources ON sources.id = spans.source
+            WHERE start < ?2 AND end > ?1 ORDER BY start";
+        self.all(question, params![time.start.as_microsecond(), time.end.as_microsecond()], |row| {
+            let blind_ms = row.get::<_, i64>(3)?.cast_unsigned();
+            Ok(Span { sensor: row.get(0)?, start: moment(row, 1)?, end: moment(row, 2)?, blind_ms })
+        })
+    }
+
+    fn ledger(&self, time: Range<Timestamp>) -> Result<BTreeMap<String, u64>> {
+        let question = "SELECT names.name, sum(value) FROM ledger JOIN names ON names.id = counter
+            WHERE start >= ?1 AND start < ?2 GROUP BY names.name";
+        let rows = self.all(question, params![time.start.as_second(), time.end.as_second()], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
+    fn systems(&self) -> Result<BTreeMap<String, (u32, Option<String>)>> {
+        let question = "SELECT names.name, asn, other.name FROM systems JOIN names ON names.id = systems.name
+            LEFT JOIN names AS other ON other.id = as_name";
+        let rows = self.all(question, [], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        Ok(rows.into_iter().collect())
+    }
+}

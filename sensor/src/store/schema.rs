@@ -1,0 +1,87 @@
+//! The tables of a store, and how one of an earlier version becomes one of this.
+
+use anyhow::{Context as _, Result, bail};
+use rusqlite::Connection;
+
+/// "Snsr": what `file` and other programs know a store by.
+const APPLICATION: i32 = 0x536e_7372;
+/// The version of the tables below.
+pub(super) const VERSION: i32 = 1;
+
+/// Times are seconds since 1970 where they begin a step, and microseconds where they are moments; days are numbered from 1970-01-01 in the network's zone.
+const TABLES: &str = "
+-- Words that many rows share.
+CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+-- A life of the counters of a sensor.
+CREATE TABLE sources(id INTEGER PRIMARY KEY, sensor TEXT NOT NULL, epoch TEXT NOT NULL, UNIQUE(sensor, epoch)) STRICT;
+-- Intervals that are in here, consecutive ones in one row: their sequences, and the time that they cover.
+CREATE TABLE spans(
+    source INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,
+    blind_ms INTEGER NOT NULL, PRIMARY KEY(source, first)) WITHOUT ROWID, STRICT;
+-- What a network exchanged: in all, or by something. A step is 60 or 900 seconds, or 0: a day, with its number for a start.
+CREATE TABLE traffic(
+    network INTEGER NOT NULL, dimension INTEGER NOT NULL, step INTEGER NOT NULL, start INTEGER NOT NULL, name INTEGER NOT NULL,
+    evidence INTEGER NOT NULL, source INTEGER NOT NULL,
+    in_packets INTEGER NOT NULL, in_bytes INTEGER NOT NULL, out_packets INTEGER NOT NULL, out_bytes INTEGER NOT NULL,
+    PRIMARY KEY(network, dimension, step, start, name, evidence, source)) WITHOUT ROWID, STRICT;
+-- Numbers of autonomous systems, of upstreams and far ends.
+CREATE TABLE systems(name INTEGER NOT NULL, asn INTEGER NOT NULL, as_name INTEGER, PRIMARY KEY(name)) WITHOUT ROWID, STRICT;
+-- What prefixes had that are counted, by day of their network, or of UTC.
+CREATE TABLE prefixes(
+    day INTEGER NOT NULL, prefix TEXT NOT NULL, network INTEGER NOT NULL, source INTEGER NOT NULL,
+    in_packets INTEGER NOT NULL, in_bytes INTEGER NOT NULL, out_packets INTEGER NOT NULL, out_bytes INTEGER NOT NULL,
+    PRIMARY KEY(day, prefix, network, source)) WITHOUT ROWID, STRICT;
+-- Active addresses of a /24 as a bitmap, first address in the highest bit of the first byte; of IPv6 the /64s, without bits.
+CREATE TABLE active(
+    network INTEGER NOT NULL, day INTEGER NOT NULL, block TEXT NOT NULL, source INTEGER NOT NULL, bits BLOB NOT NULL,
+    PRIMARY KEY(network, day, block, source)) WITHOUT ROWID, STRICT;
+-- How flows of a network were heard.
+CREATE TABLE heard(
+    network INTEGER NOT NULL, day INTEGER NOT NULL, source INTEGER NOT NULL,
+    flows INTEGER NOT NULL, one_way_flows INTEGER NOT NULL, asymmetric_flows INTEGER NOT NULL, incomplete INTEGER NOT NULL,
+    PRIMARY KEY(network, day, source)) WITHOUT ROWID, STRICT;
+CREATE TABLE services(
+    network INTEGER NOT NULL, day INTEGER NOT NULL, address TEXT NOT NULL, port INTEGER NOT NULL, protocol INTEGER NOT NULL,
+    source INTEGER NOT NULL, class INTEGER NOT NULL, evidence INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, answers INTEGER NOT NULL, clients INTEGER NOT NULL,
+    PRIMARY KEY(network, day, address, port, protocol, source)) WITHOUT ROWID, STRICT;
+CREATE TABLE class_hosts(
+    network INTEGER NOT NULL, day INTEGER NOT NULL, class INTEGER NOT NULL, evidence INTEGER NOT NULL, address TEXT NOT NULL,
+    source INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, flows INTEGER NOT NULL,
+    PRIMARY KEY(network, day, class, evidence, address, source)) WITHOUT ROWID, STRICT;
+-- What happened, as its JSON line.
+CREATE TABLE events(
+    at INTEGER NOT NULL, source INTEGER NOT NULL, sequence INTEGER NOT NULL, place INTEGER NOT NULL, network INTEGER,
+    event INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY(at, source, sequence, place)) WITHOUT ROWID, STRICT;
+-- Counters of an interface side: seen, matched, each reason.
+CREATE TABLE ledger(
+    start INTEGER NOT NULL, source INTEGER NOT NULL, interface INTEGER NOT NULL, side INTEGER NOT NULL, counter INTEGER NOT NULL,
+    value INTEGER NOT NULL, PRIMARY KEY(start, source, interface, side, counter)) WITHOUT ROWID, STRICT;
+";
+
+/// What a connection works by: one writer beside readers, each commit on disk before it is one.
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;";
+
+/// Makes the tables of an empty store, or sees whether those of another are of this version.
+///
+/// # Errors
+/// It is of a later version, or no store.
+pub(super) fn prepare(connection: &Connection) -> Result<()> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        connection.execute_batch(SETTINGS)?;
+        let make = format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        );
+        return connection.execute_batch(&make).context("cannot make its tables; free disk space");
+    }
+    if application != APPLICATION {
+        bail!("this is a database of something else; name another folder");
+    }
+    if version != VERSION {
+        bail!("it is of version {version}, and this sensor has version {VERSION}; use the sensor that wrote it, or another folder");
+    }
+    Ok(connection.execute_batch(SETTINGS)?)
+}

@@ -1,0 +1,192 @@
+//! The study of a watched network: what it exchanged in a period, compared with another one, and how sure that is. Pure but for the records, which are
+//! asked for one question at a time.
+
+mod addresses;
+mod change;
+mod counterparts;
+mod coverage;
+mod parts;
+mod period;
+mod profile;
+mod records;
+mod resample;
+mod services;
+mod suspicious;
+#[cfg(test)]
+mod tests;
+mod upstreams;
+mod volume;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use jiff::{Timestamp, tz::TimeZone};
+use sensor_ebpf::class::Class;
+use serde::Serialize;
+
+pub use self::{
+    addresses::Addresses,
+    counterparts::{Counterpart, Counterparts},
+    coverage::{Coverage, Gap},
+    parts::{ClassShare, Share},
+    period::Period,
+    profile::Profile,
+    records::{
+        ActiveBlock, ClassHost, DAY, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Volume, day,
+    },
+    resample::Interval,
+    services::ServiceFact,
+    suspicious::{Step, Suspicious},
+    upstreams::{Shift, Upstream},
+    volume::VolumeFact,
+};
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Which network.
+    pub network: String,
+    /// The zone of its days and hours.
+    pub zone: TimeZone,
+    /// The period that is studied.
+    pub period: Period,
+    /// The one that it is compared with.
+    pub baseline: Period,
+    /// Classes that count as hidden.
+    pub hidden: Vec<Class>,
+}
+
+/// The answers. Bytes are L3 bytes in both directions; a share is of all bytes of the network in its period.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Study {
+    /// Which network.
+    pub network: String,
+    /// The period that is studied.
+    pub period: Period,
+    /// The one that it is compared with.
+    pub baseline: Period,
+    /// How much.
+    pub volume: VolumeFact,
+    /// By way of whom.
+    pub upstreams: Vec<Upstream>,
+    /// When that changed.
+    pub upstream_shifts: Vec<Shift>,
+    /// When in the week.
+    pub profile: Profile,
+    /// From which addresses; nothing where that cannot be said.
+    pub addresses: Option<Addresses>,
+    /// Which services answered; nothing where that cannot be said.
+    pub services: Option<Vec<ServiceFact>>,
+    /// As what.
+    pub classes: Vec<ClassShare>,
+    /// Share of the classes that hide.
+    pub hidden_share: Option<f64>,
+    /// The same of the other period.
+    pub baseline_hidden_share: Option<f64>,
+    /// The same, by day of both periods: day and share.
+    pub hidden_by_day: BTreeMap<String, f64>,
+    /// Classes that hide.
+    pub hidden_classes: Vec<&'static str>,
+    /// Work for mining pools.
+    pub mining: Suspicious,
+    /// Networks of equals.
+    pub p2p: Suspicious,
+    /// With whom.
+    pub counterparts: Counterparts,
+    /// What was measured, and what could not be seen.
+    pub coverage: Coverage,
+    /// The same of the other period.
+    pub baseline_coverage: Coverage,
+    /// What cannot be said, and why.
+    pub insufficient_data: BTreeMap<&'static str, String>,
+    /// Where the numbers come from.
+    pub provenance: Provenance,
+}
+
+/// Where the numbers come from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Provenance {
+    /// Version of the sensor that answered.
+    pub sensor_version: &'static str,
+    /// Sensors that measured in either period.
+    pub sensors: Vec<String>,
+}
+
+/// A part of a whole; nothing of nothing.
+fn share(part: i64, whole: i64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// How much more than before, in percent; nothing where there was nothing.
+fn growth(now: f64, before: f64) -> Option<f64> {
+    (before > 0.0).then(|| (now / before - 1.0) * 100.0)
+}
+
+impl Study {
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// Records cannot be read.
+    pub fn of(records: &dyn Records, question: &Question) -> Result<Self> {
+        let Question { network, zone, period, baseline, hidden } = question;
+        let coverage = Coverage::of(records, network, period)?;
+        let baseline_coverage = Coverage::of(records, network, baseline)?;
+        let mut insufficient_data = BTreeMap::new();
+        let volume = VolumeFact::of(
+            records,
+            network,
+            (period, &coverage),
+            (baseline, &baseline_coverage),
+            &mut insufficient_data,
+        )?;
+        let blind = coverage.why_sights_are_insufficient().or_else(|| baseline_coverage.why_sights_are_insufficient());
+        let (addresses, services) = match blind {
+            None => (
+                Some(Addresses::of(records, network, period, baseline)?),
+                Some(services::services(records, network, zone, (period, baseline))?),
+            ),
+            Some(why) => {
+                insufficient_data.insert("addresses", why.clone());
+                insufficient_data.insert("services", why);
+                (None, None)
+            }
+        };
+        let classes = parts::classes(records, network, period, baseline)?;
+        let of_hidden = |bytes: fn(&ClassShare) -> i64| -> i64 {
+            let hides = |row: &&ClassShare| hidden.iter().any(|class| class.name() == row.class);
+            classes.iter().filter(hides).map(bytes).sum()
+        };
+        let upstreams = upstreams::upstreams(records, network, period, baseline)?;
+        let mut sensors: Vec<String> = coverage.sensors.iter().chain(&baseline_coverage.sensors).cloned().collect();
+        sensors.sort();
+        sensors.dedup();
+        Ok(Self {
+            network: network.clone(),
+            period: period.clone(),
+            baseline: baseline.clone(),
+            hidden_share: share(of_hidden(|row| row.bytes), volume.bytes),
+            baseline_hidden_share: share(of_hidden(|row| row.baseline_bytes), volume.baseline_bytes),
+            hidden_by_day: parts::hidden_by_day(records, network, hidden, [baseline, period])?,
+            hidden_classes: hidden.iter().map(|class| class.name()).collect(),
+            upstream_shifts: upstreams::shifts(records, network, period)?,
+            profile: Profile::of(records, network, zone, period, baseline)?,
+            mining: Suspicious::of(records, question, sensor_ebpf::class::Family::Mining)?,
+            p2p: Suspicious::of(records, question, sensor_ebpf::class::Family::P2p)?,
+            counterparts: Counterparts::of(records, network, period, baseline)?,
+            provenance: Provenance { sensor_version: env!("CARGO_PKG_VERSION"), sensors },
+            volume,
+            upstreams,
+            addresses,
+            services,
+            classes,
+            coverage,
+            baseline_coverage,
+            insufficient_data,
+        })
+    }
+}
+
+/// A moment in a zone, as reports show it.
+fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}

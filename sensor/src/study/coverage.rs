@@ -1,0 +1,178 @@
+//! What of a period was measured, and what of it could not be seen.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{DAY, Dimension, Heard, Period, Records, Span, moment};
+
+/// A shorter gap is a restart, and not named.
+const LEAST_GAP: f64 = 60.0;
+/// Of that share of flows or more in one direction alone, addresses and services say nothing.
+const ONE_WAY: f64 = 0.9;
+/// A day of which less was measured is left out where days are compared.
+const LEAST_OF_DAY: f64 = 0.5;
+
+/// Time without a measurement.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Gap {
+    /// Beginning.
+    pub from: String,
+    /// End.
+    pub to: String,
+    /// Length.
+    pub seconds: f64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Seconds of the period.
+    pub seconds: f64,
+    /// Seconds of it in which at least one sensor was at work.
+    pub measured_seconds: f64,
+    /// Time without one, a minute and longer.
+    pub gaps: Vec<Gap>,
+    /// Packets that sensors know to have lost.
+    pub lost_packets: u64,
+    /// Frames that sensors saw.
+    pub seen_packets: u64,
+    /// Of them, packets of counted prefixes.
+    pub matched_packets: u64,
+    /// Of them, other IP packets.
+    pub other_packets: u64,
+    /// Of them, those without an IP header that could be counted, by reason.
+    pub unparsed: BTreeMap<String, u64>,
+    /// Packets counted with a reservation, by reason.
+    pub degraded: BTreeMap<String, u64>,
+    /// Watched packets that were counted and not looked into, by reason.
+    pub shed: BTreeMap<String, u64>,
+    /// Which directions were heard: `both`, `in`, `out`, or `none`.
+    pub vantage: &'static str,
+    /// Share of flows heard in one direction alone: scans nobody answers are among them.
+    pub one_way_share: Option<f64>,
+    /// Who measured.
+    pub sensors: Vec<String>,
+    /// Measured seconds of each day, by its number.
+    #[serde(skip)]
+    by_day: BTreeMap<i32, (f64, f64)>,
+}
+
+impl Coverage {
+    pub(super) fn of(records: &dyn Records, network: &str, period: &Period) -> Result<Self> {
+        let time = period.time();
+        let spans = records.spans(time.clone())?;
+        let blind: u64 = spans.iter().map(|span| span.blind_ms).sum();
+        let covered = merged(&spans, &time);
+        let seconds = |from: Timestamp, to: Timestamp| (to.as_microsecond() - from.as_microsecond()) as f64 / 1e6;
+        let measured: f64 = covered.iter().map(|(from, to)| seconds(*from, *to)).sum();
+        let ends: Vec<Timestamp> = std::iter::once(time.start)
+            .chain(covered.iter().flat_map(|(from, to)| [*from, *to]))
+            .chain([time.end])
+            .collect();
+        let gaps = ends.chunks_exact(2).filter_map(|ends| {
+            let gap = Gap {
+                from: moment(ends[0], period.zone()),
+                to: moment(ends[1], period.zone()),
+                seconds: seconds(ends[0], ends[1]),
+            };
+            (gap.seconds >= LEAST_GAP).then_some(gap)
+        });
+        let mut by_day = BTreeMap::new();
+        for number in period.days() {
+            let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(number))?;
+            let begin = date.to_zoned(period.zone().clone())?.timestamp();
+            let end = date.tomorrow()?.to_zoned(period.zone().clone())?.timestamp();
+            let inside = covered.iter().map(|(from, to)| seconds((*from).max(begin), (*to).min(end)).max(0.0));
+            by_day.insert(number, (inside.sum(), seconds(begin, end)));
+        }
+        let ledger = records.ledger(time.clone())?;
+        let count = |name: &str| ledger.get(name).copied().unwrap_or_default();
+        let group = |name: &str| -> BTreeMap<String, u64> {
+            let prefix = format!("{name}.");
+            let of = ledger.iter().filter_map(|(counter, value)| Some((counter.strip_prefix(&prefix)?.to_owned(), *value)));
+            of.collect()
+        };
+        let days = period.days();
+        let sides = records.traffic(network, Dimension::Total, DAY, days.start.into()..days.end.into())?;
+        let has = |side: fn(&super::Volume) -> i64| sides.iter().any(|part| side(&part.volume) > 0);
+        let vantage = match (has(|volume| volume.in_packets), has(|volume| volume.out_packets)) {
+            (true, true) => "both",
+            (true, false) => "in",
+            (false, true) => "out",
+            (false, false) => "none",
+        };
+        let Heard { flows, one_way_flows, .. } = records.heard(network, days)?;
+        let mut sensors: Vec<String> = spans.iter().map(|span| span.sensor.clone()).collect();
+        sensors.sort();
+        sensors.dedup();
+        Ok(Self {
+            seconds: seconds(time.start, time.end),
+            measured_seconds: (measured - blind as f64 / 1000.0).max(0.0),
+            gaps: gaps.collect(),
+            lost_packets: group("lost").values().sum(),
+            seen_packets: count("seen_packets"),
+            matched_packets: count("matched_packets"),
+            other_packets: count("other_packets"),
+            unparsed: group("unparsed"),
+            degraded: group("degraded"),
+            shed: group("shed"),
+            vantage,
+            one_way_share: (flows > 0).then(|| one_way_flows as f64 / flows as f64),
+            sensors,
+            by_day,
+        })
+    }
+
+    /// Why nothing can be said of addresses and services, if so.
+    pub(super) fn why_sights_are_insufficient(&self) -> Option<String> {
+        match self.vantage {
+            "in" => Some("only packets to the network were seen".to_owned()),
+            "out" => Some("only packets from the network were seen".to_owned()),
+            "none" => None,
+            _ => self.one_way_share.filter(|share| *share >= ONE_WAY).map(|share| {
+                format!("{:.0} % of its flows were heard in one direction alone", 100.0 * share)
+            }),
+        }
+    }
+
+    /// Bytes per measured second of days of which enough was measured, from the first to the last.
+    pub(super) fn rates(&self, bytes: &BTreeMap<i32, i64>) -> Vec<f64> {
+        let enough = self.by_day.iter().filter(|(_, (measured, whole))| *measured >= LEAST_OF_DAY * whole);
+        enough.map(|(day, (measured, _))| bytes.get(day).copied().unwrap_or_default() as f64 / measured).collect()
+    }
+}
+
+/// Time that at least one span covers, within a time, in order.
+fn merged(spans: &[Span], time: &std::ops::Range<Timestamp>) -> Vec<(Timestamp, Timestamp)> {
+    let mut inside: Vec<(Timestamp, Timestamp)> = spans
+        .iter()
+        .map(|span| (span.start.max(time.start), span.end.min(time.end)))
+        .filter(|(from, to)| from < to)
+        .collect();
+    inside.sort();
+    let mut merged: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for (from, to) in inside {
+        match merged.last_mut() {
+            Some((_, end)) if from <= *end => *end = (*end).max(to),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_several_sensors_are_one_time() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let span = |start, end| Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0 };
+        let spans = [span(50, 70), span(0, 10), span(5, 20), span(20, 30), span(60, 65), span(90, 200)];
+        let merged = merged(&spans, &(at(3)..at(100)));
+        assert_eq!(merged, [(at(3), at(30)), (at(50), at(70)), (at(90), at(100))]);
+    }
+}

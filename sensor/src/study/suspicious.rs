@@ -1,0 +1,70 @@
+//! Traffic of a family that is worth a question: how much, since when, from which addresses.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use sensor_ebpf::class::{Evidence, Family};
+use serde::Serialize;
+
+use super::{Period, Question, Records, change::change, growth, moment, parts};
+
+/// Of one family, in both periods.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Suspicious {
+    /// Bytes in the period.
+    pub bytes: i64,
+    /// Bytes in the other one.
+    pub baseline_bytes: i64,
+    /// Growth, in percent.
+    pub growth_percent: Option<f64>,
+    /// Watched addresses with more than a guess by port in the period.
+    pub addresses: Vec<IpAddr>,
+    /// Their first flow ever, as far as there are records.
+    pub first_seen: Option<String>,
+    /// Where its volume changed within the period.
+    pub step: Option<Step>,
+    /// Bytes by day of both periods.
+    pub by_day: BTreeMap<String, i64>,
+}
+
+/// A day from which on there was more, or less.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// The day.
+    pub date: String,
+    /// Daily bytes from there on, as a multiple of those before; nothing where there were none.
+    pub ratio: Option<f64>,
+}
+
+impl Suspicious {
+    pub(super) fn of(records: &dyn Records, question: &Question, family: Family) -> Result<Self> {
+        let Question { network, zone, period, baseline, .. } = question;
+        let days = |period| parts::classes_by_day(records, network, period, &|class| class.family() == family);
+        let (now, before) = (days(period)?, days(baseline)?);
+        let (bytes, baseline_bytes): (i64, i64) = (now.values().sum(), before.values().sum());
+        let mut hosts = records.class_hosts(network, period.days())?;
+        hosts.retain(|host| {
+            host.class.family() == family && host.evidence.is_some_and(|evidence| evidence > Evidence::Port)
+        });
+        let mut addresses: Vec<IpAddr> = hosts.iter().map(|host| host.address).collect();
+        addresses.sort();
+        addresses.dedup();
+        let first: Option<Timestamp> = hosts.iter().map(|host| host.first).min();
+        // A day without it is one of nothing.
+        let series: Vec<f64> = period.days().map(|day| now.get(&day).copied().unwrap_or_default() as f64).collect();
+        let step = change(&series).filter(|_| bytes > 0).map(|change| Step {
+            date: Period::date(period.days().start + change.place as i32),
+            ratio: (change.before > 0.0).then(|| change.after / change.before),
+        });
+        Ok(Self {
+            bytes,
+            baseline_bytes,
+            growth_percent: growth(bytes as f64, baseline_bytes as f64),
+            addresses,
+            first_seen: first.map(|first| moment(first, zone)),
+            step,
+            by_day: before.iter().chain(&now).map(|(day, bytes)| (Period::date(*day), *bytes)).collect(),
+        })
+    }
+}

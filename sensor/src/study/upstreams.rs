@@ -1,0 +1,131 @@
+//! By way of whom a network is reached, and when that changed.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{
+    DAY, Dimension, Period, Records,
+    change::{Change, change},
+    parts, volume,
+};
+
+/// What neighbours are called that frames do not show.
+const NOBODY: &str = "unknown";
+/// A change of a share by less is not told.
+const LEAST_SHIFT: f64 = 0.05;
+
+/// An upstream, in both periods.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Upstream {
+    /// Its name, or what it was learned by.
+    pub name: String,
+    /// Its configured AS number.
+    pub asn: Option<u32>,
+    /// Bytes in the period.
+    pub bytes: i64,
+    /// Their share of all.
+    pub share: f64,
+    /// Bytes in the other one.
+    pub baseline_bytes: i64,
+    /// Their share of all there.
+    pub baseline_share: f64,
+}
+
+/// A day from which on traffic took another way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shift {
+    /// First day of it.
+    pub date: String,
+    /// Who lost most of its share.
+    pub from: String,
+    /// Who won most.
+    pub to: String,
+    /// How much of all traffic the latter won.
+    pub share: f64,
+}
+
+/// All of them, the largest first.
+pub(super) fn upstreams(
+    records: &dyn Records,
+    network: &str,
+    period: &Period,
+    baseline: &Period,
+) -> Result<Vec<Upstream>> {
+    let systems = records.systems()?;
+    let shares = parts::shares(records, network, Dimension::Upstream, (period, baseline))?;
+    let mut rows: Vec<Upstream> = shares
+        .into_iter()
+        .map(|(name, share)| Upstream {
+            asn: systems.get(&name).map(|(asn, _)| *asn),
+            name: if name.is_empty() { NOBODY.to_owned() } else { name },
+            bytes: share.bytes,
+            share: share.share,
+            baseline_bytes: share.baseline_bytes,
+            baseline_share: share.baseline_share,
+        })
+        .collect();
+    rows.sort_by(|a, b| (b.bytes, b.baseline_bytes, &a.name).cmp(&(a.bytes, a.baseline_bytes, &b.name)));
+    Ok(rows)
+}
+
+/// Days within the period at which shares changed.
+pub(super) fn shifts(records: &dyn Records, network: &str, period: &Period) -> Result<Vec<Shift>> {
+    let whole = volume::by_day(records, network, period)?;
+    let days = period.days();
+    let mut names: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let places: Vec<i32> = whole.iter().filter(|(_, bytes)| **bytes > 0).map(|(day, _)| *day).collect();
+    for part in records.traffic(network, Dimension::Upstream, DAY, days.start.into()..days.end.into())? {
+        let Ok(place) = places.binary_search(&i32::try_from(part.start)?) else { continue };
+        let series = names.entry(part.name).or_insert_with(|| vec![0.0; places.len()]);
+        series[place] = part.volume.bytes() as f64 / whole[&places[place]] as f64;
+    }
+    Ok(within(&Vec::from_iter(names), 0..places.len())
+        .into_iter()
+        .map(|(place, from, to, share)| Shift { date: Period::date(places[place]), from, to, share })
+        .collect())
+}
+
+/// Changes in some days, the earliest first: the largest, and those on both sides of it.
+fn within(names: &[(String, Vec<f64>)], days: std::ops::Range<usize>) -> Vec<(usize, String, String, f64)> {
+    let size = |change: &Change| (change.after - change.before).abs();
+    let changes = names.iter().filter_map(|(_, series)| change(&series[days.clone()]));
+    let Some(largest) = changes.max_by(|a, b| size(a).total_cmp(&size(b))).filter(|change| size(change) >= LEAST_SHIFT)
+    else {
+        return vec![];
+    };
+    let place = days.start + largest.place;
+    let won = |(_, series): &(String, Vec<f64>)| {
+        super::change::mean(&series[place..days.end]) - super::change::mean(&series[days.start..place])
+    };
+    let by_won = |a: &&(String, Vec<f64>), b: &&(String, Vec<f64>)| won(a).total_cmp(&won(b));
+    let (Some(from), Some(to)) = (names.iter().min_by(by_won), names.iter().max_by(by_won)) else { return vec![] };
+    let name = |name: &str| if name.is_empty() { NOBODY.to_owned() } else { name.to_owned() };
+    let here = (place, name(&from.0), name(&to.0), won(to));
+    [within(names, days.start..place), vec![here], within(names, place..days.end)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shift_has_its_day_and_its_size() {
+        let series = |of: fn(usize) -> f64| (0..60).map(|day| of(day) + (day * 7 % 5) as f64 / 1000.0).collect();
+        let names = [
+            ("a".to_owned(), series(|day| if day < 20 { 0.8 } else { 0.3 })),
+            ("b".to_owned(), series(|day| if day < 20 { 0.2 } else if day < 45 { 0.7 } else { 0.1 })),
+            (String::new(), series(|day| if day < 45 { 0.0 } else { 0.6 })),
+        ];
+        let found: Vec<_> = within(&names, 0..60)
+            .into_iter()
+            .map(|(place, from, to, share)| (place, from, to, (share * 10.0).round() as i32))
+            .collect();
+        assert_eq!(
+            found,
+            [(20, "a".to_owned(), "b".to_owned(), 5), (45, "b".to_owned(), "unknown".to_owned(), 6)]
+        );
+        assert_eq!(within(&names, 0..18), []);
+    }
+}
