@@ -6,6 +6,7 @@ mod reload;
 mod replay;
 mod report;
 mod run;
+mod store;
 
 use std::{io, slice};
 
@@ -35,6 +36,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Say what a network exchanged in a period, how that changed, and how sure it is
     Report(report::ReportArgs),
+    /// Look after a store: what is in it, how large it is, and what goes from one to another
+    Store(store::StoreArgs),
     /// Detach what a sensor has left at work, and write its last records
     Detach(detach::DetachArgs),
     /// Have the running agent read its configuration file anew, once that was found to be valid
@@ -66,6 +69,7 @@ impl Cli {
             Command::Run(args) => args.execute(),
             Command::Replay(args) => args.execute(),
             Command::Report(args) => args.execute(),
+            Command::Store(args) => args.execute(),
             // Its records are the last, and not to be lost without a word.
             Command::Detach(args) => return args.execute(),
             Command::Reload(args) => args.execute(),

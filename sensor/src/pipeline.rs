@@ -43,6 +43,7 @@ use crate::{
     lists::Lists,
     output::{Format, Outlet, Writer},
     prefix::{PrefixSet, SetBuilder},
+    store::Store,
     summary::Summary,
 };
 
@@ -50,14 +51,14 @@ use crate::{
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 /// Counts on the interfaces of `config` and writes a summary of every interval, until SIGINT or SIGTERM; then detaches and writes
-/// the last one. `file` is where the configuration was read, and is read again on SIGHUP and at a command's request.
+/// the last one. What is written goes into the store in the folder `store` as well. `file` is where the configuration was read, and is read again on SIGHUP and at a command's request.
 ///
 /// # Errors
 /// Something of the configuration cannot be had; nothing stays attached.
-pub fn run(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
+pub fn run(config: Config, file: Option<&Path>, format: Format, store: Option<&Path>) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    let result = runtime.block_on(pipeline(config, file, format));
+    let result = runtime.block_on(pipeline(config, file, format, store));
     // A reload that is still being read is nobody's concern any more.
     runtime.shutdown_background();
     result
@@ -109,10 +110,12 @@ struct Running {
     unclosed: bool,
 }
 
-async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result<()> {
+async fn pipeline(config: Config, file: Option<&Path>, format: Format, store: Option<&Path>) -> Result<()> {
     let mut stop = Stop::new()?;
     let mut reloads = Reloads::new(file)?;
     let exposed = Exposed::open(&config)?;
+    // Before anything is attached: a sensor whose records cannot be kept does not start.
+    let store = store.map(|folder| Store::open(folder, &config.networks, false)).transpose()?;
     let mut devices = Devices::new()?;
     let mut backlog = VecDeque::new();
     let (collector, durable, shipping) = match &config.keep {
@@ -148,7 +151,7 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format) -> Result
         }
     };
     let outlet = shipping.as_ref().map_or(Outlet::Stdout(format), Shipping::outlet);
-    let mut writer = Writer::start(outlet, exposed.shared())?;
+    let mut writer = Writer::start(outlet, store, exposed.shared())?;
     let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
     let mut running = Running { config, devices, collector, durable, shipping, exposed, backlog, due, unclosed: false };
     running.meet().await;

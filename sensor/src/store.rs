@@ -2,12 +2,15 @@
 //!
 //! An interval is taken once, by sensor, epoch and sequence, however often it comes: what adds up is in the file together with the sequence that it came with.
 
+mod exchange;
+mod keep;
 mod read;
 mod rows;
 mod schema;
 mod spans;
+mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 use std::{
@@ -17,8 +20,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags};
 
+pub use self::{exchange::tables, keep::Level};
 use self::{
     rows::{Rows, Zones},
     spans::Spans,
@@ -34,6 +38,8 @@ const FOLDER: &str = "store";
 const FILE: &str = "store.sqlite";
 /// Intervals that go into one commit where many come at once.
 const BATCH: usize = 1024;
+/// Seconds of a day.
+const DAY_SECONDS: i64 = 86_400;
 /// How long one commit waits for another program's.
 const BUSY: Duration = Duration::from_secs(10);
 /// How long intervals may wait for others, where they come one by one.
@@ -56,6 +62,9 @@ pub struct Store {
     pending: Rows,
     waiting: usize,
     since: Instant,
+    /// Day of the newest record when what was too old was last removed.
+    pruned: Option<i64>,
+    newest: i64,
 }
 
 /// A life of counters whose intervals come.
@@ -91,7 +100,18 @@ impl Store {
         schema::prepare(&connection).with_context(|| unreadable(&path))?;
         let zones = Zones::of(networks);
         let (pending, since) = (Rows::default(), Instant::now());
-        Ok(Self { connection, path, zones, replaces, source: None, pending, waiting: 0, since })
+        Ok(Self {
+            connection,
+            path,
+            zones,
+            replaces,
+            source: None,
+            pending,
+            waiting: 0,
+            since,
+            pruned: None,
+            newest: 0,
+        })
     }
 
     /// Takes an interval. It is on disk with the next [`commit`](Self::commit), or some intervals later.
@@ -110,6 +130,7 @@ impl Store {
         source.spans.add(sequence, (start.as_microsecond(), end.as_microsecond()), blind, is_live);
         self.pending.add(summary, &self.zones);
         self.waiting += 1;
+        self.newest = self.newest.max(start.as_second());
         if self.waiting >= BATCH || self.since.elapsed() >= PATIENCE {
             self.commit()?;
         }
@@ -129,6 +150,10 @@ impl Store {
         write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
         transaction.commit().with_context(fix)?;
         (self.pending, self.waiting) = (Rows::default(), 0);
+        let day = Some(self.newest / DAY_SECONDS);
+        if self.pruned.replace(self.newest / DAY_SECONDS) != day {
+            self.prune()?;
+        }
         Ok(())
     }
 
@@ -138,15 +163,7 @@ impl Store {
         let is_same = |source: &Source| source.epoch == epoch && source.sensor == key.sensor;
         if !self.source.as_ref().is_some_and(is_same) {
             self.commit()?;
-            self.connection.execute(
-                "INSERT OR IGNORE INTO sources(sensor, epoch) VALUES (?1, ?2)",
-                params![key.sensor, epoch],
-            )?;
-            let id = self.connection.query_row(
-                "SELECT id FROM sources WHERE sensor = ?1 AND epoch = ?2",
-                params![key.sensor, epoch],
-                |row| row.get(0),
-            )?;
+            let id = table::source(&self.connection, &key.sensor, &epoch)?;
             let spans = read::spans_of(&self.connection, id)?;
             self.source = Some(Source { sensor: key.sensor.clone(), epoch, id, spans });
         }
@@ -205,6 +222,11 @@ impl Archive {
         // All that is asked sees the same records.
         connection.execute_batch("BEGIN").with_context(|| unreadable(&path))?;
         Ok(Self { connection, path })
+    }
+
+    /// Bytes on disk.
+    pub fn size(&self) -> u64 {
+        self.path.metadata().map_or(0, |metadata| metadata.len())
     }
 
     /// What went wrong with a question.

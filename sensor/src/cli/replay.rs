@@ -60,7 +60,8 @@ pub(super) struct ReplayArgs {
 
 impl ReplayArgs {
     pub(super) fn execute(self) -> Result<()> {
-        let Self { captures, engine, config, selection, flows, format, interval, export, store, replace, sensor_id } = self;
+        let Self { captures, engine, config, selection, flows, format, interval, export, store, replace, sensor_id } =
+            self;
         let selects = !selection.watch.is_empty() || !selection.prefixes.is_empty();
         let config = match &config {
             Some(_) if selects => bail!(

@@ -80,7 +80,9 @@ impl ReportArgs {
         let days = [period.days(), baseline.days()];
         if days.iter().all(|days| days.end <= first || days.start > last) {
             let (first, last) = (Period::date(first), Period::date(last));
-            return Err(anyhow!("neither period has a record of network {name:?}; there are some from {first} to {last}"));
+            return Err(anyhow!(
+                "neither period has a record of network {name:?}; there are some from {first} to {last}"
+            ));
         }
         let hidden = config.report.hidden_classes.clone();
         let question = Question { network: name, zone: zone.clone(), period, baseline, hidden };

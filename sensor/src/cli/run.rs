@@ -37,6 +37,9 @@ pub(super) struct RunArgs {
     /// Name of the sensor in the records [default: host name]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     sensor_id: Option<SensorId>,
+    /// Keep the records in the store in this folder as well
+    #[arg(long, value_name = "DIR", requires = "config")]
+    store: Option<PathBuf>,
     /// Tables for people or JSON lines for programs; without it by where standard output goes
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -67,7 +70,7 @@ impl RunArgs {
             );
         }
         config.tell_without_effect();
-        pipeline::run(config, self.config.as_deref(), format)
+        pipeline::run(config, self.config.as_deref(), format, self.store.as_deref())
     }
 
     fn args(&self) -> config::Args {

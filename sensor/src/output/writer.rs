@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::Format;
-use crate::{epoch::Epoch, metrics::Shared, spool::Spool, summary::Summary};
+use crate::{epoch::Epoch, metrics::Shared, spool::Spool, store::Store, summary::Summary};
 
 /// Summaries that may wait for a slow reader; beyond, ticks wait too, and intervals grow instead of getting lost.
 const QUEUE: usize = 8;
@@ -74,6 +74,21 @@ fn append(spool: &Spool, summary: &Summary) {
     }
 }
 
+/// Puts an interval into a store. As long as that takes nothing, intervals grow, and are then told as one.
+fn keep(store: &mut Store, summary: &Summary) {
+    let mut is_said = false;
+    while let Err(error) = store.append(summary).and_then(|_| store.commit()) {
+        if !is_said {
+            tracing::error!("{error:#}; nothing is lost: intervals grow until there is room");
+        }
+        is_said = true;
+        thread::sleep(RETRY);
+    }
+    if is_said {
+        tracing::info!("the store takes records again");
+    }
+}
+
 /// The way there.
 #[derive(Debug)]
 pub struct Writer {
@@ -84,11 +99,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. What is written is added to `metrics`.
+    /// Starts the thread. What is written goes into the `store` as well, and is added to `metrics`.
     ///
     /// # Errors
     /// There can be no further thread.
-    pub fn start(outlet: Outlet, metrics: Option<Arc<Shared>>) -> Result<Self> {
+    pub fn start(outlet: Outlet, mut store: Option<Store>, metrics: Option<Arc<Shared>>) -> Result<Self> {
         let name = outlet.name();
         let (queue, mut summaries) = mpsc::channel::<Summary>(QUEUE);
         let (report, outcome) = oneshot::channel();
@@ -100,6 +115,9 @@ impl Writer {
                 result = write(&summary);
                 if result.is_err() {
                     break;
+                }
+                if let Some(store) = &mut store {
+                    keep(store, &summary);
                 }
                 // Once it is written and not before: what an end cuts off is written by the next run, and added there.
                 if let Some(metrics) = &metrics {

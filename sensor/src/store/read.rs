@@ -15,7 +15,8 @@ use crate::study::{ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records,
 
 /// Intervals of a source.
 pub(super) fn spans_of(connection: &Connection, source: i64) -> rusqlite::Result<Spans> {
-    let mut find = connection.prepare_cached("SELECT first, last, start, end, blind_ms FROM spans WHERE source = ?1")?;
+    let mut find =
+        connection.prepare_cached("SELECT first, last, start, end, blind_ms FROM spans WHERE source = ?1")?;
     let run = |row: &Row<'_>| {
         let [first, last, blind_ms] = [row.get::<_, i64>(0)?, row.get(1)?, row.get(4)?].map(i64::cast_unsigned);
         Ok((first, Run { last, start: row.get(2)?, end: row.get(3)?, blind_ms }))
@@ -52,7 +53,8 @@ fn moment(row: &Row<'_>, place: usize) -> rusqlite::Result<Timestamp> {
 
 fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<IpAddr> {
     let text: String = row.get(place)?;
-    text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, rusqlite::types::Type::Text, Box::new(error)))
+    text.parse()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, rusqlite::types::Type::Text, Box::new(error)))
 }
 
 impl Archive {
@@ -73,7 +75,8 @@ impl Archive {
 
 impl Records for Archive {
     fn networks(&self) -> Result<Vec<String>> {
-        let question = "SELECT name FROM names WHERE EXISTS (SELECT 1 FROM traffic WHERE network = names.id) ORDER BY name";
+        let question =
+            "SELECT name FROM names WHERE EXISTS (SELECT 1 FROM traffic WHERE network = names.id) ORDER BY name";
         self.all(question, [], |row| row.get(0))
     }
 
@@ -111,7 +114,8 @@ impl Records for Archive {
     }
 
     fn heard(&self, network: &str, days: Range<i32>) -> Result<Heard> {
-        let question = "SELECT coalesce(sum(flows), 0), coalesce(sum(one_way_flows), 0), coalesce(sum(asymmetric_flows), 0),
+        let question =
+            "SELECT coalesce(sum(flows), 0), coalesce(sum(one_way_flows), 0), coalesce(sum(asymmetric_flows), 0),
             coalesce(max(incomplete), 0) FROM heard
             WHERE network = (SELECT id FROM names WHERE name = ?1) AND day >= ?2 AND day < ?3";
         let heard = self.all(question, params![network, days.start, days.end], |row| {

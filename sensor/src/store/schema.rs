@@ -81,7 +81,9 @@ pub(super) fn prepare(connection: &Connection) -> Result<()> {
         bail!("this is a database of something else; name another folder");
     }
     if version != VERSION {
-        bail!("it is of version {version}, and this sensor has version {VERSION}; use the sensor that wrote it, or another folder");
+        bail!(
+            "it is of version {version}, and this sensor has version {VERSION}; use the sensor that wrote it, or another folder"
+        );
     }
     Ok(connection.execute_batch(SETTINGS)?)
 }

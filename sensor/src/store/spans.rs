@@ -63,10 +63,7 @@ mod tests {
         // An interval that was lost.
         spans.add(5, (52 * SECOND, 62 * SECOND), 0, true);
         let runs: Vec<_> = spans.0.iter().map(|(first, run)| (*first, run.last, run.start, run.end)).collect();
-        assert_eq!(
-            runs,
-            [(0, 2, 0, 30 * SECOND), (3, 3, 32 * SECOND, 42 * SECOND), (5, 5, 52 * SECOND, 62 * SECOND)]
-        );
+        assert_eq!(runs, [(0, 2, 0, 30 * SECOND), (3, 3, 32 * SECOND, 42 * SECOND), (5, 5, 52 * SECOND, 62 * SECOND)]);
         assert_eq!(spans.0[&0].blind_ms, 3);
         let has: Vec<u64> = (0..8).filter(|sequence| spans.has(*sequence)).collect();
         assert_eq!(has, [0, 1, 2, 3, 5]);

@@ -12,13 +12,17 @@ use super::{
 use crate::study::Volume;
 
 /// Words by their numbers, as far as a commit needs them.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     transaction: &'a Transaction<'a>,
     known: HashMap<String, i64>,
 }
 
-impl Names<'_> {
-    fn number(&mut self, name: &str) -> rusqlite::Result<i64> {
+impl<'a> Names<'a> {
+    pub(super) fn new(transaction: &'a Transaction<'a>) -> Self {
+        Self { transaction, known: HashMap::new() }
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> rusqlite::Result<i64> {
         if let Some(number) = self.known.get(name) {
             return Ok(*number);
         }
@@ -32,7 +36,7 @@ impl Names<'_> {
 
 /// Adds rows of a source.
 pub(super) fn rows(transaction: &Transaction<'_>, source: i64, rows: &Rows) -> rusqlite::Result<()> {
-    let mut names = Names { transaction, known: HashMap::new() };
+    let mut names = Names::new(transaction);
     let mut add = transaction.prepare_cached(
         "INSERT INTO traffic VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET
          in_packets = in_packets + excluded.in_packets, in_bytes = in_bytes + excluded.in_bytes,
@@ -126,7 +130,8 @@ fn sights(names: &mut Names<'_>, source: i64, rows: &Rows) -> rusqlite::Result<(
     for (sequence, place, record) in &rows.events {
         let network = record.network.as_ref().map(|network| names.number(network)).transpose()?;
         let event = names.number(record.event.name())?;
-        let line = serde_json::to_string(record).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let line =
+            serde_json::to_string(record).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let (sequence, place) = (sequence.cast_signed(), *place as i64);
         add.execute(params![record.at.as_microsecond(), source, sequence, place, network, event, line])?;
     }

@@ -53,10 +53,6 @@ impl Counterparts {
             rows.sort_by(|a, b| (b.bytes, b.baseline_bytes, &a.name).cmp(&(a.bytes, a.baseline_bytes, &b.name)));
             Ok(rows)
         };
-        Ok(Self {
-            country: rows(Dimension::Country)?,
-            asn: rows(Dimension::System)?,
-            list: rows(Dimension::List)?,
-        })
+        Ok(Self { country: rows(Dimension::Country)?, asn: rows(Dimension::System)?, list: rows(Dimension::List)? })
     }
 }

@@ -92,7 +92,8 @@ impl Coverage {
         let count = |name: &str| ledger.get(name).copied().unwrap_or_default();
         let group = |name: &str| -> BTreeMap<String, u64> {
             let prefix = format!("{name}.");
-            let of = ledger.iter().filter_map(|(counter, value)| Some((counter.strip_prefix(&prefix)?.to_owned(), *value)));
+            let of =
+                ledger.iter().filter_map(|(counter, value)| Some((counter.strip_prefix(&prefix)?.to_owned(), *value)));
             of.collect()
         };
         let days = period.days();
@@ -132,9 +133,10 @@ impl Coverage {
             "in" => Some("only packets to the network were seen".to_owned()),
             "out" => Some("only packets from the network were seen".to_owned()),
             "none" => None,
-            _ => self.one_way_share.filter(|share| *share >= ONE_WAY).map(|share| {
-                format!("{:.0} % of its flows were heard in one direction alone", 100.0 * share)
-            }),
+            _ => self
+                .one_way_share
+                .filter(|share| *share >= ONE_WAY)
+                .map(|share| format!("{:.0} % of its flows were heard in one direction alone", 100.0 * share)),
         }
     }
 

@@ -35,8 +35,7 @@ pub(super) fn growth(now: &[f64], before: &[f64], block: usize) -> Option<Interv
         let drawn: Vec<f64> = blocks.iter().map(|_| blocks[chance.below(blocks.len())]).collect();
         mean(&drawn)
     };
-    let mut figures: Vec<f64> =
-        (0..DRAWS).filter_map(|_| super::growth(draw(&now), draw(&before))).collect();
+    let mut figures: Vec<f64> = (0..DRAWS).filter_map(|_| super::growth(draw(&now), draw(&before))).collect();
     figures.sort_by(f64::total_cmp);
     let tail = figures.len() / TAIL;
     Some(Interval { low: *figures.get(tail)?, high: *figures.get(figures.len().checked_sub(tail + 1)?)? })

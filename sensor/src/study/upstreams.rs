@@ -115,17 +115,25 @@ mod tests {
         let series = |of: fn(usize) -> f64| (0..60).map(|day| of(day) + (day * 7 % 5) as f64 / 1000.0).collect();
         let names = [
             ("a".to_owned(), series(|day| if day < 20 { 0.8 } else { 0.3 })),
-            ("b".to_owned(), series(|day| if day < 20 { 0.2 } else if day < 45 { 0.7 } else { 0.1 })),
+            (
+                "b".to_owned(),
+                series(|day| {
+                    if day < 20 {
+                        0.2
+                    } else if day < 45 {
+                        0.7
+                    } else {
+                        0.1
+                    }
+                }),
+            ),
             (String::new(), series(|day| if day < 45 { 0.0 } else { 0.6 })),
         ];
         let found: Vec<_> = within(&names, 0..60)
             .into_iter()
             .map(|(place, from, to, share)| (place, from, to, (share * 10.0).round() as i32))
             .collect();
-        assert_eq!(
-            found,
-            [(20, "a".to_owned(), "b".to_owned(), 5), (45, "b".to_owned(), "unknown".to_owned(), 6)]
-        );
+        assert_eq!(found, [(20, "a".to_owned(), "b".to_owned(), 5), (45, "b".to_owned(), "unknown".to_owned(), 6)]);
         assert_eq!(within(&names, 0..18), []);
     }
 }

@@ -1,0 +1,108 @@
+//! `sensor store`.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+
+use crate::{
+    store::{Archive, Store},
+    study::{Period, Records as _},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(subcommand)]
+    command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Say what is in a store: networks, days, rows, size
+    Info {
+        /// Folder of the store
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+    },
+    /// Remove what is older than it is kept, and give the space back
+    Vacuum {
+        /// Folder of the store
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+    },
+    /// Write all rows as JSON lines, for another store; or one table as CSV
+    Export {
+        /// Folder of the store
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+        /// The rows of this table, as CSV
+        #[arg(long, value_name = "TABLE")]
+        csv: Option<String>,
+    },
+    /// Read what another store exported; read twice, it is there once
+    Import {
+        /// Folder of the store, made where there is none
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+        /// JSON lines of `sensor store export`; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+impl StoreArgs {
+    pub(super) fn execute(self) -> Result<()> {
+        match self.command {
+            StoreCommand::Info { store } => info(&store),
+            StoreCommand::Vacuum { store } => {
+                let removed = existing(&store)?.vacuum()?;
+                Ok(writeln!(io::stdout(), "{removed} rows removed")?)
+            }
+            StoreCommand::Export { store, csv } => {
+                let archive = Archive::open(&store)?;
+                let mut out = BufWriter::new(io::stdout().lock());
+                match csv {
+                    Some(table) => archive.export_csv(&table, &mut out),
+                    None => archive.export(&mut out),
+                }
+            }
+            StoreCommand::Import { store, file } => {
+                let mut target = Store::open(&store, &[], false)?;
+                let rows = if file.as_os_str() == "-" {
+                    target.import(&mut io::stdin().lock())
+                } else {
+                    let open = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
+                    target.import(&mut BufReader::new(open)).with_context(|| file.display().to_string())
+                };
+                Ok(writeln!(io::stdout(), "{} rows read", rows?)?)
+            }
+        }
+    }
+}
+
+/// A store that is there, to be written to.
+fn existing(folder: &PathBuf) -> Result<Store> {
+    Archive::open(folder)?;
+    Store::open(folder, &[], false)
+}
+
+fn info(folder: &PathBuf) -> Result<()> {
+    let archive = Archive::open(folder)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}: {:.1} MB", folder.display(), archive.size() as f64 / 1e6)?;
+    for network in archive.networks()? {
+        if let Some((first, last)) = archive.days(&network)? {
+            writeln!(out, "network {network}: {} to {}", Period::date(first), Period::date(last))?;
+        }
+    }
+    drop(archive);
+    for level in Store::open(folder, &[], false)?.levels()? {
+        let kept = level.days.map_or_else(|| "always".to_owned(), |days| format!("{days} days"));
+        writeln!(out, "{}: {} rows, kept {kept}", level.name, level.rows)?;
+    }
+    Ok(())
+}

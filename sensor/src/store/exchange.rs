@@ -1,0 +1,114 @@
+//! What goes from one store to another: all rows as JSON lines, or the rows of a table as CSV.
+
+use std::io::{BufRead, Write};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value as Json};
+
+use super::{
+    Archive, Store,
+    table::{TABLES, Table},
+    write::Names,
+};
+
+/// Rows that go into one commit.
+const ROWS: usize = 100_000;
+/// Longest line that is read.
+const MAX_LINE: usize = 1 << 20;
+
+/// The names of the tables.
+pub fn tables() -> Vec<&'static str> {
+    TABLES.iter().map(|table| table.name).collect()
+}
+
+impl Archive {
+    /// Writes all rows, one JSON object a line, which [`Store::import`] reads.
+    ///
+    /// # Errors
+    /// They cannot be read or written.
+    pub fn export(&self, to: &mut dyn Write) -> Result<()> {
+        for table in &TABLES {
+            let fields = table.fields();
+            table.rows(&self.connection, &mut |row| {
+                let mut object = Map::new();
+                object.insert("table".to_owned(), table.name.into());
+                object.extend(fields.iter().map(|field| (*field).to_owned()).zip(row));
+                serde_json::to_writer(&mut *to, &object)?;
+                Ok(to.write_all(b"\n")?)
+            })?;
+        }
+        Ok(to.flush()?)
+    }
+
+    /// Writes the rows of a table as CSV (RFC 4180), its columns first.
+    ///
+    /// # Errors
+    /// There is no such table; or as [`export`](Self::export).
+    pub fn export_csv(&self, name: &str, to: &mut dyn Write) -> Result<()> {
+        let table = TABLES.iter().find(|table| table.name == name);
+        let table = table.with_context(|| format!("{name:?} is no table; name one of {}", tables().join(", ")))?;
+        to.write_all(table.fields().join(",").as_bytes())?;
+        to.write_all(b"\r\n")?;
+        table.rows(&self.connection, &mut |row| {
+            let cells: Vec<String> = row.iter().map(cell).collect();
+            to.write_all(cells.join(",").as_bytes())?;
+            Ok(to.write_all(b"\r\n")?)
+        })?;
+        Ok(to.flush()?)
+    }
+}
+
+impl Store {
+    /// Reads what another store exported; how many rows that were. What is read again changes nothing.
+    ///
+    /// # Errors
+    /// A line is none of an export, which its number tells; what came before it is in the store.
+    pub fn import(&mut self, from: &mut dyn BufRead) -> Result<u64> {
+        let (mut line, mut number) = (Vec::new(), 0_u64);
+        loop {
+            let transaction = self.connection.transaction()?;
+            let mut names = Names::new(&transaction);
+            let mut has_more = true;
+            for _ in 0..ROWS {
+                line.clear();
+                let read = std::io::Read::take(&mut *from, MAX_LINE as u64).read_until(b'\n', &mut line)?;
+                has_more = read > 0;
+                if !has_more {
+                    break;
+                }
+                number += 1;
+                let put = || -> Result<()> {
+                    if !line.ends_with(b"\n") {
+                        bail!("it has no end");
+                    }
+                    let row: Map<String, Json> = serde_json::from_slice(&line)?;
+                    table(&row)?.put(&transaction, &mut names, &row)
+                };
+                let mut put = put;
+                put().with_context(|| format!("line {number} is none of `sensor store export`; export it again"))?;
+            }
+            drop(names);
+            transaction.commit()?;
+            if !has_more {
+                // Which intervals there are may have changed.
+                self.source = None;
+                return Ok(number);
+            }
+        }
+    }
+}
+
+fn table(row: &Map<String, Json>) -> Result<&'static Table> {
+    let name = row.get("table").and_then(Json::as_str).unwrap_or_default();
+    TABLES.iter().find(|table| table.name == name).with_context(|| format!("{name:?} is no table of this version"))
+}
+
+/// A cell of CSV.
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) if text.contains([',', '"', '\r', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
