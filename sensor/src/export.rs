@@ -29,9 +29,9 @@ use tokio::{
     time::{sleep, timeout, timeout_at},
 };
 
-pub use self::history::History;
 pub use self::status::{Failure, Progress, Status};
 use self::{backoff::Backoff, ends::Ends};
+pub use self::{clickhouse::Questions, history::History};
 use crate::{
     config::{Exporter, Host, Target},
     own::OwnTraffic,

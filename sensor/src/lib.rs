@@ -36,4 +36,5 @@ pub mod table_file;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod upstream;
+pub mod warehouse;
 pub mod watch;

@@ -8,13 +8,14 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, ValueEnum};
-use jiff::civil::Date;
+use jiff::{civil::Date, tz::TimeZone};
 
 use crate::{
-    config::{Config, Network},
+    config::{ClickHouse, Config, Network},
     report,
     store::{self, Archive},
     study::{Period, Question, Records, Study},
+    warehouse::Warehouse,
 };
 
 /// How a report is written.
@@ -36,6 +37,9 @@ pub(super) struct ReportArgs {
     /// Folder of the store; without it that in the state folder of the configuration
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Ask the ClickHouse server at this URL instead: tables of docs/clickhouse, as an exporter of the configuration fills them
+    #[arg(long, value_name = "URL", conflicts_with = "store")]
+    clickhouse: Option<String>,
     /// Watched network; may be left out where there is only one
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
@@ -69,13 +73,10 @@ impl ReportArgs {
             Some((from, to)) => Period::new(from, to, zone).context("--baseline-from and --baseline-to")?,
             None => Period::new(self.from.checked_sub(self.from.until(self.to)?)?, self.from, zone)?,
         };
-        let kept = || config.keep.as_ref().map(|keep| store::folder(&keep.state_dir));
-        let folder = self.store.clone().or_else(kept).context("there is no store; name its folder with --store")?;
-        let archive = Archive::open(&folder)?;
+        let (place, records) = self.records(&config, zone)?;
         let name = network.name.to_string();
-        let known = archive.days(&name)?;
-        let (first, last) = known.with_context(|| {
-            format!("{}: no record of network {name:?} is in this store; see to its configuration", folder.display())
+        let (first, last) = records.days(&name)?.with_context(|| {
+            format!("{place}: there is no record of network {name:?}; see to the configuration of the sensor, or name another store")
         })?;
         let days = [period.days(), baseline.days()];
         if days.iter().all(|days| days.end <= first || days.start > last) {
@@ -86,7 +87,7 @@ impl ReportArgs {
         }
         let hidden = config.report.hidden_classes.clone();
         let question = Question { network: name, zone: zone.clone(), period, baseline, hidden };
-        let study = Study::of(&archive, &question)?;
+        let study = Study::of(&*records, &question)?;
         let text = match self.format {
             Format::Json => serde_json::to_string_pretty(&study)? + "\n",
             Format::Md => report::markdown(&study),
@@ -97,6 +98,17 @@ impl ReportArgs {
                 .with_context(|| format!("cannot write {}; name another file with --output", path.display())),
             None => Ok(io::stdout().lock().write_all(text.as_bytes())?),
         }
+    }
+
+    /// Who keeps the records, and where that is.
+    fn records(&self, config: &Config, zone: &TimeZone) -> Result<(String, Box<dyn Records>)> {
+        if let Some(url) = &self.clickhouse {
+            let server = ClickHouse::at(url, &config.exporters).context("--clickhouse")?;
+            return Ok((url.clone(), Box::new(Warehouse::new(&server, zone)?)));
+        }
+        let kept = || config.keep.as_ref().map(|keep| store::folder(&keep.state_dir));
+        let folder = self.store.clone().or_else(kept).context("there is no store; name its folder with --store")?;
+        Ok((folder.display().to_string(), Box::new(Archive::open(&folder)?)))
     }
 
     fn network<'a>(&self, config: &'a Config) -> Result<&'a Network> {

@@ -16,7 +16,7 @@ pub use self::{
     kafka::{Kafka, MAX_BROKERS, Sasl},
 };
 pub(super) use self::{
-    clickhouse::{DEFAULT_DATABASE, Database},
+    clickhouse::{CLICKHOUSE_SCHEMES, DEFAULT_DATABASE, Database},
     host::{Url, Username},
     jsonl::{DEFAULT_ENDPOINT, Endpoint},
     kafka::{DEFAULT_TOPIC, Topic},

@@ -3,6 +3,7 @@
 //! Each INSERT has a token that is the same whenever the same piece is sent again: what a table has had, it and the tables behind it do not take twice
 //! (ClickHouse, `insert_deduplication_token`).
 
+mod ask;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use tokio_rustls::rustls;
 
+pub use self::ask::Questions;
 use super::{Failure, lines, password, tls::Trust};
 use crate::{
     config::{ClickHouse, Login},

@@ -2,11 +2,15 @@
 
 use std::str::FromStr;
 
-use super::{Host, Login, Tls};
+use super::{Exporter, Host, Login, Target, Tls, host::Url};
 use crate::{cidr::quote, config::ValueError};
 
 /// Database of the tables unless the configuration says otherwise.
 pub(in crate::config) const DEFAULT_DATABASE: &str = "sensor";
+/// What URLs begin with, each with the port that goes without saying.
+pub(in crate::config) const CLICKHOUSE_SCHEMES: [(&str, u16); 2] = [("http", 8123), ("https", 8443)];
+/// Which of them is over TLS.
+const HTTPS: usize = 1;
 /// Longest name of a database: it is a folder there.
 const MAX_DATABASE_LEN: usize = 64;
 
@@ -21,6 +25,29 @@ pub struct ClickHouse {
     pub database: String,
     /// As whom; `None`: the server's default.
     pub login: Option<Login>,
+}
+
+impl ClickHouse {
+    /// The server at a URL, as one of these exporters knows it, or as anybody may ask it.
+    ///
+    /// # Errors
+    /// It is no URL of one.
+    pub fn at(url: &str, exporters: &[Exporter]) -> Result<Self, ValueError> {
+        let Url { scheme, hosts } = Url::parse(url.trim_end_matches('/'), &CLICKHOUSE_SCHEMES, 1)?;
+        let asked = Self {
+            host: hosts.into_iter().next().unwrap_or(Host { name: String::new(), port: 0 }),
+            tls: (scheme == HTTPS).then(Tls::default),
+            database: DEFAULT_DATABASE.to_owned(),
+            login: None,
+        };
+        let known = exporters.iter().find_map(|exporter| match &exporter.target {
+            Target::ClickHouse(known) if known.host == asked.host && known.tls.is_some() == asked.tls.is_some() => {
+                Some(known)
+            }
+            _ => None,
+        });
+        Ok(known.cloned().unwrap_or(asked))
+    }
 }
 
 /// Name of a database.

@@ -38,6 +38,15 @@ where
     })
 }
 
+/// Whether a reply is the answer to a question, or what is wrong.
+pub(super) fn judge_answer(status: StatusCode, headers: &HeaderMap, body: &[u8], database: &str) -> Result<(), String> {
+    let is_clickhouse = headers.keys().any(|name| name.as_str().starts_with(PREFIX));
+    if status == StatusCode::OK && is_clickhouse && !headers.contains_key(EXCEPTION) {
+        return Ok(());
+    }
+    judge(status, headers, body, database)
+}
+
 /// What is wrong, and what to do.
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], database: &str) -> Result<(), String> {
     let body = String::from_utf8_lossy(body);

@@ -6,13 +6,12 @@ use super::{Check, RawOptions, Seen, Text};
 use crate::config::{
     Additive, ClickHouse, DEFAULT_ENTERPRISE, DEFAULT_MTU, Host, Identity, Ipfix, Kafka, Login, MAX_BROKERS,
     MAX_DOMAIN, MAX_MTU, MIN_MTU, Sasl, Tls, Transport,
-    export::{DEFAULT_DATABASE, DEFAULT_TOPIC, Database, Topic, Url, Username},
+    export::{CLICKHOUSE_SCHEMES, DEFAULT_DATABASE, DEFAULT_TOPIC, Database, Topic, Url, Username},
 };
 
 /// Schemes and their ports: RFC 7011, section 10.3.4, for IPFIX; what servers listen on as they are shipped for the others.
 const IPFIX: [(&str, u16); 3] = [("udp", 4739), ("tcp", 4739), ("tls", 4740)];
 const KAFKA: [(&str, u16); 2] = [("kafka", 9092), ("kafka+tls", 9093)];
-const CLICKHOUSE: [(&str, u16); 2] = [("http", 8123), ("https", 8443)];
 
 impl Check<'_, '_> {
     pub(super) fn ipfix(&mut self, raw: &RawOptions, endpoint: &Text) -> Option<Ipfix> {
@@ -64,7 +63,7 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn clickhouse(&mut self, raw: &RawOptions, endpoint: &Text) -> Option<ClickHouse> {
-        let (scheme, host) = self.host(endpoint, &CLICKHOUSE)?;
+        let (scheme, host) = self.host(endpoint, &CLICKHOUSE_SCHEMES)?;
         let is_tls = scheme == 1;
         let tls = self.tls(raw, is_tls, "https://");
         let database = self.or_default::<Database>(raw.database.as_ref(), DEFAULT_DATABASE);
