@@ -1,14 +1,13 @@
 """HTTP in front of ClickHouse's engine in this process (chdb): as much of it as an exporter and its tests ask for.
 
 A POST runs its parameter `query` with the body as data, the other parameters as its settings; without `query`, the body is a statement or several, each
-ended by ";" and a line's end. Prints its port. Ends with its standard input.
+ended by ";" and a line's end. Argument: a folder. Prints its port. Ends with its standard input.
 """
 
 import importlib.util
 import os
 import re
 import sys
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
@@ -20,7 +19,7 @@ import _chdb
 # What HTTP understands itself and the engine has no setting for.
 OF_HTTP = {"query", "database", "wait_end_of_query"}
 NUMBER = re.compile(r"\d+$")
-engine = _chdb.connect(tempfile.mkdtemp(prefix="chdb"))
+engine = _chdb.connect(sys.argv[1])
 # One session, one statement at a time.
 lock = threading.Lock()
 
@@ -68,3 +67,5 @@ server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
 sys.stdin.read()
+# Without the engine's own end: it waits for minutes now and then.
+os._exit(0)

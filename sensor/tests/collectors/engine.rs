@@ -9,12 +9,15 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use tempfile::TempDir;
+
 use crate::history::{Sums, add};
 
 /// The engine; it ends with this.
 pub(crate) struct Engine {
     child: Child,
     pub(crate) port: u16,
+    _folder: TempDir,
 }
 
 impl Engine {
@@ -28,10 +31,12 @@ impl Engine {
         };
         let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collectors/clickhouse_shim.py");
         let mut command = Command::new(folder.join("venv/bin/python"));
-        let mut child = command.arg(shim).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let mut child =
+            command.arg(shim).arg(data.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let engine = Self { child, port: line.trim().parse().unwrap() };
+        let engine = Self { child, port: line.trim().parse().unwrap(), _folder: data };
         engine.ask("CREATE DATABASE sensor;\nUSE sensor;\n");
         engine.ask(include_str!("../../../docs/clickhouse/schema.sql"));
         Some(engine)
