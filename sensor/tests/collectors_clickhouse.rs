@@ -4,13 +4,24 @@
 #![expect(clippy::unwrap_used, reason = "an engine that cannot be asked fails the test")]
 #![expect(clippy::print_stdout, reason = "a test that was skipped says so")]
 
+#[path = "collectors/certificates.rs"]
+mod certificates;
+#[path = "support/command.rs"]
+mod command;
+#[path = "collectors/engine.rs"]
+mod engine;
+#[path = "collectors/history.rs"]
+mod history;
+#[path = "collectors/running.rs"]
+mod running;
+#[path = "support/tcp.rs"]
+mod tcp;
+#[path = "collectors/tls.rs"]
+mod tls;
+
 use std::{
     collections::BTreeMap,
-    env,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    net::TcpListener,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -31,56 +42,16 @@ use sensor_ebpf::{
     class::{Class, Evidence},
 };
 
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(60);
+use self::{
+    certificates::{NAME, certificates},
+    engine::Engine,
+    history::{Both, History, part, said, total},
+    running::PATIENCE,
+    tls::{Clients, complaint, terminate},
+};
+
 const INTERVALS: u64 = 20;
 const PREFIXES: u64 = 500;
-
-/// The engine behind HTTP; it ends with this.
-struct Engine {
-    child: Child,
-    port: u16,
-}
-
-impl Engine {
-    /// For a test; `None`: it is not here, and that was said.
-    fn start(test: &str) -> Option<Self> {
-        let Some(folder) = env::var_os("SENSOR_COLLECTORS").map(PathBuf::from) else {
-            println!(
-                "SKIP {test}: SENSOR_COLLECTORS names no folder with collectors; run: cargo xtask test collectors"
-            );
-            return None;
-        };
-        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/collectors/clickhouse_shim.py");
-        let mut command = Command::new(folder.join("venv/bin/python"));
-        let mut child = command.arg(shim).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let engine = Self { child, port: line.trim().parse().unwrap() };
-        engine.ask("CREATE DATABASE sensor;\nUSE sensor;\n");
-        engine.ask(include_str!("../../docs/clickhouse/schema.sql"));
-        Some(engine)
-    }
-
-    /// What statements answer.
-    fn ask(&self, statements: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let len = statements.len();
-        let head = format!("POST / HTTP/1.1\r\nHost: shim\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n");
-        stream.write_all(&[head.as_bytes(), statements.as_bytes()].concat()).unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
-        assert!(reply.starts_with("HTTP/1.1 200"), "{statements}\n{reply}");
-        reply.split_once("\r\n\r\n").unwrap().1.trim().to_owned()
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
 
 fn summary(sequence: u64) -> Summary {
     let at = |sequence: u64| Timestamp::from_second(1_767_225_600 + 10 * sequence as i64).unwrap();
@@ -184,6 +155,63 @@ fn held(engine: &Engine) -> String {
 }
 
 #[test]
+fn clickhouse_has_what_a_replay_prints_however_often_it_is_replayed() {
+    let Some(engine) = Engine::start("clickhouse_has_what_a_replay_prints_however_often_it_is_replayed") else {
+        return;
+    };
+    for both in [Both::None, Both::Some] {
+        let history = History::new(both);
+        let printed = history.printed();
+        let exporter =
+            format!("[[exporter]]\ntype = \"clickhouse\"\nendpoint = \"http://127.0.0.1:{}\"\n", engine.port);
+        history.export(&exporter, &[]);
+        let (had, rolled) = (engine.traffic(""), engine.rolled());
+        assert_eq!(had, said(&printed));
+        // Packets with both ends in the table are in two prefixes.
+        let [packets, bytes] = total(&part(&had, "prefix"));
+        assert_eq!([packets - history.both[0], bytes - history.both[1]], history.matched);
+        let ledger = engine
+            .ask("SELECT sum(matched_packets), sum(matched_bytes), sum(matched_both_packets) FROM sensor.ledger;\n");
+        assert_eq!(ledger, format!("{}\t{}\t{}", history.matched[0], history.matched[1], history.both[0]));
+        for ((table, net), rolled) in
+            [("prefix", ""), ("network", "net_"), ("counterpart", "")].iter().zip(rolled.chunks(2))
+        {
+            let raw =
+                format!("SELECT sum({net}packets), sum({net}bytes), sum({net}frame_bytes) FROM sensor.{table};\n");
+            let raw = engine.ask(&raw);
+            assert_eq!(rolled, [raw.clone(), raw], "{table}");
+        }
+        history.export(&exporter, &[]);
+        assert!(engine.traffic("") == had, "raw rows were taken twice");
+        assert_eq!(engine.rolled(), rolled);
+        engine.empty();
+    }
+}
+
+#[test]
+fn clickhouse_over_tls_is_for_whom_the_authority_vouches() {
+    let Some(engine) = Engine::start("clickhouse_over_tls_is_for_whom_the_authority_vouches") else { return };
+    let history = History::new(Both::None);
+    let folder = history.folder.path();
+    certificates(folder);
+    let port = terminate(folder, Clients::Known, format!("127.0.0.1:{}", engine.port));
+    let file = |name: &str| folder.join(name).display().to_string();
+    let identity = format!("cert = \"{}\"\nkey = \"{}\"\n", file("sensor.pem"), file("sensor.key"));
+    let exporter = |ca: &str, identity: &str| {
+        let endpoint = format!("https://{}:{port}", NAME);
+        format!("[[exporter]]\ntype = \"clickhouse\"\nendpoint = \"{endpoint}\"\nca = \"{}\"\n{identity}", file(ca))
+    };
+    for (ca, identity) in [("other.pem", identity.as_str()), ("ca.pem", "")] {
+        let complaint = complaint(&history, &exporter(ca, identity));
+        assert!(complaint.contains("cannot agree on TLS"), "{complaint}");
+        assert!(complaint.contains("correct ca, cert and key, or the server's certificate"), "{complaint}");
+    }
+    assert_eq!(engine.traffic(""), history::Sums::new());
+    history.export(&exporter("ca.pem", &identity), &[]);
+    assert_eq!(engine.traffic(""), said(&history.printed()));
+}
+
+#[test]
 fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     let Some(engine) = Engine::start("clickhouse_has_every_byte_once_however_often_it_is_sent") else { return };
     let progress = deliver(engine.port, "sensor");
@@ -221,12 +249,7 @@ fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     let first = held(&engine);
     assert!(first == expected, "{}\n---\n{}", &first[first.len() - 300..], &expected[expected.len() - 300..]);
 
-    let sums = || {
-        ["prefix_1m", "prefix_1h", "network_1m", "network_1h", "counterpart_1m", "counterpart_1h"].map(|table| {
-            engine.ask(&format!("SELECT sum(packets), sum(bytes), sum(frame_bytes) FROM sensor.{table};\n"))
-        })
-    };
-    let rolled = sums();
+    let rolled = engine.rolled();
     let all = |table: &str, net: &str| {
         engine.ask(&format!("SELECT sum({net}packets), sum({net}bytes), sum({net}frame_bytes) FROM sensor.{table};\n"))
     };
@@ -236,10 +259,10 @@ fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     // Another life of the exporter, which had forgotten that it delivered them.
     assert_eq!(deliver(engine.port, "sensor").pieces, INTERVALS);
     assert!(held(&engine) == first, "raw rows were taken twice");
-    assert_eq!(sums(), rolled);
+    assert_eq!(engine.rolled(), rolled);
     // And from raw rows, where tokens are forgotten.
     engine.ask(&include_str!("../../docs/clickhouse/rebuild.sql").replace("{month:UInt32}", "202601"));
-    assert_eq!(sums(), rolled);
+    assert_eq!(engine.rolled(), rolled);
 
     for change in ["DROP TABLE sensor.prefix;\n", ""] {
         let database = if change.is_empty() { "nowhere" } else { "sensor" };

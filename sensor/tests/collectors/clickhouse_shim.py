@@ -1,34 +1,41 @@
 """HTTP in front of ClickHouse's engine in this process (chdb): as much of it as an exporter and its tests ask for.
 
 A POST runs its parameter `query` with the body as data, the other parameters as its settings; without `query`, the body is a statement or several, each
-ended by ";" and a line's end. Prints its port. Ends with its standard input.
+ended by ";" and a line's end. Argument: a folder. Prints its port. Ends with its standard input.
 """
 
+import importlib.util
+import os
 import re
 import sys
-import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from chdb import session
+# The package opens an engine when it is imported and closes it again, and after that nothing in this process reads from Kafka ("Shutdown was called").
+sys.path.insert(0, os.path.dirname(importlib.util.find_spec("chdb").origin))
+import _chdb
 
 # What HTTP understands itself and the engine has no setting for.
 OF_HTTP = {"query", "database", "wait_end_of_query"}
 NUMBER = re.compile(r"\d+$")
-engine = session.Session(tempfile.mkdtemp(prefix="chdb"))
+engine = _chdb.connect(sys.argv[1])
 # One session, one statement at a time.
 lock = threading.Lock()
+
+
+def ask(statement):
+    return engine.query(statement, "TabSeparated").bytes().decode()
 
 
 def run(parameters, body):
     if "query" not in parameters:
         text = re.sub(rb"^--.*$", b"", body, flags=re.MULTILINE).decode()
-        return "".join(str(engine.query(one, "TabSeparated")) for one in re.split(r";\s*\n", text + "\n") if one.strip())
+        return "".join(ask(one) for one in re.split(r";\s*\n", text + "\n") if one.strip())
     settings = {name: value for name, value in parameters.items() if name not in OF_HTTP}
     words = [f"{name} = {value if NUMBER.match(value) else repr(value)}" for name, value in settings.items()]
     into, form = parameters["query"].split(" FORMAT ")
-    return str(engine.query(f"{into} SETTINGS {', '.join(words)} FORMAT {form}\n" + body.decode(), "TabSeparated"))
+    return ask(f"{into} SETTINGS {', '.join(words)} FORMAT {form}\n" + body.decode())
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,3 +67,5 @@ server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
 sys.stdin.read()
+# Without the engine's own end: it waits for minutes now and then.
+os._exit(0)

@@ -70,7 +70,7 @@ pub(super) const PREFIX_V6: Template = Template {
     ],
 };
 
-/// Traffic of a watched network by upstream and class.
+/// Traffic of a watched network by upstream and class, of both versions of IP: `ipVersion` says 4, since pmacct passes over records that say none.
 pub(super) const NETWORK: Template = Template {
     id: 258,
     scope: 0,
@@ -81,6 +81,7 @@ pub(super) const NETWORK: Template = Template {
         Element::FlowEndReason,
         Element::IngressInterface,
         Element::EgressInterface,
+        Element::IpVersion,
         Element::BgpNextAdjacentAsNumber,
         Element::BgpPrevAdjacentAsNumber,
         Element::ApplicationId,
@@ -98,7 +99,7 @@ pub(super) const NETWORK: Template = Template {
     ],
 };
 
-/// Traffic of a watched network by what its far end belongs to.
+/// Traffic of a watched network by what its far end belongs to, likewise.
 pub(super) const COUNTERPART: Template = Template {
     id: 259,
     scope: 0,
@@ -109,6 +110,7 @@ pub(super) const COUNTERPART: Template = Template {
         Element::FlowEndReason,
         Element::IngressInterface,
         Element::EgressInterface,
+        Element::IpVersion,
         Element::BgpSourceAsNumber,
         Element::BgpDestinationAsNumber,
         Element::OctetDeltaCount,

@@ -19,9 +19,10 @@ pub(super) fn explain(error: &KafkaError, trouble: Option<Trouble>, to: &Kafka, 
         Some((code, reason)) if is_late || code_of(error, Code::Fatal) => (Some(code), reason),
         _ => (code, error.to_string()),
     };
-    // Of a connection that broke only its state says what it was about.
+    // Of a connection that broke only its state says what it was about; in TLS 1.3 a broker refuses a certificate when the handshake is over here.
+    let is_of_tls = ["in state SSL_HANDSHAKE", "SSL alert number"].iter().any(|part| reason.contains(part));
     let code = match code {
-        Some(Code::BrokerTransportFailure) if reason.contains("in state SSL_HANDSHAKE") => Some(Code::SSL),
+        Some(Code::BrokerTransportFailure) if is_of_tls => Some(Code::SSL),
         Some(Code::BrokerTransportFailure) if reason.contains("in state AUTH_") => Some(Code::Authentication),
         code => code,
     };
@@ -89,4 +90,38 @@ pub(super) fn telling(one: KafkaError, other: KafkaError) -> KafkaError {
 
 fn code_of(error: &KafkaError, code: Code) -> bool {
     error.rdkafka_error_code() == Some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Host;
+
+    #[test]
+    fn a_connection_that_broke_is_about_what_librdkafka_says_of_it() {
+        let to = Kafka {
+            brokers: vec![Host { name: "kafka-1.example".to_owned(), port: 9093 }],
+            topic: "sensor".to_owned(),
+            tls: None,
+            login: None,
+        };
+        let alert = "Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required: SSL alert number 116 (after 0ms in state APIVERSION_QUERY)";
+        for (reason, failure, fix) in [
+            (alert, Failure::Tls, "correct ca, cert and key"),
+            ("Disconnected (after 3ms in state SSL_HANDSHAKE)", Failure::Tls, "correct ca, cert and key"),
+            ("Disconnected (after 3ms in state AUTH_REQ)", Failure::Tls, "correct sasl, username and password_file"),
+            // A broker that died.
+            (
+                "SSL routines::unexpected eof while reading (after 9s in state UP)",
+                Failure::Connect,
+                "start the brokers",
+            ),
+        ] {
+            let error = KafkaError::MessageProduction(Code::MessageTimedOut);
+            let trouble = Some((Code::BrokerTransportFailure, reason.to_owned()));
+            let error = explain(&error, trouble, &to, Duration::from_secs(20));
+            assert_eq!(Failure::of(&error), failure, "{error:#}");
+            assert!(format!("{error:#}").contains(fix), "{error:#}");
+        }
+    }
 }
