@@ -65,11 +65,20 @@ pub fn run(config: Config, file: Option<&Path>, format: Format, store: Option<&P
 }
 
 /// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet to where its records go, and removes all of its
-/// pins. `config` is what it was configured as, where that is still known: who its neighbours are, and its exporters.
+/// pins. `config` is what it was configured as, where that is still known: who its neighbours are, and its exporters. What is written goes into the
+/// store in the folder `store` as well.
 ///
 /// # Errors
 /// An agent is running, or something cannot be removed; what was counted is not lost then.
-pub fn detach(sensor: &SensorId, keep: &Keep, config: Option<&Config>, format: Format) -> Result<()> {
+pub fn detach(
+    sensor: &SensorId,
+    keep: &Keep,
+    config: Option<&Config>,
+    format: Format,
+    store: Option<&Path>,
+) -> Result<()> {
+    let networks = config.map_or(&[][..], |config| &config.networks);
+    let store = store.map(|folder| Store::open(folder, networks, false)).transpose()?;
     let mut durable = Durable::open(sensor, keep)?;
     durable.name_by(config.map_or(&[], |config| &config.upstreams));
     control::remove_left(&keep.state_dir);
@@ -79,6 +88,12 @@ pub fn detach(sensor: &SensorId, keep: &Keep, config: Option<&Config>, format: F
     };
     let mut last = VecDeque::from(durable.undelivered());
     durable.close_others(&BTreeSet::new(), &mut last)?;
+    if let Some(mut store) = store {
+        for summary in &last {
+            store.append(summary)?;
+        }
+        store.commit()?;
+    }
     match shipping {
         Some(shipping) => shipping.deliver_last(&last)?,
         None => {

@@ -42,6 +42,8 @@ mod refused;
 mod root;
 #[path = "root_life/stage.rs"]
 mod stage;
+#[path = "root_life/store.rs"]
+mod store;
 #[path = "root_life/strays.rs"]
 mod strays;
 #[path = "support/tcp.rs"]

@@ -25,6 +25,9 @@ pub(super) struct DetachArgs {
     /// Where the BPF file system is mounted
     #[arg(long, value_name = "FOLDER", conflicts_with = "config", default_value = DEFAULT_BPFFS)]
     bpffs: PathBuf,
+    /// Keep the last records in the store in this folder as well
+    #[arg(long, value_name = "DIR", requires = "config")]
+    store: Option<PathBuf>,
     /// Tables for people or JSON lines for programs; without it by where standard output goes
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -42,6 +45,6 @@ impl DetachArgs {
             }
             (None, None) => anyhow::bail!("which sensor: give --config or --sensor-id"),
         };
-        pipeline::detach(&sensor, &keep, config.as_ref(), format)
+        pipeline::detach(&sensor, &keep, config.as_ref(), format, self.store.as_deref())
     }
 }

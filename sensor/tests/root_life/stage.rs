@@ -165,6 +165,11 @@ impl Stage {
         self.records.lock().unwrap().extend_from_slice(records);
     }
 
+    /// What was kept.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        self.records.lock().unwrap().clone()
+    }
+
     /// `sensor detach`, which must leave nothing; keeps its records.
     pub(crate) fn detach(&self, settings: &Settings) -> Vec<Value> {
         let config = self.configure(settings);
