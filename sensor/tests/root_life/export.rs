@@ -16,7 +16,6 @@ use serde_json::Value;
 use crate::{
     agent::{Agent, eventually},
     clogged::Clogged,
-    full::fill,
     mount::Mount,
     root::is_root,
     stage::{Settings, Stage, number, seed},
@@ -166,13 +165,13 @@ fn a_full_disk_keeps_records_back_and_loses_none() {
         return;
     }
     let stage = Stage::new("fullexport");
-    let _small = Mount::new("tmpfs", "size=2m,mode=0700", &stage.state_dir());
+    let small = Mount::new("tmpfs", "size=2m,mode=0700", &stage.state_dir());
     let path = stage.folder().join("records");
     let settings = settings(&file(&path));
     let mut agent = spawn(&stage, &settings);
     assert!(eventually(|| !records(&path).is_empty()), "{:#?}", agent.messages());
     let traffic = Traffic::start(&stage.wire, LINK, 2, &settings.table());
-    fill(&stage.state_dir());
+    small.fill();
     agent.wait_for_message("nothing is lost");
     // One that starts now goes on as well.
     agent.stop("KILL");

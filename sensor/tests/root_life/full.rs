@@ -1,9 +1,7 @@
 //! Nowhere to write: a full disk, a reader that does not read, a reader that is gone.
 
 use std::{
-    fs::{self, File},
-    io::Write as _,
-    path::Path,
+    fs,
     process::{Child, Command, Stdio},
 };
 
@@ -18,24 +16,16 @@ use crate::{
     traffic::Traffic,
 };
 
-/// Fills a file system to the last byte.
-pub(crate) fn fill(folder: &Path) {
-    let mut ballast = File::create(folder.join("ballast")).unwrap();
-    for piece in [1 << 12, 1] {
-        while ballast.write(&vec![1; piece]).is_ok_and(|written| written > 0) {}
-    }
-}
-
 #[test]
 fn a_full_disk_makes_intervals_longer() {
     if !is_root("a_full_disk_makes_intervals_longer") {
         return;
     }
     let (stage, settings) = (Stage::new("full"), Settings::default());
-    let _small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
+    let small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
     let mut agent = stage.started(&settings);
     let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
-    fill(&stage.state_dir());
+    small.fill();
     agent.wait_for_message("the next interval will hold this one too");
     // One that starts now goes on as well.
     stage.stop(agent, "KILL");
@@ -57,8 +47,8 @@ fn a_start_on_a_full_disk_says_so() {
         return;
     }
     let (stage, settings) = (Stage::new("fullstart"), Settings::default());
-    let _small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
-    fill(&stage.state_dir());
+    let small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
+    small.fill();
     let config = stage.configure(&settings);
     let run = stage.finish(&["run", "--config", &config, "--format", "jsonl"]);
     assert!(run.status == Some(1) && run.stderr.contains("free disk space"), "{run:?}");
