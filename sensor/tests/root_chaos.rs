@@ -11,6 +11,8 @@
 #[path = "root_veth/agent.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
+#[path = "root_chaos/certificates.rs"]
+mod certificates;
 #[path = "root_chaos/check.rs"]
 mod check;
 #[path = "root_chaos/clickhouse.rs"]

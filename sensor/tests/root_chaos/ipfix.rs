@@ -87,7 +87,8 @@ pub(crate) fn serve(mut connection: Connection, book: &Arc<Mutex<Book>>) {
 }
 
 impl Book {
-    fn keep(&mut self, records: Result<Vec<Record>, String>, strange: u32) {
+    /// Takes records; `strange` are sequence numbers and sets that do not fit.
+    pub(crate) fn keep(&mut self, records: Result<Vec<Record>, String>, strange: u32) {
         match records {
             Err(error) => self.wrong.push(error),
             Ok(_) if strange > 0 => {
