@@ -11,6 +11,8 @@
 #[path = "root_veth/agent.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
+#[path = "support/ballast.rs"]
+mod ballast;
 #[path = "root_chaos/certificates.rs"]
 mod certificates;
 #[path = "root_chaos/check.rs"]
@@ -20,6 +22,8 @@ mod clickhouse;
 #[path = "support/command.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod command;
+#[path = "root_chaos/disk.rs"]
+mod disk;
 #[path = "root_chaos/driver.rs"]
 mod driver;
 #[path = "root_chaos/ipfix.rs"]

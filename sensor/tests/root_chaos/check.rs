@@ -108,6 +108,20 @@ pub(crate) fn check(site: &Site, truth: &Truth) {
     assert!(said.is_empty(), "{said:#?}");
 }
 
+/// The intervals that began and ended within one of these times, and how much longer than the second of the configuration one of them was. A tick that
+/// is up to half a second late is not to be seen.
+pub(crate) fn ticks(site: &Site, times: &[[Timestamp; 2]]) -> (usize, Duration) {
+    let mut intervals = BTreeMap::new();
+    for row in rows(site).1.iter().filter(|row| row["record"] == "ledger") {
+        let [start, end] = ["start", "end"].map(|name| row[name].as_str().unwrap().parse::<Timestamp>().unwrap());
+        if times.iter().any(|[from, until]| start >= *from && end <= *until) {
+            let late = end.duration_since(start).unsigned_abs().saturating_sub(Duration::from_secs(1));
+            intervals.insert(row["sequence"].as_u64().unwrap(), late);
+        }
+    }
+    (intervals.len(), intervals.into_values().max().unwrap_or_default())
+}
+
 /// Records that ClickHouse has and another collector has not, but for those that it may lose.
 fn missing(site: &Site) -> Vec<String> {
     let prefixes = prefixes(&rows(site).1);

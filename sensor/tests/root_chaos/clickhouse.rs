@@ -67,9 +67,9 @@ pub(crate) fn serve(mut connection: Connection, store: &Arc<Mutex<Store>>) {
                     return;
                 }
                 Manner::Garbage => GARBAGE,
-                Manner::Well | Manner::Reset | Manner::Gone | Manner::Frozen | Manner::Deaf if takes => FINE.as_bytes(),
-                Manner::Well | Manner::Reset | Manner::Gone | Manner::Frozen | Manner::Deaf | Manner::Refuse => {
-                    FULL.as_bytes()
+                Manner::Refuse => FULL.as_bytes(),
+                Manner::Well | Manner::Reset | Manner::Gone | Manner::Frozen | Manner::Deaf | Manner::Unreachable => {
+                    if takes { FINE } else { FULL }.as_bytes()
                 }
             };
             if connection.stream.write_all(answer).is_err() {

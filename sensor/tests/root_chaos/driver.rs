@@ -14,7 +14,7 @@ use crate::kafka::Trouble;
 use crate::{server::Manner, site::Site};
 
 /// How long a fault lasts, in milliseconds.
-const HOLD_MS: (usize, usize) = (200, 4_000);
+const HOLD_MS: (usize, usize) = (200, 3_000);
 /// One that outlasts every deadline of exporters, which are 20 and 30 s, where there is time for some.
 const LONG: Duration = Duration::from_secs(35);
 const LONG_ONE_IN: usize = 12;
@@ -35,41 +35,57 @@ enum Fault {
     DiskFull,
     /// It is read-only when the agent starts.
     DiskReadOnly,
+    /// It fails under the agent, and what was not synced is lost.
+    DiskFails,
     Ipfix(Manner),
     ClickHouse(Manner),
     #[cfg(feature = "kafka")]
     Kafka(Trouble),
 }
 
-const IPFIX: [Manner; 5] = [Manner::Gone, Manner::Frozen, Manner::Deaf, Manner::Garbage, Manner::Reset];
-const CLICKHOUSE: [Manner; 7] =
-    [Manner::Gone, Manner::Frozen, Manner::Deaf, Manner::Mute, Manner::Garbage, Manner::Reset, Manner::Refuse];
+const IPFIX: [Manner; 6] =
+    [Manner::Gone, Manner::Frozen, Manner::Deaf, Manner::Unreachable, Manner::Garbage, Manner::Reset];
+const CLICKHOUSE: [Manner; 8] = [
+    Manner::Gone,
+    Manner::Frozen,
+    Manner::Deaf,
+    Manner::Unreachable,
+    Manner::Mute,
+    Manner::Garbage,
+    Manner::Reset,
+    Manner::Refuse,
+];
 
-/// What was done: how often, and for how long, by name.
-pub(crate) type Done = BTreeMap<String, (usize, Duration)>;
+/// What was done.
+#[derive(Default)]
+pub(crate) struct Done {
+    /// How often, and for how long, by name.
+    pub(crate) faults: BTreeMap<String, (usize, Duration)>,
+    /// When a collector hung and the agent was not killed.
+    pub(crate) hangs: Vec<[Timestamp; 2]>,
+}
 
 impl Fault {
-    fn pick(rng: &mut Rng) -> Self {
-        match rng.below(if cfg!(feature = "kafka") { 20 } else { 16 }) {
-            0..4 => Self::Kill,
-            4..6 => Self::DiskFull,
-            6 => Self::DiskReadOnly,
-            7..12 => Self::Ipfix(rng.pick(&IPFIX)),
-            12..16 => Self::ClickHouse(rng.pick(&CLICKHOUSE)),
-            #[cfg(feature = "kafka")]
-            _ => Self::Kafka(rng.pick(&[Trouble::OneGone, Trouble::AllGone, Trouble::Refuse])),
-            #[cfg(not(feature = "kafka"))]
-            _ => unreachable!(),
-        }
+    /// All of them in a random order, those of the sensor itself several times.
+    fn shuffled(rng: &mut Rng) -> Vec<Self> {
+        let mut faults = [Self::Kill; 4].to_vec();
+        faults.extend([Self::DiskFull, Self::DiskFull, Self::DiskReadOnly, Self::DiskFails, Self::DiskFails]);
+        faults.extend(IPFIX.map(Self::Ipfix));
+        faults.extend(CLICKHOUSE.map(Self::ClickHouse));
+        #[cfg(feature = "kafka")]
+        faults.extend([Trouble::OneGone, Trouble::AllGone, Trouble::Refuse].map(Self::Kafka));
+        (1..faults.len()).for_each(|last| faults.swap(last, rng.below(last + 1)));
+        faults
     }
 
     fn begin(self, site: &mut Site) {
         match self {
             Self::Kill => site.kill(),
-            Self::DiskFull => site.fill(true),
+            Self::DiskFull => site.disk.fill(),
+            Self::DiskFails => site.disk.fail(),
             Self::DiskReadOnly => {
                 site.kill();
-                site.remount("ro");
+                site.disk.remount("ro");
                 site.start();
             }
             Self::Ipfix(manner) => site.ipfix.behave(manner),
@@ -82,11 +98,27 @@ impl Fault {
     fn end(self, site: &mut Site) {
         match self {
             Self::Kill => site.start(),
-            Self::DiskFull => site.fill(false),
-            Self::DiskReadOnly => site.remount("rw"),
+            Self::DiskFull => site.disk.free(),
+            Self::DiskFails => {
+                site.kill();
+                site.disk.renew();
+                site.start();
+            }
+            Self::DiskReadOnly => site.disk.remount("rw"),
             Self::Ipfix(_) | Self::ClickHouse(_) => site.heal(),
             #[cfg(feature = "kafka")]
             Self::Kafka(_) => site.heal(),
+        }
+    }
+
+    /// Whether a collector keeps its exporter waiting.
+    fn hangs(self) -> bool {
+        let hangs = |manner| matches!(manner, Manner::Frozen | Manner::Deaf | Manner::Unreachable | Manner::Mute);
+        match self {
+            Self::Kill | Self::DiskFull | Self::DiskReadOnly | Self::DiskFails => false,
+            Self::Ipfix(manner) | Self::ClickHouse(manner) => hangs(manner),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(trouble) => trouble == Trouble::AllGone,
         }
     }
 
@@ -97,7 +129,7 @@ impl Fault {
             // Most are there again at once.
             return short / 8;
         }
-        let is_disk = matches!(self, Self::DiskFull | Self::DiskReadOnly);
+        let is_disk = matches!(self, Self::DiskFull | Self::DiskReadOnly | Self::DiskFails);
         if !is_disk && limit >= TIME_FOR_LONG && rng.one_in(LONG_ONE_IN) { LONG } else { short }
     }
 }
@@ -105,14 +137,23 @@ impl Fault {
 /// Lets things go wrong for that long, one after the other; some of them while the agent is killed. In the end all is well, but for the agent, which may be
 /// starting.
 pub(crate) fn run(site: &mut Site, seed: u64, limit: Duration) -> Done {
-    let (mut rng, mut done, began) = (Rng::new(seed), Done::new(), Instant::now());
+    let (mut rng, mut done, began) = (Rng::new(seed), Done::default(), Instant::now());
+    let mut faults = vec![];
     while began.elapsed() < limit {
-        let fault = Fault::pick(&mut rng);
+        let fault = match faults.pop() {
+            Some(fault) => fault,
+            None => {
+                faults = Fault::shuffled(&mut rng);
+                continue;
+            }
+        };
         let hold = fault.hold(&mut rng, limit);
-        let is_killed = !matches!(fault, Fault::Kill | Fault::DiskReadOnly) && rng.one_in(WITH_KILL_ONE_IN);
+        let is_killed =
+            !matches!(fault, Fault::Kill | Fault::DiskReadOnly | Fault::DiskFails) && rng.one_in(WITH_KILL_ONE_IN);
         let before = hold.mul_f64(rng.below(1000) as f64 / 1000.0);
         let name = if is_killed { format!("{fault:?}, and Kill") } else { format!("{fault:?}") };
-        println!("{} {name}: {hold:?}", Timestamp::now());
+        let from = Timestamp::now();
+        println!("{from} {name}: {hold:?}");
         fault.begin(site);
         if is_killed {
             thread::sleep(before);
@@ -128,8 +169,11 @@ pub(crate) fn run(site: &mut Site, seed: u64, limit: Duration) -> Done {
                 site.look_after();
             }
         }
+        if fault.hangs() && !is_killed {
+            done.hangs.push([from, Timestamp::now()]);
+        }
         fault.end(site);
-        let entry = done.entry(name).or_default();
+        let entry = done.faults.entry(name).or_default();
         *entry = (entry.0 + 1, entry.1 + hold);
         thread::sleep(Duration::from_millis(rng.between(PAUSE_MS.0, PAUSE_MS.1) as u64));
         site.look_after();

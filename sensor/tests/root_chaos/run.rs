@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sensor::testing::netns::LINK;
 
 use crate::{
-    check::check,
+    check::{check, ticks},
     driver,
     root::is_root,
     server::{Manner, Server},
@@ -37,11 +37,15 @@ fn whatever_fails_each_record_arrives() {
     let done = driver::run(&mut site, seed, limit);
     site.heal();
     site.wait_until_all_have(Timestamp::now());
-    for (name, (times, held)) in &done {
+    for (name, (times, held)) in &done.faults {
         println!("{name}: {times} times, {held:?}");
     }
     let (lives, ended) = (site.lives, site.ended.len());
-    println!("{lives} lives of the agent, {ended} of which it ended by itself: {:#?}", site.ended.first());
+    let lines = site.messages.len();
+    println!(
+        "{lives} lives of the agent, {ended} of which it ended by itself, such as {:?}; {lines} lines of log",
+        site.ended.first()
+    );
     let lost = site.lost();
     assert!(lost.len() >= 2 && lost.iter().all(|line| line.ends_with(" 0")), "{lost:#?}");
     let truth = traffic.stop(&site.stage.wire);
@@ -51,6 +55,11 @@ fn whatever_fails_each_record_arrives() {
     assert_eq!((run.status, run.stdout.as_str()), (Some(0), ""), "{run:?}");
     site.stage.assert_gone(&site.settings);
     check(&site, &truth);
+    let (intervals, latest) = ticks(&site, &done.hangs);
+    println!(
+        "{intervals} intervals began and ended while a collector hung; the latest tick of them was {latest:?} late"
+    );
+    assert!(latest < LATEST, "{latest:?}");
 }
 
 /// A collector that hangs delays neither the tick nor another one.

@@ -32,6 +32,8 @@ pub(crate) enum Manner {
     Frozen,
     /// It accepts, and its kernel acknowledges nothing.
     Deaf,
+    /// Nothing gets to it: neither a new connection nor what is sent over one.
+    Unreachable,
     /// It reads, and never answers.
     Mute,
     /// It answers what nobody understands.
@@ -111,6 +113,12 @@ impl Switch {
         self.over.load(Ordering::Relaxed)
     }
 
+    fn wait_while(&self, manner: Manner) {
+        while self.manner() == manner && !self.is_over() {
+            thread::sleep(LOOK);
+        }
+    }
+
     fn listen(self: &Arc<Self>, port: u16, seed: u64, serve: &(impl Fn(Connection) + Clone + Send + Sync + 'static)) {
         let (mut listener, mut rng) = (None, Rng::new(seed));
         let mut accept = |listener: &TcpListener| {
@@ -130,6 +138,12 @@ impl Switch {
                     }
                 }
                 Manner::Frozen => {}
+                Manner::Unreachable => {
+                    let listener = listener.get_or_insert_with(|| bind(port));
+                    SockRef::from(&*listener).attach_filter(&NOTHING).unwrap();
+                    self.wait_while(Manner::Unreachable);
+                    SockRef::from(&*listener).detach_filter().unwrap();
+                }
                 Manner::Well | Manner::Deaf | Manner::Mute | Manner::Garbage | Manner::Reset | Manner::Refuse => {
                     if accept(listener.get_or_insert_with(|| bind(port))) {
                         continue;
@@ -154,11 +168,13 @@ impl Connection {
     pub(crate) fn manner(&mut self) -> Option<Manner> {
         loop {
             let manner = self.switch.manner();
-            self.hear(manner != Manner::Deaf);
+            self.hear(!matches!(manner, Manner::Deaf | Manner::Unreachable));
             match manner {
                 _ if self.switch.is_over() => return None,
-                Manner::Frozen | Manner::Deaf => thread::sleep(LOOK),
-                _ => return Some(manner),
+                Manner::Frozen | Manner::Deaf | Manner::Unreachable => thread::sleep(LOOK),
+                Manner::Well | Manner::Gone | Manner::Mute | Manner::Garbage | Manner::Reset | Manner::Refuse => {
+                    return Some(manner);
+                }
             }
         }
     }
@@ -207,9 +223,7 @@ impl Connection {
 
     /// Waits until something else is to be done.
     pub(crate) fn wait_while(&self, manner: Manner) {
-        while self.switch.manner() == manner && !self.switch.is_over() {
-            thread::sleep(LOOK);
-        }
+        self.switch.wait_while(manner);
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    process::Command,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -18,8 +17,8 @@ use crate::kafka::Kafka;
 use crate::{
     agent::{self, Agent, eventually},
     clickhouse::{self, Store},
+    disk::Disk,
     ipfix::{self, Book},
-    mount::Mount,
     server::{Manner, Server},
     stage::{Settings, Stage},
 };
@@ -28,8 +27,6 @@ use crate::{
 const IPFIX: u16 = 4739;
 const CLICKHOUSE: u16 = 8123;
 const METRICS: &str = "127.0.0.1:9477";
-/// More than all the records that wait for the longest fault.
-const DISK: &str = "size=24m,mode=0700";
 /// Prefixes beside those of every stage, so that an interval is longer than what a socket holds.
 const MORE: u8 = 100;
 /// How long a sensor may take to become ready before it is looked at again.
@@ -51,7 +48,7 @@ pub(crate) struct Site {
     pub(crate) lives: usize,
     pub(crate) settings: Settings,
     /// Before the folder that it is mounted in.
-    disk: Mount,
+    pub(crate) disk: Disk,
     pub(crate) stage: Stage,
 }
 
@@ -61,7 +58,7 @@ impl Site {
         let stage = Stage::new(name);
         let namespace = stage.wire.sensor.clone();
         run(&namespace, &["ip", "link", "set", "lo", "up"]).unwrap();
-        let disk = Mount::new("tmpfs", DISK, &stage.state_dir());
+        let disk = Disk::new(&stage.state_dir());
         let (book, store) = (Arc::<Mutex<Book>>::default(), Arc::<Mutex<Store>>::default());
         let (kept, stored) = (Arc::clone(&book), Arc::clone(&store));
         let ipfix = Server::start(&namespace, IPFIX, seed, move |connection| ipfix::serve(connection, &kept));
@@ -133,22 +130,6 @@ impl Site {
         if self.agent.as_ref().is_none_or(|agent| is_over(agent.id())) {
             self.finish("KILL");
             self.start();
-        }
-    }
-
-    /// The disk of the sensor cannot be written to, or can be again. Nobody may have a file open there.
-    pub(crate) fn remount(&self, how: &str) {
-        let mut command = Command::new("mount");
-        command.args(["-o", &format!("remount,{how}")]).arg(self.stage.state_dir());
-        assert!(command.status().unwrap().success(), "{command:?}");
-    }
-
-    /// Takes what is left of the disk, or gives it back.
-    pub(crate) fn fill(&self, fills: bool) {
-        if fills {
-            self.disk.fill();
-        } else {
-            fs::remove_file(self.stage.state_dir().join("ballast")).unwrap();
         }
     }
 

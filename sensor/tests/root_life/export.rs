@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     agent::{Agent, eventually},
+    ballast::{fill, free},
     clogged::Clogged,
     mount::Mount,
     root::is_root,
@@ -165,20 +166,20 @@ fn a_full_disk_keeps_records_back_and_loses_none() {
         return;
     }
     let stage = Stage::new("fullexport");
-    let small = Mount::new("tmpfs", "size=2m,mode=0700", &stage.state_dir());
+    let _small = Mount::new("tmpfs", "size=2m,mode=0700", &stage.state_dir());
     let path = stage.folder().join("records");
     let settings = settings(&file(&path));
     let mut agent = spawn(&stage, &settings);
     assert!(eventually(|| !records(&path).is_empty()), "{:#?}", agent.messages());
     let traffic = Traffic::start(&stage.wire, LINK, 2, &settings.table());
-    small.fill();
+    fill(&stage.state_dir());
     agent.wait_for_message("nothing is lost");
     // One that starts now goes on as well.
     agent.stop("KILL");
     let mut agent = spawn(&stage, &settings);
     agent.wait_for_message("nothing is lost");
     let before = records(&path).len();
-    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    free(&stage.state_dir());
     assert!(eventually(|| records(&path).len() > before), "{:#?}", agent.messages());
     let truth = traffic.stop(&stage.wire);
     assert!(agent.stop("TERM").status.success());

@@ -9,6 +9,7 @@ use sensor::testing::netns::LINK;
 
 use crate::{
     agent::eventually,
+    ballast::{fill, free},
     clogged::Clogged,
     mount::Mount,
     root::is_root,
@@ -22,17 +23,17 @@ fn a_full_disk_makes_intervals_longer() {
         return;
     }
     let (stage, settings) = (Stage::new("full"), Settings::default());
-    let small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
+    let _small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
     let mut agent = stage.started(&settings);
     let traffic = Traffic::start(&stage.wire, LINK, 1, &settings.table());
-    small.fill();
+    fill(&stage.state_dir());
     agent.wait_for_message("the next interval will hold this one too");
     // One that starts now goes on as well.
     stage.stop(agent, "KILL");
     let mut agent = stage.start(&settings);
     agent.wait_for_message("the next interval will hold this one too");
     let before = agent.records().len();
-    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    free(&stage.state_dir());
     assert!(eventually(|| agent.records().len() > before), "{:#?}", agent.messages());
     let truth = traffic.stop(&stage.wire);
     stage.stop(agent, "TERM");
@@ -47,13 +48,13 @@ fn a_start_on_a_full_disk_says_so() {
         return;
     }
     let (stage, settings) = (Stage::new("fullstart"), Settings::default());
-    let small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
-    small.fill();
+    let _small = Mount::new("tmpfs", "size=1m,mode=0700", &stage.state_dir());
+    fill(&stage.state_dir());
     let config = stage.configure(&settings);
     let run = stage.finish(&["run", "--config", &config, "--format", "jsonl"]);
     assert!(run.status == Some(1) && run.stderr.contains("free disk space"), "{run:?}");
     stage.assert_gone(&settings);
-    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    free(&stage.state_dir());
     stage.stop(stage.started(&settings), "TERM");
     stage.detach(&settings);
 }

@@ -1,8 +1,7 @@
 //! File systems mounted for one test.
 
 use std::{
-    fs::{self, File},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -18,14 +17,6 @@ impl Mount {
         command.args(["-t", kind, "-o", options, kind]).arg(at);
         assert!(command.status().unwrap().success(), "{command:?}");
         Self(at.to_owned())
-    }
-
-    /// Fills it to the last byte, with a file named `ballast`.
-    pub(crate) fn fill(&self) {
-        let mut ballast = File::create(self.0.join("ballast")).unwrap();
-        for piece in [1 << 12, 1] {
-            while ballast.write(&vec![1; piece]).is_ok_and(|written| written > 0) {}
-        }
     }
 }
 
