@@ -10,6 +10,7 @@ mod ipfix;
 mod jsonl;
 mod kafka;
 mod password;
+mod pulse;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -25,19 +26,24 @@ use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 use tokio::{
     sync::{oneshot, watch},
-    time::{sleep, timeout, timeout_at},
+    time::{sleep, timeout_at},
 };
 
 use self::backoff::Backoff;
 pub use self::history::History;
+use self::pulse::Pulse;
 pub use self::status::{Failure, Progress, Status};
 use crate::{
     config::{Exporter, Target},
     spool::{Lost, Piece, Reader, Spool},
 };
 
-/// How long a piece may take.
+/// How long nothing of a piece may get anywhere.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a piece may take in all: of 4 MiB, that is 7 kB/s.
+const LONGEST: Duration = Duration::from_secs(600);
+/// Bytes that are handed on at a time.
+const CHUNK: usize = 64 << 10;
 /// How long they may go on delivering at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much longer it is waited for those that are in the middle of something.
@@ -74,12 +80,12 @@ impl Sink {
     }
 
     /// Delivers a piece: once this returns, its collector is answerable for it. So many records were lost before it, ever.
-    async fn send(&mut self, piece: &Piece, lost: u64) -> Result<()> {
+    async fn send(&mut self, piece: &Piece, lost: u64, pulse: &Pulse) -> Result<()> {
         match self {
-            Self::Jsonl(sink) => sink.send(piece).await,
-            Self::Ipfix(sink) => sink.send(piece, lost).await,
+            Self::Jsonl(sink) => sink.send(piece, pulse).await,
+            Self::Ipfix(sink) => sink.send(piece, lost, pulse).await,
             Self::Kafka(sink) => sink.send(piece).await,
-            Self::ClickHouse(sink) => sink.send(piece).await,
+            Self::ClickHouse(sink) => sink.send(piece, pulse).await,
         }
     }
 
@@ -110,6 +116,11 @@ impl Exporters {
     /// # Errors
     /// There can be no further thread.
     pub fn start(exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
+        Self::start_with(DEADLINE, exporters, spool)
+    }
+
+    /// The same with a deadline for pieces that get nowhere.
+    fn start_with(deadline: Duration, exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
         let ((stop, _), (renewals, _)) = (watch::channel(None), watch::channel(0));
         let (mut running, mut statuses) = (vec![], vec![]);
         for exporter in exporters {
@@ -118,7 +129,7 @@ impl Exporters {
             let (sink, stopping) = (Sink::new(&exporter.target), stop.subscribe());
             let status = Arc::new(Status::new(&name, exporter.target.name()));
             statuses.push(Arc::clone(&status));
-            let task = Task::new(reader, sink, stopping, renewals.subscribe(), status);
+            let task = Task::new(reader, sink, stopping, renewals.subscribe(), status, deadline);
             let (ended, end) = oneshot::channel();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -191,6 +202,8 @@ struct Task {
     renewals: watch::Receiver<u64>,
     status: Arc<Status>,
     backoff: Backoff,
+    deadline: Duration,
+    pulse: Pulse,
     /// It could not deliver, and that was said.
     is_down: bool,
 }
@@ -202,8 +215,10 @@ impl Task {
         stop: watch::Receiver<Option<Instant>>,
         renewals: watch::Receiver<u64>,
         status: Arc<Status>,
+        deadline: Duration,
     ) -> Self {
-        Self { reader, sink, stop, renewals, status, backoff: Backoff::default(), is_down: false }
+        let (backoff, pulse) = (Backoff::default(), Pulse::new());
+        Self { reader, sink, stop, renewals, status, backoff, deadline, pulse, is_down: false }
     }
 
     async fn run(mut self) {
@@ -250,11 +265,13 @@ impl Task {
         }
         let Some(piece) = self.reader.peek().context(Failure::Spool)? else { return Ok(false) };
         let lost = self.reader.cursor().lost.records + self.reader.lost_before(&piece).records;
-        match timeout(DEADLINE, self.sink.send(&piece, lost)).await {
-            Ok(sent) => sent?,
-            Err(_) => {
+        let deadline = self.deadline;
+        match self.pulse.watch(deadline, LONGEST, self.sink.send(&piece, lost, &self.pulse)).await {
+            Some(sent) => sent?,
+            None => {
                 self.sink.renew();
-                return Err(anyhow!("nothing within {DEADLINE:?}; see to the collector").context(Failure::Deadline));
+                let text = format!("nothing got there for {deadline:?}, or too little; see to the collector");
+                return Err(anyhow!(text).context(Failure::Deadline));
             }
         }
         let Lost { pieces, records } = self.reader.lost_before(&piece);

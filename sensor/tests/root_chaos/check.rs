@@ -104,7 +104,10 @@ pub(crate) fn check(site: &Site, truth: &Truth) {
     let losses = rows.iter().filter(|row| row["event"] == "loss");
     let losses: Vec<String> = losses.map(Value::to_string).collect();
     assert!(losses.is_empty(), "{losses:#?}");
-    let said: Vec<&String> = site.messages.iter().filter(|message| message.contains("are lost")).collect();
+    let tells = |message: &&String| {
+        ["pieces before this one are lost", "not in the spool"].iter().any(|part| message.contains(part))
+    };
+    let said: Vec<&String> = site.messages.iter().filter(tells).collect();
     assert!(said.is_empty(), "{said:#?}");
 }
 

@@ -56,22 +56,20 @@ pub(crate) fn serve(mut connection: Connection, store: &Arc<Mutex<Store>>) {
         }
         while let Some(insert) = take(&mut bytes) {
             // Who does not answer well may have taken it all the same.
-            let takes = manner == Manner::Well || manner != Manner::Refuse && connection.rng.one_in(2);
+            let takes =
+                matches!(manner, Manner::Well | Manner::Slow) || manner != Manner::Refuse && connection.rng.one_in(2);
             if takes {
                 store.lock().unwrap().insert(insert);
             }
-            let answer = match manner {
-                Manner::Mute => return connection.wait_while(Manner::Mute),
-                Manner::Reset if connection.rng.one_in(2) => {
-                    connection.die(true);
-                    return;
-                }
-                Manner::Garbage => GARBAGE,
-                Manner::Refuse => FULL.as_bytes(),
-                Manner::Well | Manner::Reset | Manner::Gone | Manner::Frozen | Manner::Deaf | Manner::Unreachable => {
-                    if takes { FINE } else { FULL }.as_bytes()
-                }
-            };
+            if manner == Manner::Mute {
+                return connection.wait_while(Manner::Mute);
+            }
+            if manner == Manner::Reset && connection.rng.one_in(2) {
+                connection.die(true);
+                return;
+            }
+            let answer = if takes { FINE } else { FULL }.as_bytes();
+            let answer = if manner == Manner::Garbage { GARBAGE } else { answer };
             if connection.stream.write_all(answer).is_err() {
                 return;
             }

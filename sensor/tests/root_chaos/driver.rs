@@ -43,13 +43,14 @@ enum Fault {
     Kafka(Trouble),
 }
 
-const IPFIX: [Manner; 6] =
-    [Manner::Gone, Manner::Frozen, Manner::Deaf, Manner::Unreachable, Manner::Garbage, Manner::Reset];
-const CLICKHOUSE: [Manner; 8] = [
+const IPFIX: [Manner; 7] =
+    [Manner::Gone, Manner::Frozen, Manner::Deaf, Manner::Unreachable, Manner::Slow, Manner::Garbage, Manner::Reset];
+const CLICKHOUSE: [Manner; 9] = [
     Manner::Gone,
     Manner::Frozen,
     Manner::Deaf,
     Manner::Unreachable,
+    Manner::Slow,
     Manner::Mute,
     Manner::Garbage,
     Manner::Reset,

@@ -18,6 +18,9 @@ use socket2::{SockFilter, SockRef};
 const LOOK: Duration = Duration::from_millis(5);
 /// Bytes that a connection holds unread, about: less than an interval.
 const RECEIVE_BUFFER: usize = 8 << 10;
+/// Bytes that a slow one reads at a time, and how long it then does something else: an interval takes longer than every deadline of exporters.
+const SIP: usize = 256;
+const SIP_PAUSE: Duration = Duration::from_millis(100);
 /// Classic BPF: no packet passes.
 const NOTHING: [SockFilter; 1] = [SockFilter::new(6, 0, 0, 0)];
 
@@ -34,6 +37,8 @@ pub(crate) enum Manner {
     Deaf,
     /// Nothing gets to it: neither a new connection nor what is sent over one.
     Unreachable,
+    /// It reads a little at a time.
+    Slow,
     /// It reads, and never answers.
     Mute,
     /// It answers what nobody understands.
@@ -144,7 +149,13 @@ impl Switch {
                     self.wait_while(Manner::Unreachable);
                     SockRef::from(&*listener).detach_filter().unwrap();
                 }
-                Manner::Well | Manner::Deaf | Manner::Mute | Manner::Garbage | Manner::Reset | Manner::Refuse => {
+                Manner::Well
+                | Manner::Deaf
+                | Manner::Slow
+                | Manner::Mute
+                | Manner::Garbage
+                | Manner::Reset
+                | Manner::Refuse => {
                     if accept(listener.get_or_insert_with(|| bind(port))) {
                         continue;
                     }
@@ -172,7 +183,13 @@ impl Connection {
             match manner {
                 _ if self.switch.is_over() => return None,
                 Manner::Frozen | Manner::Deaf | Manner::Unreachable => thread::sleep(LOOK),
-                Manner::Well | Manner::Gone | Manner::Mute | Manner::Garbage | Manner::Reset | Manner::Refuse => {
+                Manner::Well
+                | Manner::Slow
+                | Manner::Gone
+                | Manner::Mute
+                | Manner::Garbage
+                | Manner::Reset
+                | Manner::Refuse => {
                     return Some(manner);
                 }
             }
@@ -191,6 +208,11 @@ impl Connection {
 
     /// Reads what is there, up to so many bytes.
     pub(crate) fn read(&mut self, most: usize, into: &mut Vec<u8>) -> Came {
+        let is_slow = self.switch.manner() == Manner::Slow;
+        if is_slow {
+            thread::sleep(SIP_PAUSE);
+        }
+        let most = if is_slow { most.min(SIP) } else { most };
         self.stream.set_nonblocking(false).unwrap();
         self.stream.set_read_timeout(Some(LOOK)).unwrap();
         self.take(most, into)

@@ -67,8 +67,11 @@ fn spool(folder: &Path, intervals: u64, prefixes: u32) -> Arc<Spool> {
 }
 
 fn start(config: &Ipfix, spool: &Arc<Spool>) -> Exporters {
-    let exporter = Exporter { name: "ipfix".parse().unwrap(), target: Target::Ipfix(config.clone()) };
-    Exporters::start(&[exporter], spool).unwrap()
+    Exporters::start(&[exporter(config)], spool).unwrap()
+}
+
+fn exporter(config: &Ipfix) -> Exporter {
+    Exporter { name: "ipfix".parse().unwrap(), target: Target::Ipfix(config.clone()) }
 }
 
 /// Waits for up to 20 s.
@@ -208,6 +211,22 @@ fn a_collector_that_is_not_there_is_told_of_and_waited_for() {
     let error = runtime.block_on(Wire::tcp(&host)).err().unwrap();
     let text = format!("{error:#}");
     assert!(text.starts_with("cannot connect: no-such-host.invalid:4739: unknown host; correct endpoint"), "{text}");
+}
+
+/// A piece may take longer than the deadline, as long as it gets on.
+#[test]
+fn a_slow_collector_has_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = spool(folder.path(), 1, 4_000);
+    let collector = Collector::start(vec![Manner::Slow]);
+    let config = config(Transport::Tcp, collector.port, &[Additive::Prefix]);
+    let deadline = Duration::from_secs(1);
+    let (exporters, began) = (Exporters::start_with(deadline, &[exporter(&config)], &spool).unwrap(), Instant::now());
+    wait("all is acknowledged", || spool.cursor("ipfix").is_some_and(|cursor| cursor.acknowledged == 1));
+    assert!(began.elapsed() > deadline, "{:?}", began.elapsed());
+    finish(exporters);
+    let decoder = collector.finish();
+    assert_eq!((decoder.sessions, decoder.sum(5, 1)), (1, expected(1, 4_000)));
 }
 
 /// What the spool has no room for while nobody collects is what a collector is told as not sent, and nothing else is missing there.

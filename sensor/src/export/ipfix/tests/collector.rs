@@ -103,6 +103,8 @@ pub(super) enum Manner {
     Answer,
     /// Reads nothing.
     Silent,
+    /// Reads a little at a time.
+    Slow,
 }
 
 /// A collector on TCP.
@@ -175,6 +177,7 @@ fn serve(mut connection: TcpStream, manner: Option<Manner>, decoder: &mut Decode
                 thread::sleep(Duration::from_millis(5));
                 continue;
             }
+            Some(Manner::Slow) => thread::sleep(Duration::from_millis(20)),
             _ => {}
         }
         match connection.read(&mut buffer) {
