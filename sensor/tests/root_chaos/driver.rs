@@ -114,7 +114,9 @@ impl Fault {
 
     /// Whether a collector keeps its exporter waiting.
     fn hangs(self) -> bool {
-        let hangs = |manner| matches!(manner, Manner::Frozen | Manner::Deaf | Manner::Unreachable | Manner::Mute);
+        let hangs = |manner| {
+            matches!(manner, Manner::Frozen | Manner::Deaf | Manner::Unreachable | Manner::Slow | Manner::Mute)
+        };
         match self {
             Self::Kill | Self::DiskFull | Self::DiskReadOnly | Self::DiskFails => false,
             Self::Ipfix(manner) | Self::ClickHouse(manner) => hangs(manner),
