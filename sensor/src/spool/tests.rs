@@ -11,7 +11,12 @@ use jiff::Timestamp;
 use super::*;
 use crate::summary::{Count, Key, PrefixRecord, Summary};
 
+mod bench;
+mod faults;
+mod memory;
 mod merging;
+mod model;
+mod seeds;
 
 const WIDE: Bounds = Bounds { max_bytes: 1 << 30, max_age: Duration::from_secs(1 << 30) };
 
@@ -99,7 +104,7 @@ fn a_long_interval_is_in_pieces_and_a_part_of_it_is_completed() {
     let long = summary(3, 50_000);
     // As an append that was interrupted between two pieces leaves it.
     let mut first = None;
-    cut::cut(&long, 0, |piece| {
+    cut::cut(&long, cut::PIECE_LEN, 0, |piece| {
         first.get_or_insert(piece);
         Ok(())
     })
