@@ -65,6 +65,13 @@ pub(super) fn open(
                 "{} is of version {version} of the spool: run the sensor that wrote it until it is delivered, or move the file away",
                 segment.path().display()
             ),
+            Beginning::Damaged if segment.has_pieces().with_context(reading)? => {
+                tracing::error!(
+                    "{}: its beginning is damaged; what can be read of it counts",
+                    segment.path().display()
+                );
+                segments.push(segment);
+            }
             Beginning::Known(..) | Beginning::Damaged => set_aside(&**disk, folder, &segment),
         }
     }

@@ -144,6 +144,13 @@ impl Segment {
         Ok(())
     }
 
+    /// Whether anything of what its name says is in it.
+    pub(super) fn has_pieces(&self) -> io::Result<bool> {
+        let mut has_pieces = false;
+        self.scan(|_, _| has_pieces = true)?;
+        Ok(has_pieces)
+    }
+
     /// Whether the payload of a piece is as it was written.
     pub(super) fn is_whole(&self, header: &Header, at: u64) -> io::Result<bool> {
         Ok(piece::read_payload(&*self.file, header, at)?.is_some())

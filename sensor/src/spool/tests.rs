@@ -307,6 +307,42 @@ fn segments_that_are_gone_or_changed_places_are_told() {
     assert_eq!(fs::read_dir(folder.path().join(FOLDER).join("quarantine")).unwrap().count(), 2);
 }
 
+/// Of a segment that begins with damage the pieces are there, and of an end that is no piece every byte is kept.
+#[test]
+fn a_beginning_and_an_end_that_are_damaged_cost_no_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), WIDE, &["a"]).unwrap();
+    (0..3).for_each(|sequence| spool.append(&summary(sequence, 2)).unwrap());
+    drop(spool);
+    let path = &segments(folder.path())[0];
+    let mut bytes = fs::read(path).unwrap();
+    bytes[..8].fill(0);
+    let rest = [9; 100_000];
+    fs::write(path, [&bytes, &rest[..]].concat()).unwrap();
+    let spool = Spool::open(folder.path(), WIDE, &["a"]).unwrap();
+    spool.append(&summary(3, 2)).unwrap();
+    let had = read_all(&mut spool.reader("a").unwrap());
+    assert_eq!((had.records, had.lost), (vec![(0, 2), (1, 2), (2, 2), (3, 2)], Lost::default()));
+    let kept: Vec<PathBuf> = fs::read_dir(folder.path().join(FOLDER).join("quarantine"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let [kept] = &kept[..] else { panic!("{kept:?}") };
+    assert_eq!(fs::read(kept).unwrap(), rest);
+}
+
+/// Damage over the last segments leaves how many records there were to those before.
+#[test]
+fn the_last_two_segments_damaged_throughout_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = sample(folder.path());
+    for path in segments(folder.path()).iter().rev().take(2) {
+        let len = fs::metadata(path).unwrap().len();
+        fs::File::options().write(true).open(path).unwrap().write_all_at(&vec![0; len as usize - 32], 32).unwrap();
+    }
+    check(folder.path(), truth, "the last two segments zeroed");
+}
+
 #[test]
 fn another_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();

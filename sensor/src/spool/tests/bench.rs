@@ -74,6 +74,11 @@ impl Bench {
         bench
     }
 
+    /// Whether it is open, and nothing had to be tried again for that.
+    pub(super) fn is_well(&self) -> bool {
+        self.spool.is_some() && self.refused == 0
+    }
+
     /// What comes of it on another disk.
     pub(super) fn on(&self, disk: Memory) -> Self {
         let told = self.told.clone();
@@ -129,6 +134,13 @@ impl Bench {
         if self.insist(append).is_some() {
             self.next += 1;
         }
+    }
+
+    /// Whether the next interval is taken; it is not tried again.
+    pub(super) fn try_append(&mut self) -> bool {
+        let appended = self.spool.as_ref().unwrap().append(&summary(self.next, records_of(self.next))).is_ok();
+        self.next += u64::from(appended);
+        appended
     }
 
     pub(super) fn merge(&self) {

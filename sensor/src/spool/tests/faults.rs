@@ -1,6 +1,7 @@
 //! Disks that fail at any step: what was appended is there, what was refused is there whole or not at all, and what is lost is told exactly.
 
 use super::{
+    super::disk::Disk as _,
     bench::Bench,
     memory::{Fault, Memory},
 };
@@ -76,6 +77,29 @@ fn a_disk_that_is_full() {
 #[test]
 fn a_disk_that_is_read_only() {
     fail_at_every_step(Fault::ReadOnly);
+}
+
+#[test]
+fn a_full_disk_holds_neither_a_delivery_nor_a_start_up() {
+    let mut bench = Bench::new(1 << 20, None);
+    (0..4).for_each(|_| bench.append());
+    // Killed in the middle of an append, on a disk that is full since.
+    let path = bench.disk.paths().into_iter().find(|path| path.extension().is_some_and(|end| end == "open")).unwrap();
+    let file = bench.disk.open(&path).unwrap();
+    file.write_all_at(b"the beginning of a piece", file.len().unwrap()).unwrap();
+    bench.disk.fail(Some((0, Fault::Full)));
+    bench.open();
+    assert!(bench.is_well() && !bench.try_append() && !bench.try_append());
+    let mut delivered = 0;
+    while bench.deliver(0, true) {
+        delivered += 1;
+    }
+    bench.save(0);
+    bench.open();
+    assert!(delivered > 4 && bench.is_well() && !bench.deliver(0, true));
+    bench.disk.fail(None);
+    assert!(bench.try_append());
+    bench.finish();
 }
 
 /// Ends at every step, and goes on with what `leave` leaves of the disk.

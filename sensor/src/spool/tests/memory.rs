@@ -94,6 +94,11 @@ impl Memory {
         self.with(|inner| inner.fault = fault);
     }
 
+    /// All names.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.with(|inner| inner.names.keys().cloned().collect())
+    }
+
     /// Steps that were done or failed.
     pub(super) fn steps(&self) -> u64 {
         self.with(|inner| inner.steps)
@@ -205,10 +210,7 @@ fn apply(names: &mut BTreeMap<PathBuf, Node>, naming: Naming) {
     match naming {
         Naming::Make(path, node) => drop(names.insert(path, node)),
         Naming::Remove(path) => drop(names.remove(&path)),
-        Naming::Rename(from, to, node) => {
-            names.remove(&from);
-            names.insert(to, node);
-        }
+        Naming::Rename(from, to, node) => drop((names.remove(&from), names.insert(to, node))),
     }
 }
 
