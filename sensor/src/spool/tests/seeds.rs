@@ -1,9 +1,15 @@
 //! The seeds of the fuzzer `spool`: folders as the spool itself writes them, whole and harmed.
 
-use super::{super::fuzz::pack, *};
+use super::{
+    super::fuzz::{self, pack},
+    *,
+};
+use crate::testing::rng::Rng;
 
-/// Records, and bytes of lines of a piece.
+/// Records of an interval.
 const RECORDS: u64 = 4;
+/// Folders that are made of the seeds at random.
+const CHANGED: u64 = 1000;
 
 /// A folder of some intervals, of which one exporter has some.
 fn folder(bounds: Bounds, intervals: u64) -> tempfile::TempDir {
@@ -82,4 +88,44 @@ fn a_piece_that_unpacks_to_more_than_a_piece_is_refused() {
     assert_eq!(error, "more lines than a piece has");
     let most = zstd::bulk::compress(&vec![b'\n'; cut::MAX_LINES_LEN], 1).unwrap();
     assert_eq!(cut::lines(&most).unwrap().len(), cut::MAX_LINES_LEN);
+}
+
+/// Changes some bytes: others, fewer, more, a part of another seed.
+fn change(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
+    for _ in 0..rng.between(1, 6) {
+        let at = rng.below(bytes.len() + 1);
+        let end = (at + rng.below(64)).min(bytes.len());
+        match rng.below(6) {
+            0 => bytes[at..end].fill(rng.pick(&[0, 0xff, 0x80])),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let from = rng.below(other.len() + 1);
+                let to = (from + rng.below(512)).min(other.len());
+                drop(bytes.splice(at..at, other[from..to].iter().copied()));
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = rng.next_u64() as u8;
+                }
+            }
+        }
+    }
+}
+
+/// What the fuzzer does, as far as that goes without its instruments; for longer with `SENSOR_FUZZ_SECONDS`.
+#[test]
+fn folders_of_changed_bytes_are_answered() {
+    let seeds = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/spool")).unwrap();
+    let seeds: Vec<Vec<u8>> = seeds.map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect();
+    let seconds = std::env::var("SENSOR_FUZZ_SECONDS").map_or(0, |text| text.parse().unwrap());
+    let until = std::time::Instant::now() + Duration::from_secs(seconds);
+    let mut seed = 0;
+    while seed < CHANGED || std::time::Instant::now() < until {
+        let mut rng = Rng::new(seed);
+        let mut bytes = seeds[rng.below(seeds.len())].clone();
+        change(&mut bytes, &seeds[rng.below(seeds.len())], &mut rng);
+        fuzz::run(&bytes).unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+        seed += 1;
+    }
+    println!("{seed} folders");
 }
