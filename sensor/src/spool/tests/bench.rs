@@ -14,11 +14,14 @@ use super::{
     memory::{Fault, Memory},
     *,
 };
+use crate::testing::rng::Rng;
 
 /// Where the state is, on a disk that holds nothing else.
 pub(super) const STATE_DIR: &str = "/state";
 /// Lines of a piece: long intervals have three pieces.
 const PIECE_LEN: usize = 500;
+/// Bytes of a spool with room for whatever is done to it: nothing is given up.
+pub(super) const ROOMY: u64 = 1 << 20;
 /// Who reads.
 pub(super) const NAMES: [&str; 2] = ["quick", "slow"];
 
@@ -128,6 +131,7 @@ impl Bench {
             if appended.is_err() && !bench.disk.is_dead() {
                 // Whoever is killed now and tries again has it once.
                 bench.on(bench.disk.killed()).finish();
+                bench.on(bench.disk.unplugged(&mut Rng::new(bench.disk.steps()))).finish();
             }
             appended
         };
@@ -191,6 +195,7 @@ impl Bench {
         for index in 0..NAMES.len() {
             while self.deliver(index, true) {}
             self.told[index].is_all(self.next, self.readers[index].cursor());
+            assert!(self.bounds.max_bytes < ROOMY || self.told[index].lost() == 0, "lost although there is room");
         }
         self.told
     }

@@ -20,7 +20,7 @@ const BLOCK_LEN: usize = 64;
 pub(super) enum Fault {
     /// One step fails and does nothing. If it was to sync, what was written before is never put on disk.
     Once,
-    /// One write stops in the middle.
+    /// One write stops in the middle. If it was to sync, all is on disk, and yet that fails.
     Short,
     /// Nothing takes more space.
     Full,
@@ -94,7 +94,6 @@ impl Memory {
         self.with(|inner| inner.fault = fault);
     }
 
-    /// All names.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         self.with(|inner| inner.names.keys().cloned().collect())
     }
@@ -320,8 +319,9 @@ impl Open {
     fn sync(&self) -> io::Result<()> {
         self.0.with(|inner| {
             let synced = inner.step(Step::Sync);
+            let is_short = inner.is_short();
             let file = &mut inner.files[self.1];
-            if synced.is_ok() {
+            if synced.is_ok() || is_short {
                 for change in std::mem::take(&mut file.changes) {
                     match change {
                         Change::Len(len) => file.durable.resize(len, 0),
