@@ -192,7 +192,7 @@ fn beyond_the_age_the_oldest_goes() {
     assert_eq!(had.records.len() as u64 + had.lost.pieces, 50);
 }
 
-/// Intervals of a sample: 170 of them take 64 KiB.
+/// Intervals of a sample: 170 of them take 48 KiB.
 fn intervals() -> u64 {
     std::env::var("SENSOR_SPOOL_INTERVALS").map_or(12, |text| text.parse().unwrap())
 }
