@@ -6,6 +6,9 @@
 
 mod cursors;
 mod cut;
+mod disk;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod log;
 mod merge;
 mod open;
@@ -21,7 +24,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
@@ -36,6 +39,7 @@ pub use self::{
 };
 use self::{
     cursors::{CursorFile, Cursors},
+    disk::{Disk, FileSystem},
     log::Log,
     piece::Header,
 };
@@ -118,8 +122,30 @@ impl Spool {
     /// # Errors
     /// The folder cannot be read or written, or is of another version.
     pub fn open(state_dir: &Path, bounds: Bounds, exporters: &[&str]) -> Result<Arc<Self>> {
+        let (spool, wanted) = Self::open_on(Arc::new(FileSystem), state_dir, bounds, cut::PIECE_LEN, exporters)?;
+        let weak = Arc::downgrade(&spool);
+        let merge = move || {
+            while wanted.recv().is_ok()
+                && let Some(spool) = weak.upgrade()
+            {
+                spool.merge();
+            }
+        };
+        let started = thread::Builder::new().name("spool".to_owned()).spawn(merge);
+        started.context("cannot start the thread that keeps the spool small; allow more")?;
+        Ok(spool)
+    }
+
+    /// The same on any disk, and when it is to be merged.
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        state_dir: &Path,
+        bounds: Bounds,
+        piece_len: usize,
+        exporters: &[&str],
+    ) -> Result<(Arc<Self>, Receiver<()>)> {
         let folder = state_dir.join(FOLDER);
-        let (log, file, cursors) = open::open(&folder, bounds)?;
+        let (log, file, cursors) = open::open(&disk, &folder, bounds, piece_len)?;
         let end = log.end;
         let begin = match &cursors {
             Some(_) => {
@@ -144,17 +170,7 @@ impl Spool {
         let (merger, wanted) = sync_channel(1);
         let spool = Arc::new(Self { inner: Mutex::new(inner), end, merger, merging: Mutex::default() });
         spool.inner().tidy();
-        let weak = Arc::downgrade(&spool);
-        let merge = move || {
-            while wanted.recv().is_ok()
-                && let Some(spool) = weak.upgrade()
-            {
-                spool.merge();
-            }
-        };
-        let started = thread::Builder::new().name("spool".to_owned()).spawn(merge);
-        started.context("cannot start the thread that keeps the spool small; allow more")?;
-        Ok(spool)
+        Ok((spool, wanted))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -169,10 +185,13 @@ impl Spool {
     pub fn append(&self, summary: &Summary) -> Result<()> {
         let key = &summary.key;
         // All of it is there, where later intervals of its epoch are.
-        let Some(known) = self.inner().log.known(key) else { return Ok(()) };
+        let inner = self.inner();
+        let Some(known) = inner.log.known(key) else { return Ok(()) };
+        let piece_len = inner.log.piece_len;
+        drop(inner);
         let mut records = known;
         // The lock is not held while records are written as text and compressed.
-        let appended = cut::cut(summary, known, |piece| {
+        let appended = cut::cut(summary, piece_len, known, |piece| {
             records = piece.before + piece.records;
             self.inner().log.append(key, &piece)
         });
@@ -197,9 +216,10 @@ impl Spool {
             // What is delivered for good is what is on disk as such.
             let Inner { log, cursors, .. } = &mut *inner;
             let Some(run) = log.run_to_merge(|first, last| is_free(cursors, first, last)) else { return };
+            let disk = Arc::clone(&log.disk);
             let saved = inner.save();
             drop(inner);
-            let written = saved.and_then(|()| Ok(run.write()?));
+            let written = saved.and_then(|()| Ok(run.write(&*disk)?));
             let mut inner = self.inner();
             // An exporter may have come so far meanwhile, or through all of it.
             let is_free = is_free(&inner.cursors, run.first, run.last);
@@ -210,6 +230,8 @@ impl Spool {
                 }
                 Ok(())
             });
+            // Of no use to anybody, and the disk may be full.
+            let _ = merge::remove_draft(&*disk, &inner.log.folder);
             if let Err(error) = done {
                 let path = inner.log.folder.display();
                 tracing::warn!("{path}: cannot be merged: {error:#}; the oldest is given up where there is no room");
@@ -264,6 +286,12 @@ impl Inner {
         self.file.write(&self.cursors)?;
         self.delivered = self.cursors.values().map(|cursor| cursor.acknowledged).min().unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    /// Has it that what a merge left does not come back.
+    fn settle(&mut self) -> Result<()> {
+        let settled = self.log.settle();
+        settled.with_context(|| format!("{}: cannot be tidied up; check the disk", self.log.folder.display()))
     }
 
     /// Removes what nobody waits for, not even behind a crash, and what there is no room for. What cannot be removed is tried again.

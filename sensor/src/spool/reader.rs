@@ -61,7 +61,7 @@ impl Reader {
             if header.position > self.cursor.handed {
                 self.cursor.handed = header.position + HANDED_AHEAD;
                 inner.cursors.insert(self.name.clone(), self.cursor);
-                if let Err(error) = inner.save() {
+                if let Err(error) = inner.settle().and_then(|()| inner.save()) {
                     self.cursor.handed = header.position - 1;
                     return Err(error);
                 }
