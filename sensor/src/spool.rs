@@ -76,8 +76,6 @@ struct Inner {
     file: CursorFile,
     /// Up to where all exporters have delivered, as it is on disk.
     delivered: u64,
-    /// Which of the exporters have lost how much since it was last asked for.
-    untold: BTreeMap<String, Lost>,
 }
 
 /// A part of an interval's records.
@@ -149,7 +147,7 @@ impl Spool {
         let end = log.end;
         let begin = match &cursors {
             Some(_) => {
-                Cursor { acknowledged: end.position, total: end.total, handed: end.position, lost: Lost::default() }
+                Cursor { acknowledged: end.position, total: end.total, handed: end.position, ..Cursor::default() }
             }
             None => log.beginning().with_context(|| format!("cannot read {}; check the disk", folder.display()))?,
         };
@@ -165,7 +163,7 @@ impl Spool {
             cursors.entry((*name).to_owned()).or_insert(begin);
         }
         let (end, _) = watch::channel(end.position);
-        let mut inner = Inner { log, cursors, file, delivered: 0, untold: BTreeMap::new() };
+        let mut inner = Inner { log, cursors, file, delivered: 0 };
         inner.save()?;
         let (merger, wanted) = sync_channel(1);
         let spool = Arc::new(Self { inner: Mutex::new(inner), end, merger, merging: Mutex::default() });
@@ -248,9 +246,16 @@ impl Spool {
         self.inner().log.known.get(&epoch).map(|(sequence, _)| *sequence)
     }
 
-    /// What exporters lost since the last call, by name.
+    /// What exporters lost since the last call, by name. That it was taken is on disk with the next piece
+    /// that is delivered: where a crash comes before, it is told once more.
     pub fn take_lost(&self) -> BTreeMap<String, Lost> {
-        std::mem::take(&mut self.inner().untold)
+        let mut inner = self.inner();
+        let lost = inner.cursors.iter_mut().filter_map(|(name, cursor)| {
+            let untold = cursor.lost.beyond(cursor.told);
+            cursor.told = cursor.lost;
+            (untold != Lost::default()).then(|| (name.clone(), untold))
+        });
+        lost.collect()
     }
 
     /// Position of the last piece.

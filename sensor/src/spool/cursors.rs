@@ -29,6 +29,8 @@ pub struct Cursor {
     pub handed: u64,
     /// What was lost before it could be delivered, ever.
     pub lost: Lost,
+    /// What of that was taken to be told.
+    pub told: Lost,
 }
 
 /// Pieces that can no longer be delivered: the spool had no room for them, or the disk lost them.
@@ -45,6 +47,11 @@ impl Lost {
     pub fn add(&mut self, other: Self) {
         self.pieces = self.pieces.saturating_add(other.pieces);
         self.records = self.records.saturating_add(other.records);
+    }
+
+    /// What there is of it beyond another one.
+    pub(super) const fn beyond(self, other: Self) -> Self {
+        Self { pieces: self.pieces.saturating_sub(other.pieces), records: self.records.saturating_sub(other.records) }
     }
 }
 

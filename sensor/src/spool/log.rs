@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Bounds, Cursor, Lost,
+    Bounds, Cursor,
     cut::Cut,
     disk::Disk,
     merge::{COARSEST, FEWEST_SEGMENTS, MOST_SEGMENTS, Run},
@@ -162,7 +162,7 @@ impl Log {
             None => self.end.total,
         };
         // Nobody knows what of it was handed out.
-        Ok(Cursor { acknowledged: first - 1, total, handed: self.end.position, lost: Lost::default() })
+        Ok(Cursor { acknowledged: first - 1, total, handed: self.end.position, ..Cursor::default() })
     }
 
     /// Bytes of all segments.

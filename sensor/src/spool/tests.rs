@@ -173,6 +173,11 @@ fn beyond_the_bound_the_oldest_goes_and_is_told_exactly() {
     assert!(had.records.len() > 20 && had.lost.pieces > 100, "{:?}", had.lost);
     assert_eq!(had.records.len() as u64 + had.lost.pieces, 400);
     assert_eq!(had.lost.records, 40 * had.lost.pieces);
+    slow.save();
+    // Nobody has taken it to be told when the agent dies.
+    drop((fast, slow, spool));
+    let spool = Spool::open(folder.path(), bounds, &["fast", "slow"]).unwrap();
+    let mut slow = spool.reader("slow").unwrap();
     assert_eq!(spool.take_lost(), BTreeMap::from([("slow".to_owned(), had.lost)]));
     assert_eq!((spool.take_lost(), slow.cursor().lost), (BTreeMap::new(), had.lost));
     // What all have is removed.
