@@ -11,6 +11,7 @@ mod ipfix;
 mod jsonl;
 mod kafka;
 mod password;
+mod pulse;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -26,11 +27,11 @@ use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 use tokio::{
     sync::{oneshot, watch},
-    time::{sleep, timeout, timeout_at},
+    time::{sleep, timeout_at},
 };
 
 pub use self::status::{Failure, Progress, Status};
-use self::{backoff::Backoff, ends::Ends};
+use self::{backoff::Backoff, ends::Ends, pulse::Pulse};
 pub use self::{clickhouse::Questions, history::History};
 use crate::{
     config::{Exporter, Host, Target},
@@ -38,8 +39,12 @@ use crate::{
     spool::{Lost, Piece, Reader, Spool},
 };
 
-/// How long a piece may take.
+/// How long nothing of a piece may get anywhere.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a piece may take in all: of 4 MiB, that is 7 kB/s.
+const LONGEST: Duration = Duration::from_secs(600);
+/// Bytes that are handed on at a time.
+const CHUNK: usize = 64 << 10;
 /// How long they may go on delivering at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much longer it is waited for those that are in the middle of something.
@@ -77,12 +82,12 @@ impl Sink {
     }
 
     /// Delivers a piece: once this returns, its collector is answerable for it. So many records were lost before it, ever.
-    async fn send(&mut self, piece: &Piece, lost: u64) -> Result<()> {
+    async fn send(&mut self, piece: &Piece, lost: u64, pulse: &Pulse) -> Result<()> {
         match self {
-            Self::Jsonl(sink) => sink.send(piece).await,
-            Self::Ipfix(sink) => sink.send(piece, lost).await,
+            Self::Jsonl(sink) => sink.send(piece, pulse).await,
+            Self::Ipfix(sink) => sink.send(piece, lost, pulse).await,
             Self::Kafka(sink) => sink.send(piece).await,
-            Self::ClickHouse(sink) => sink.send(piece).await,
+            Self::ClickHouse(sink) => sink.send(piece, pulse).await,
         }
     }
 
@@ -122,6 +127,11 @@ impl Exporters {
     /// # Errors
     /// There can be no further thread.
     pub fn start(exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
+        Self::start_with(DEADLINE, exporters, spool)
+    }
+
+    /// The same with a deadline for pieces that get nowhere.
+    fn start_with(deadline: Duration, exporters: &[Exporter], spool: &Arc<Spool>) -> Result<Self> {
         let ((stop, _), (renewals, _)) = (watch::channel(None), watch::channel(0));
         let (mut running, mut statuses, own) = (vec![], vec![], Arc::default());
         let (announced, all_announced) = mpsc::channel::<()>();
@@ -132,7 +142,7 @@ impl Exporters {
             let status = Arc::new(Status::new(&name, exporter.target.name()));
             statuses.push(Arc::clone(&status));
             let ends = Ends::new(&exporter.target, &own);
-            let mut task = Task::new(reader, (sink, ends), stopping, renewals.subscribe(), status);
+            let mut task = Task::new(reader, (sink, ends), stopping, renewals.subscribe(), status, deadline);
             let (ended, end) = oneshot::channel();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -219,6 +229,8 @@ struct Task {
     renewals: watch::Receiver<u64>,
     status: Arc<Status>,
     backoff: Backoff,
+    deadline: Duration,
+    pulse: Pulse,
     /// It could not deliver, and that was said.
     is_down: bool,
 }
@@ -230,8 +242,10 @@ impl Task {
         stop: watch::Receiver<Option<Instant>>,
         renewals: watch::Receiver<u64>,
         status: Arc<Status>,
+        deadline: Duration,
     ) -> Self {
-        Self { reader, sink, ends, stop, renewals, status, backoff: Backoff::default(), is_down: false }
+        let (backoff, pulse) = (Backoff::default(), Pulse::new());
+        Self { reader, sink, ends, stop, renewals, status, backoff, deadline, pulse, is_down: false }
     }
 
     async fn run(mut self) {
@@ -280,11 +294,13 @@ impl Task {
         let Some(piece) = self.reader.peek().context(Failure::Spool)? else { return Ok(false) };
         let lost = self.reader.cursor().lost.records + self.reader.lost_before(&piece).records;
         self.ends.announce().await;
-        match timeout(DEADLINE, self.sink.send(&piece, lost)).await {
-            Ok(sent) => sent?,
-            Err(_) => {
+        let deadline = self.deadline;
+        match self.pulse.watch(deadline, LONGEST, self.sink.send(&piece, lost, &self.pulse)).await {
+            Some(sent) => sent?,
+            None => {
                 self.sink.renew();
-                return Err(anyhow!("nothing within {DEADLINE:?}; see to the collector").context(Failure::Deadline));
+                let text = format!("nothing got there for {deadline:?}, or too little; see to the collector");
+                return Err(anyhow!(text).context(Failure::Deadline));
             }
         }
         let Lost { pieces, records } = self.reader.lost_before(&piece);

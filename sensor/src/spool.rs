@@ -6,6 +6,9 @@
 
 mod cursors;
 mod cut;
+mod disk;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod log;
 mod merge;
 mod open;
@@ -19,9 +22,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::Path,
+    slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
@@ -36,10 +40,14 @@ pub use self::{
 };
 use self::{
     cursors::{CursorFile, Cursors},
+    disk::{Disk, FileSystem},
     log::Log,
     piece::Header,
 };
-use crate::{epoch::Epoch, summary::Summary};
+use crate::{
+    epoch::Epoch,
+    summary::{Key, Summary},
+};
 
 /// Name of the folder in `state_dir`.
 const FOLDER: &str = "spool";
@@ -72,8 +80,6 @@ struct Inner {
     file: CursorFile,
     /// Up to where all exporters have delivered, as it is on disk.
     delivered: u64,
-    /// Which of the exporters have lost how much since it was last asked for.
-    untold: BTreeMap<String, Lost>,
 }
 
 /// A part of an interval's records.
@@ -118,12 +124,34 @@ impl Spool {
     /// # Errors
     /// The folder cannot be read or written, or is of another version.
     pub fn open(state_dir: &Path, bounds: Bounds, exporters: &[&str]) -> Result<Arc<Self>> {
+        let (spool, wanted) = Self::open_on(Arc::new(FileSystem), state_dir, bounds, cut::PIECE_LEN, exporters)?;
+        let weak = Arc::downgrade(&spool);
+        let merge = move || {
+            while wanted.recv().is_ok()
+                && let Some(spool) = weak.upgrade()
+            {
+                spool.merge();
+            }
+        };
+        let started = thread::Builder::new().name("spool".to_owned()).spawn(merge);
+        started.context("cannot start the thread that keeps the spool small; allow more")?;
+        Ok(spool)
+    }
+
+    /// The same on any disk, and when it is to be merged.
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        state_dir: &Path,
+        bounds: Bounds,
+        piece_len: usize,
+        exporters: &[&str],
+    ) -> Result<(Arc<Self>, Receiver<()>)> {
         let folder = state_dir.join(FOLDER);
-        let (log, file, cursors) = open::open(&folder, bounds)?;
+        let (log, file, cursors) = open::open(&disk, &folder, bounds, piece_len)?;
         let end = log.end;
         let begin = match &cursors {
             Some(_) => {
-                Cursor { acknowledged: end.position, total: end.total, handed: end.position, lost: Lost::default() }
+                Cursor { acknowledged: end.position, total: end.total, handed: end.position, ..Cursor::default() }
             }
             None => log.beginning().with_context(|| format!("cannot read {}; check the disk", folder.display()))?,
         };
@@ -139,22 +167,12 @@ impl Spool {
             cursors.entry((*name).to_owned()).or_insert(begin);
         }
         let (end, _) = watch::channel(end.position);
-        let mut inner = Inner { log, cursors, file, delivered: 0, untold: BTreeMap::new() };
+        let mut inner = Inner { log, cursors, file, delivered: 0 };
         inner.save()?;
         let (merger, wanted) = sync_channel(1);
         let spool = Arc::new(Self { inner: Mutex::new(inner), end, merger, merging: Mutex::default() });
         spool.inner().tidy();
-        let weak = Arc::downgrade(&spool);
-        let merge = move || {
-            while wanted.recv().is_ok()
-                && let Some(spool) = weak.upgrade()
-            {
-                spool.merge();
-            }
-        };
-        let started = thread::Builder::new().name("spool".to_owned()).spawn(merge);
-        started.context("cannot start the thread that keeps the spool small; allow more")?;
-        Ok(spool)
+        Ok((spool, wanted))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -167,12 +185,22 @@ impl Spool {
     /// # Errors
     /// Nothing of it counts then: try again.
     pub fn append(&self, summary: &Summary) -> Result<()> {
-        let key = &summary.key;
+        self.append_together(slice::from_ref(summary))
+    }
+
+    /// The same with intervals that follow each other in an epoch, in pieces that they share: under the key of the last, and whole or not at all. Of a history that is
+    /// told from its beginning each time: all of it is there, or none.
+    pub(crate) fn append_together(&self, summaries: &[Summary]) -> Result<()> {
+        let (Some(first), Some(last)) = (summaries.first(), summaries.last()) else { return Ok(()) };
+        let key = &Key { start: first.key.start, ..last.key.clone() };
         // All of it is there, where later intervals of its epoch are.
-        let Some(known) = self.inner().log.known(key) else { return Ok(()) };
+        let inner = self.inner();
+        let Some(known) = inner.log.known(key) else { return Ok(()) };
+        let piece_len = inner.log.piece_len;
+        drop(inner);
         let mut records = known;
         // The lock is not held while records are written as text and compressed.
-        let appended = cut::cut(summary, known, |piece| {
+        let appended = cut::cut(summaries, piece_len, known, |piece| {
             records = piece.before + piece.records;
             self.inner().log.append(key, &piece)
         });
@@ -197,9 +225,10 @@ impl Spool {
             // What is delivered for good is what is on disk as such.
             let Inner { log, cursors, .. } = &mut *inner;
             let Some(run) = log.run_to_merge(|first, last| is_free(cursors, first, last)) else { return };
+            let disk = Arc::clone(&log.disk);
             let saved = inner.save();
             drop(inner);
-            let written = saved.and_then(|()| Ok(run.write()?));
+            let written = saved.and_then(|()| Ok(run.write(&*disk)?));
             let mut inner = self.inner();
             // An exporter may have come so far meanwhile, or through all of it.
             let is_free = is_free(&inner.cursors, run.first, run.last);
@@ -210,6 +239,8 @@ impl Spool {
                 }
                 Ok(())
             });
+            // Of no use to anybody, and the disk may be full.
+            let _ = merge::remove_draft(&*disk, &inner.log.folder);
             if let Err(error) = done {
                 let path = inner.log.folder.display();
                 tracing::warn!("{path}: cannot be merged: {error:#}; the oldest is given up where there is no room");
@@ -226,9 +257,16 @@ impl Spool {
         self.inner().log.known.get(&epoch).map(|(sequence, _)| *sequence)
     }
 
-    /// What exporters lost since the last call, by name.
+    /// What exporters lost since the last call, by name. That it was taken is on disk with the next piece
+    /// that is delivered: where a crash comes before, it is told once more.
     pub fn take_lost(&self) -> BTreeMap<String, Lost> {
-        std::mem::take(&mut self.inner().untold)
+        let mut inner = self.inner();
+        let lost = inner.cursors.iter_mut().filter_map(|(name, cursor)| {
+            let untold = cursor.lost.beyond(cursor.told);
+            cursor.told = cursor.lost;
+            (untold != Lost::default()).then(|| (name.clone(), untold))
+        });
+        lost.collect()
     }
 
     /// Position of the last piece.
@@ -264,6 +302,12 @@ impl Inner {
         self.file.write(&self.cursors)?;
         self.delivered = self.cursors.values().map(|cursor| cursor.acknowledged).min().unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    /// Has it that what a merge left does not come back.
+    fn settle(&mut self) -> Result<()> {
+        let settled = self.log.settle();
+        settled.with_context(|| format!("{}: cannot be tidied up; check the disk", self.log.folder.display()))
     }
 
     /// Removes what nobody waits for, not even behind a crash, and what there is no room for. What cannot be removed is tried again.

@@ -269,6 +269,25 @@ impl Summary {
         Self { unattributed: Direction::ALL.map(record).into(), ..Self::empty(key) }
     }
 
+    /// How many records there are.
+    pub fn records(&self) -> usize {
+        let Self {
+            key: _,
+            networks,
+            counterparts,
+            prefixes,
+            unattributed,
+            hosts,
+            services,
+            class_hosts,
+            events,
+            flows,
+            ledger,
+        } = self;
+        let watched = networks.len() + counterparts.len() + hosts.len() + services.len() + class_hosts.len();
+        watched + prefixes.len() + unattributed.len() + events.len() + flows.len() + ledger.len()
+    }
+
     /// The span of the interval.
     pub fn interval(&self) -> Interval {
         Interval { start: self.key.start, end: self.key.end }

@@ -7,6 +7,7 @@ pub mod classifier;
 pub mod clock;
 pub mod frames;
 pub mod fuzz;
+pub mod ipfix;
 pub mod netns;
 pub mod offload;
 pub mod rng;

@@ -39,6 +39,11 @@ fn configurations() {
 }
 
 #[test]
+fn folders_of_the_spool() {
+    replay("spool", fuzz::spool);
+}
+
+#[test]
 fn flows_of_packets() {
     replay("inspect", |bytes| {
         flows::inspect(bytes);

@@ -8,6 +8,8 @@
 #[path = "root_veth/agent.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
+#[path = "support/ballast.rs"]
+mod ballast;
 #[path = "support/clogged.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod clogged;

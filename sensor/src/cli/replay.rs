@@ -97,12 +97,12 @@ impl ReplayArgs {
         let networks = config.as_ref().map_or(&[][..], |config| &config.networks);
         let mut store = store.map(|folder| Store::open(&folder, networks, replace)).transpose()?;
         let exports = |config: &&Config| export || !config.exporters.is_empty();
-        let history = config.as_ref().filter(exports).map(History::start).transpose()?;
+        let mut history = config.as_ref().filter(exports).map(History::start).transpose()?;
         replay_to(&options, &mut |summary| {
             if let Some(store) = &mut store {
                 store.append(summary)?;
             }
-            history.as_ref().map_or(Ok(()), |history| history.append(summary))
+            history.as_mut().map_or(Ok(()), |history| history.append(summary))
         })?;
         store.as_mut().map_or(Ok(()), Store::commit)?;
         history.map_or(Ok(()), History::finish)

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
@@ -85,12 +85,12 @@ impl StoreArgs {
 }
 
 /// A store that is there, to be written to.
-fn existing(folder: &PathBuf) -> Result<Store> {
+fn existing(folder: &Path) -> Result<Store> {
     Archive::open(folder)?;
     Store::open(folder, &[], false)
 }
 
-fn info(folder: &PathBuf) -> Result<()> {
+fn info(folder: &Path) -> Result<()> {
     let archive = Archive::open(folder)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}: {:.1} MB", folder.display(), archive.size() as f64 / 1e6)?;

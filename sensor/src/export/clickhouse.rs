@@ -8,14 +8,17 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::BTreeMap, error::Error as StdError, fmt::Write as _, io, time::Duration};
+use std::{
+    borrow::Cow, collections::BTreeMap, convert::Infallible, error::Error as StdError, fmt::Write as _, io,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use axum::{
-    body::Bytes,
-    http::{HeaderValue, Request},
+    body::{Body, Bytes},
+    http::{HeaderValue, Request, header::CONTENT_LENGTH},
 };
-use http_body_util::Full;
+use futures_util::stream;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, Error, connect::HttpConnector},
@@ -26,7 +29,7 @@ use serde::Deserialize;
 use tokio_rustls::rustls;
 
 pub use self::ask::Questions;
-use super::{Failure, lines, password, tls::Trust};
+use super::{CHUNK, Failure, lines, password, pulse::Pulse, tls::Trust};
 use crate::{
     config::{ClickHouse, Login},
     spool::Piece,
@@ -36,6 +39,8 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a connection may lie idle. Servers close theirs after 3 s or more (`keep_alive_timeout`), and what is sent just then fails.
 const IDLE: Duration = Duration::from_secs(2);
+/// Bytes that the kernel takes ahead of the server, about: what is with it gets there unseen.
+const SEND_BUFFER: usize = 128 << 10;
 /// What an INSERT is made with (ClickHouse, session settings and parameters of HTTP), whatever the user's profile says.
 const SETTINGS: [(&str, &str); 12] = [
     // Repeats are known by their token, behind materialized views as well.
@@ -74,8 +79,8 @@ struct Connection {
 
 /// Keeps connections.
 enum Http {
-    Clear(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Clear(Client<HttpConnector, Body>),
+    Tls(Client<HttpsConnector<HttpConnector>, Body>),
 }
 
 /// What is read of a line.
@@ -100,12 +105,12 @@ impl Sink {
     }
 
     /// Delivers a piece: every table has answered for its records.
-    pub(super) async fn send(&mut self, piece: &Piece) -> Result<()> {
+    pub(super) async fn send(&mut self, piece: &Piece, pulse: &Pulse) -> Result<()> {
         let lines = lines(piece)?;
         let token = piece.token();
         for (kind, batch) in batches(&lines)? {
             let token = format!("{}:{token}:{kind}", batch.sensor);
-            if let Err(error) = self.insert(&kind, &token, batch.lines).await {
+            if let Err(error) = self.insert(&kind, &token, batch.lines, pulse).await {
                 // What failed may be what has changed since: the next try reads it again.
                 self.connection = None;
                 return Err(error);
@@ -125,7 +130,7 @@ impl Sink {
     }
 
     /// Puts lines into the table of their kind.
-    async fn insert(&mut self, kind: &str, token: &str, lines: Vec<u8>) -> Result<()> {
+    async fn insert(&mut self, kind: &str, token: &str, lines: Vec<u8>, pulse: &Pulse) -> Result<()> {
         let uri = uri(&self.config, kind, token);
         let endpoint = endpoint(&self.config);
         let connection = match &mut self.connection {
@@ -140,7 +145,7 @@ impl Sink {
         if let Some((user, password)) = &connection.login {
             request = request.header("x-clickhouse-user", user).header("x-clickhouse-key", password);
         }
-        let request = request.body(Full::new(Bytes::from(lines)));
+        let request = request.header(CONTENT_LENGTH, lines.len()).body(body(lines, pulse));
         let request = request.with_context(|| format!("{endpoint}: no address of HTTP; correct endpoint"))?;
         let sent = match &connection.client {
             Http::Clear(client) => client.request(request),
@@ -160,8 +165,9 @@ impl Connection {
         connector.set_connect_timeout(Some(CONNECT));
         // A request is written whole, nothing more comes with it.
         connector.set_nodelay(true);
+        connector.set_send_buffer_size(Some(SEND_BUFFER));
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).http1_max_buf_size(CHUNK);
         let (client, expires) = match &config.tls {
             None => (Http::Clear(builder.build(connector)), None),
             Some(tls) => {
@@ -172,6 +178,17 @@ impl Connection {
         };
         Ok((Self { client, login }, expires))
     }
+}
+
+/// Lines that are asked for as the server takes them.
+fn body(lines: Vec<u8>, pulse: &Pulse) -> Body {
+    let (mut left, pulse) = (Bytes::from(lines), pulse.clone());
+    let parts = std::iter::from_fn(move || {
+        pulse.beat();
+        let part = left.split_to(left.len().min(CHUNK));
+        (!part.is_empty()).then_some(Ok::<_, Infallible>(part))
+    });
+    Body::from_stream(stream::iter(parts))
 }
 
 /// User and password for a request.

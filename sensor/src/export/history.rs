@@ -20,6 +20,9 @@ use crate::{
 const STALLED: Duration = Duration::from_secs(60);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(5);
+/// Records that go into pieces together: a history has many intervals, and with each piece collectors have work of their own. The same history is always cut
+/// at the same places, so that what they know by its token stays known.
+const TOGETHER: usize = 8192;
 /// The part of the spool beyond which it waits for exporters: half of it is where intervals would become coarser.
 const FULL: u64 = 4;
 
@@ -30,6 +33,8 @@ pub struct History {
     exporters: Exporters,
     /// Most bytes that wait.
     most: u64,
+    /// Intervals that wait for others, and their records.
+    together: (Vec<Summary>, usize),
     _folder: TempDir,
 }
 
@@ -47,23 +52,32 @@ impl History {
         let names: Vec<&str> = config.exporters.iter().map(|Exporter { name, .. }| name.as_str()).collect();
         let spool = Spool::open(folder.path(), config.spool, &names)?;
         let exporters = Exporters::start(&config.exporters, &spool)?;
-        Ok(Self { spool, exporters, most: config.spool.max_bytes / FULL, _folder: folder })
+        Ok(Self { spool, exporters, most: config.spool.max_bytes / FULL, together: (vec![], 0), _folder: folder })
     }
 
     /// Hands over an interval, once there is room.
     ///
     /// # Errors
     /// There is none, and nobody takes anything.
-    pub fn append(&self, summary: &Summary) -> Result<()> {
+    pub fn append(&mut self, summary: &Summary) -> Result<()> {
+        let (together, records) = &mut self.together;
+        *records += summary.records();
+        together.push(summary.clone());
+        if *records < TOGETHER { Ok(()) } else { self.hand_over() }
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
         self.wait(|| self.spool.size() < self.most)?;
-        self.spool.append(summary)
+        let (together, _) = std::mem::take(&mut self.together);
+        self.spool.append_together(&together)
     }
 
     /// Waits until all has been delivered.
     ///
     /// # Errors
     /// Somebody takes nothing any more.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(mut self) -> Result<()> {
+        self.hand_over()?;
         let end = self.spool.end();
         let has_all = || {
             let names = self.exporters.statuses().iter();

@@ -26,7 +26,7 @@ use self::{
     row::Row,
     wire::Wire,
 };
-use super::{Failure, lines, records, tls::Trust};
+use super::{Failure, lines, pulse::Pulse, records, tls::Trust};
 use crate::{
     config::{Additive, Ipfix, Transport},
     spool::Piece,
@@ -76,7 +76,7 @@ impl Sink {
     }
 
     /// Delivers a piece: see above.
-    pub(super) async fn send(&mut self, piece: &Piece, lost: u64) -> Result<()> {
+    pub(super) async fn send(&mut self, piece: &Piece, lost: u64, pulse: &Pulse) -> Result<()> {
         let lines = lines(piece)?;
         // Half of a piece may have been taken: a session that broke does not go on.
         let mut session = match self.session.take() {
@@ -84,7 +84,7 @@ impl Sink {
             None => self.connect().await?,
         };
         let messages = self.pack(&lines, lost)?;
-        let sent = session.send(&messages).await;
+        let sent = session.send(&messages, pulse).await;
         let host = &self.config.host;
         sent.with_context(|| format!("{host}: see to the collector, and to the way there")).context(Failure::Broken)?;
         self.session = Some(session);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 
 use self::file::Rotated;
-use super::{Failure, lines};
+use super::{CHUNK, Failure, lines, pulse::Pulse};
 use crate::{config::Jsonl, spool::Piece};
 
 /// What writes lines.
@@ -32,7 +32,7 @@ impl Sink {
 
     /// Writes the lines of a piece. Of a file they are on disk when this returns; a socket or a pipe has taken them, and what its reader had not read when
     /// it died is lost.
-    pub(super) async fn send(&mut self, piece: &Piece) -> Result<()> {
+    pub(super) async fn send(&mut self, piece: &Piece, pulse: &Pulse) -> Result<()> {
         let lines = lines(piece)?;
         match &mut self.0 {
             To::Stdout => {
@@ -54,9 +54,12 @@ impl Sink {
                         open.context(Failure::Connect)?
                     }
                 };
-                let written = open.write_all(&lines).await;
-                let written = written.with_context(|| format!("{}: see to whoever listens there", path.display()));
-                written.context(Failure::Broken)?;
+                for part in lines.chunks(CHUNK) {
+                    let written = open.write_all(part).await;
+                    let written = written.with_context(|| format!("{}: see to whoever listens there", path.display()));
+                    written.context(Failure::Broken)?;
+                    pulse.beat();
+                }
                 *stream = Some(open);
                 Ok(())
             }

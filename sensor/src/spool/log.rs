@@ -3,13 +3,15 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use super::{
-    Bounds, Cursor, Lost,
+    Bounds, Cursor,
     cut::Cut,
+    disk::Disk,
     merge::{COARSEST, FEWEST_SEGMENTS, MOST_SEGMENTS, Run},
     piece::{Header, SEGMENT_HEADER_LEN},
     segment::{Segment, Whole},
@@ -24,14 +26,21 @@ const MAX_KNOWN: usize = 64;
 /// All segments.
 #[derive(Debug)]
 pub(super) struct Log {
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) folder: PathBuf,
     pub(super) bounds: Bounds,
+    /// Bytes of lines from which on a piece is full.
+    pub(super) piece_len: usize,
     /// Oldest first. Only the last one may be open.
     pub(super) segments: VecDeque<Segment>,
     /// What was appended, committed or not.
     pub(super) end: End,
     /// The same without what is not committed.
     pub(super) committed: End,
+    /// What was taken back is not put in order yet: nothing is appended before.
+    pub(super) is_torn: bool,
+    /// Files that a merge has left and that are not known to be gone for good.
+    pub(super) leftovers: Vec<PathBuf>,
     /// How far records of epochs are in the spool: sequence, and records of that interval.
     pub(super) known: HashMap<Epoch, (u64, u32)>,
 }
@@ -68,9 +77,12 @@ impl Log {
 
     /// Writes a piece. It counts once it is committed.
     pub(super) fn append(&mut self, key: &Key, cut: &Cut) -> io::Result<()> {
+        if self.is_torn {
+            self.put_in_order()?;
+        }
         let position = self.end.position + 1;
         if self.segments.back().is_none_or(|segment| segment.is_sealed) {
-            let segment = Segment::create(&self.folder, position)?;
+            let segment = Segment::create(&*self.disk, &self.folder, position)?;
             self.end.offset = segment.len;
             self.committed.offset = segment.len;
             self.segments.push_back(segment);
@@ -97,19 +109,27 @@ impl Log {
     /// Takes back what was appended and not committed. Where that cannot be cut off, nothing is appended behind it any more.
     pub(super) fn roll_back(&mut self) {
         self.end = self.committed;
-        let Some(segment) = self.segments.back_mut().filter(|segment| !segment.is_sealed) else { return };
-        // After a write that failed the kernel may take its pages for written: only a new file is known to be whole.
-        let cut = segment.cut();
-        let sealed = if segment.last < segment.first {
-            let removed = segment.remove();
-            self.segments.pop_back();
-            removed
-        } else {
-            segment.seal(&self.folder)
-        };
-        if let Err(error) = cut.and(sealed) {
-            tracing::warn!("{}: cannot be put in order: {error}", self.folder.display());
+        self.is_torn = true;
+        if let Err(error) = self.put_in_order() {
+            tracing::warn!("{}: cannot be put in order: {error}; trying again", self.folder.display());
         }
+    }
+
+    /// Closes the segment behind which something was taken back. After a write that failed the kernel may take its pages for written: only a new file
+    /// is known to be whole.
+    fn put_in_order(&mut self) -> io::Result<()> {
+        if let Some(segment) = self.segments.back_mut().filter(|segment| !segment.is_sealed) {
+            if segment.last < segment.first {
+                segment.remove(&*self.disk)?;
+                self.segments.pop_back();
+            } else {
+                // Where it cannot be cut off, its name says that it does not count.
+                let _ = segment.cut();
+                segment.seal(&*self.disk, &self.folder)?;
+            }
+        }
+        self.is_torn = false;
+        Ok(())
     }
 
     /// Notes how far the records of an epoch are.
@@ -142,7 +162,7 @@ impl Log {
             None => self.end.total,
         };
         // Nobody knows what of it was handed out.
-        Ok(Cursor { acknowledged: first - 1, total, handed: self.end.position, lost: Lost::default() })
+        Ok(Cursor { acknowledged: first - 1, total, handed: self.end.position, ..Cursor::default() })
     }
 
     /// Bytes of all segments.
@@ -171,33 +191,58 @@ impl Log {
                 run.clear();
             }
             let (Some((first, _)), Some((_, last))) = (run.first(), run.last()) else { return None };
-            let (first, last, folder) = (*first, *last, self.folder.clone());
-            (run.len() >= FEWEST_SEGMENTS).then_some(Run { folder, first, last, level, segments: run })
+            let (first, last, folder, piece_len) = (*first, *last, self.folder.clone(), self.piece_len);
+            (run.len() >= FEWEST_SEGMENTS).then_some(Run { folder, first, last, level, piece_len, segments: run })
         })
     }
 
     /// Puts a merged segment in place of those that it was made of, if they are all there still.
     pub(super) fn replace(&mut self, run: &Run) -> io::Result<()> {
+        self.settle()?;
         let Some(at) = self.segments.iter().position(|segment| segment.first == run.first) else { return Ok(()) };
         let there = self.segments.iter().skip(at).map(|segment| (segment.first, segment.last));
         if !there.take(run.segments.len()).eq(run.segments.iter().copied()) {
             return Ok(());
         }
-        let merged = run.publish()?;
-        let old: Vec<Segment> = self.segments.drain(at..at + run.segments.len()).collect();
+        let merged = match run.publish(&*self.disk) {
+            Ok(merged) => merged,
+            Err(error) => {
+                self.leftovers.push(run.path());
+                return self.settle().and(Err(error));
+            }
+        };
+        let old = self.segments.drain(at..at + run.segments.len());
+        self.leftovers.extend(old.map(|segment| segment.path().to_owned()));
         self.segments.insert(at, merged);
-        // What stays behind a crash is found to be merged.
-        old.iter()
-            .filter(|segment| (segment.first, segment.last) != (run.first, run.last))
-            .try_for_each(Segment::remove)
+        self.settle()
+    }
+
+    /// Removes what a merge has left, for good: as long as a crash may leave either what was merged or what it became, neither is handed out.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        if self.leftovers.is_empty() {
+            return Ok(());
+        }
+        self.leftovers.iter().try_for_each(|path| remove_if_there(&*self.disk, path))?;
+        self.disk.sync_folder(&self.folder)?;
+        self.leftovers.clear();
+        Ok(())
     }
 
     /// Closes the open segment once it is long enough; removes what all have up to `acknowledged`, and the oldest beyond the bounds.
     pub(super) fn tidy(&mut self, acknowledged: u64) -> io::Result<()> {
+        // What fails holds nothing else up.
+        let settled = self.settle();
+        let sealed = self.seal_if_due();
+        settled.and(sealed).and(self.remove_oldest(acknowledged))
+    }
+
+    fn seal_if_due(&mut self) -> io::Result<()> {
         let most = self.bounds.max_bytes / SEGMENTS;
-        if let Some(open) = self.segments.back_mut().filter(|segment| !segment.is_sealed && segment.len >= most) {
-            open.seal(&self.folder)?;
-        }
+        let open = self.segments.back_mut().filter(|segment| !segment.is_sealed && segment.last >= segment.first);
+        open.filter(|segment| segment.len >= most).map_or(Ok(()), |open| open.seal(&*self.disk, &self.folder))
+    }
+
+    fn remove_oldest(&mut self, acknowledged: u64) -> io::Result<()> {
         // The last one says how far records are there.
         while self.segments.len() > 1
             && let Some(oldest) = self.segments.front()
@@ -213,10 +258,18 @@ impl Log {
                     "{path}: given up before it was delivered: [spool] allows no more; see to the exporters"
                 );
             }
-            oldest.remove()?;
+            oldest.remove(&*self.disk)?;
             self.segments.pop_front();
         }
         Ok(())
+    }
+}
+
+/// Removes a file that may be gone.
+pub(super) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -7,8 +7,7 @@
 mod records;
 
 use std::{
-    fs, io,
-    os::unix::fs::FileExt as _,
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -16,10 +15,11 @@ use std::{
 use self::records::Merged;
 use super::{
     cut::{self, Cut, Cutter},
+    disk::{Disk, DiskFile},
+    log::remove_if_there,
     piece::{self, Header, flag},
     segment::{Name, Segment, Whole},
 };
-use crate::state::files;
 
 /// What intervals become, in milliseconds: a minute, ten, an hour, six, a day.
 const LEVELS: [i64; 5] = [60_000, 600_000, 3_600_000, 21_600_000, 86_400_000];
@@ -29,7 +29,7 @@ pub(super) const FEWEST_SEGMENTS: usize = 3;
 /// Bytes of compressed pieces that are merged into one interval: their records are all in memory for a while.
 const MAX_GROUP_LEN: usize = 8 << 20;
 /// Name of what is not complete yet.
-const DRAFT: &str = "merging";
+pub(super) const DRAFT: &str = "merging";
 
 /// Segments that follow each other, to be merged.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(super) struct Run {
     pub(super) last: u64,
     /// What they become.
     pub(super) level: u32,
+    /// Bytes of lines from which on a piece is full.
+    pub(super) piece_len: usize,
     /// First and last position of each.
     pub(super) segments: Vec<(u64, u64)>,
 }
@@ -46,25 +48,27 @@ pub(super) struct Run {
 /// The coarsest that there is.
 pub(super) const COARSEST: u32 = LEVELS.len() as u32;
 
-/// Removes what a crash left.
-pub(super) fn remove_draft(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(DRAFT)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// Removes what a crash left, or what has come to nothing.
+pub(super) fn remove_draft(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    remove_if_there(disk, &folder.join(DRAFT))
 }
 
 impl Run {
+    /// Where what its segments become is to be.
+    pub(super) fn path(&self) -> PathBuf {
+        Name::Sealed(self.first, self.last).path(&self.folder)
+    }
+
     /// Writes what its segments become beside them; on disk when this returns, and to be put in place by [`Run::publish`].
-    pub(super) fn write(&self) -> io::Result<()> {
-        let file = files::create(&self.folder.join(DRAFT))?;
+    pub(super) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+        let file = disk.create(&self.folder.join(DRAFT))?;
         let begin = piece::begin(self.first, self.level);
         file.write_all_at(&begin, 0)?;
-        let mut draft = Draft { file, len: begin.len() as u64 };
+        let mut draft = Draft { file, len: begin.len() as u64, piece_len: self.piece_len };
         let mut group = Group { span: LEVELS[self.level as usize - 1], pieces: vec![], len: 0 };
         let mut modified = SystemTime::UNIX_EPOCH;
         for (first, last) in &self.segments {
-            let segment = Segment::open(&self.folder, Name::Sealed(*first, *last))?;
+            let segment = Segment::open(disk, &self.folder, Name::Sealed(*first, *last))?;
             modified = modified.max(segment.modified()?);
             let (mut offset, mut found) = segment.read(piece::SEGMENT_HEADER_LEN, 0)?;
             while let Some(piece) = found {
@@ -79,16 +83,17 @@ impl Run {
     }
 
     /// Puts what was written in place of its segments. Behind a crash the longer one holds.
-    pub(super) fn publish(&self) -> io::Result<Segment> {
+    pub(super) fn publish(&self, disk: &dyn Disk) -> io::Result<Segment> {
         let name = Name::Sealed(self.first, self.last);
-        Segment::publish(&self.folder, DRAFT, name, self.level)
+        Segment::publish(disk, &self.folder, DRAFT, name, self.level)
     }
 }
 
 /// The file that is written.
 struct Draft {
-    file: fs::File,
+    file: Box<dyn DiskFile>,
     len: u64,
+    piece_len: usize,
 }
 
 impl Draft {
@@ -120,7 +125,8 @@ impl Group {
 
     fn goes_with(&self, next: &Header) -> bool {
         let Some((before, _)) = self.pieces.last() else { return true };
-        if next.since != before.position + 1 || next.epoch != before.epoch {
+        let is_next = next.since == before.position + 1 && next.total == before.total + u64::from(next.stands_for);
+        if !is_next || next.epoch != before.epoch {
             return false;
         }
         if before.flags & flag::LAST == 0 {
@@ -139,7 +145,7 @@ impl Group {
         let pieces = std::mem::take(&mut self.pieces);
         self.len = 0;
         let headers: Vec<Header> = pieces.iter().map(|(header, _)| *header).collect();
-        let merged = if is_whole(&headers) { merge(&pieces)? } else { vec![] };
+        let merged = if is_whole(&headers) { merge(&pieces, draft.piece_len)? } else { vec![] };
         // Each piece has a position of its own.
         if merged.is_empty() || merged.len() > pieces.len() {
             return pieces.into_iter().try_for_each(|(header, payload)| draft.write(header, &payload));
@@ -169,7 +175,7 @@ fn is_whole(headers: &[Header]) -> bool {
 }
 
 /// The pieces of one interval that holds all these; none, where something in them is not understood.
-fn merge(pieces: &[Whole]) -> io::Result<Vec<Cut>> {
+fn merge(pieces: &[Whole], piece_len: usize) -> io::Result<Vec<Cut>> {
     let mut merged = Merged::default();
     for (_, payload) in pieces {
         let added = cut::lines(payload).ok().and_then(|lines| merged.add(&lines));
@@ -178,7 +184,7 @@ fn merge(pieces: &[Whole]) -> io::Result<Vec<Cut>> {
         }
     }
     let mut cuts = vec![];
-    let mut cutter = Cutter::new(0, |cut| {
+    let mut cutter = Cutter::new(piece_len, 0, |cut| {
         cuts.push(cut);
         Ok(())
     });

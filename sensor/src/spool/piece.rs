@@ -4,11 +4,14 @@
 //! Header and payload have a CRC-32 each, so that of a piece whose payload is damaged it is still known how much is lost; and each piece begins with a
 //! marker, so that behind a damaged header the next one is found. Numbers stand in the order of the machine: a spool does not travel.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _};
+use std::io;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::cut::Cut;
+use super::{
+    cut::{Cut, MAX_PAYLOAD_LEN},
+    disk::DiskFile,
+};
 use crate::summary::Key;
 
 /// What a segment begins with.
@@ -21,6 +24,8 @@ const MARKER: [u8; 4] = *b"pie\xce";
 pub(super) const SEGMENT_HEADER_LEN: u64 = size_of::<SegmentHeader>() as u64;
 /// Bytes of a piece before its payload.
 pub(super) const HEADER_LEN: u64 = size_of::<Header>() as u64;
+/// Positions, sequences and numbers of records are at most this: what is added to them does not overflow.
+pub(super) const MAX_NUMBER: u64 = 1 << 60;
 /// Bytes that are looked through at a time for the next piece.
 const SEARCH_LEN: usize = 1 << 16;
 
@@ -101,7 +106,7 @@ pub(super) fn begin(first: u64, level: u32) -> Vec<u8> {
 }
 
 /// Reads them.
-pub(super) fn read_beginning(file: &File) -> io::Result<Beginning> {
+pub(super) fn read_beginning(file: &dyn DiskFile) -> io::Result<Beginning> {
     let mut header = SegmentHeader::zeroed();
     match file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Beginning::Damaged),
@@ -149,7 +154,18 @@ impl Header {
 
     fn is_whole(mut self) -> bool {
         let crc = std::mem::take(&mut self.crc);
-        self.marker == MARKER && crc == crc32fast::hash(bytemuck::bytes_of(&self))
+        self.marker == MARKER && crc == crc32fast::hash(bytemuck::bytes_of(&self)) && self.is_sound()
+    }
+
+    /// Whether it can be: a right checksum proves that nobody damaged it, not that it is sound.
+    fn is_sound(&self) -> bool {
+        (1..=MAX_NUMBER).contains(&self.position)
+            && (1..=self.position).contains(&self.since)
+            && self.total <= MAX_NUMBER
+            && u64::from(self.stands_for) <= self.total
+            && self.before.checked_add(self.records).is_some()
+            && self.sequence <= MAX_NUMBER
+            && self.len as usize <= MAX_PAYLOAD_LEN
     }
 
     /// Bytes of the piece.
@@ -159,7 +175,7 @@ impl Header {
 }
 
 /// The first piece from `offset` on that has a whole header and lies before `end`, and where it is.
-pub(super) fn find(file: &File, offset: u64, end: u64) -> io::Result<Option<(Header, u64)>> {
+pub(super) fn find(file: &dyn DiskFile, offset: u64, end: u64) -> io::Result<Option<(Header, u64)>> {
     if let Some(header) = read_header(file, offset, end)? {
         return Ok(Some((header, offset)));
     }
@@ -181,7 +197,7 @@ pub(super) fn find(file: &File, offset: u64, end: u64) -> io::Result<Option<(Hea
     Ok(None)
 }
 
-fn read_header(file: &File, offset: u64, end: u64) -> io::Result<Option<Header>> {
+fn read_header(file: &dyn DiskFile, offset: u64, end: u64) -> io::Result<Option<Header>> {
     if offset + HEADER_LEN > end {
         return Ok(None);
     }
@@ -191,8 +207,19 @@ fn read_header(file: &File, offset: u64, end: u64) -> io::Result<Option<Header>>
 }
 
 /// The payload of a piece at `offset`; `None`: it is damaged.
-pub(super) fn read_payload(file: &File, header: &Header, offset: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_payload(file: &dyn DiskFile, header: &Header, offset: u64) -> io::Result<Option<Vec<u8>>> {
     let mut payload = vec![0; header.len as usize];
     file.read_exact_at(&mut payload, offset + HEADER_LEN)?;
     Ok((crc32fast::hash(&payload) == header.payload_crc).then_some(payload))
+}
+
+/// Makes bytes that may begin like a piece one with right checksums, no longer than they are; its length.
+#[cfg(feature = "testing")]
+pub(super) fn repair(bytes: &mut [u8]) -> Option<usize> {
+    let (head, payload) = bytes.split_at_mut_checked(HEADER_LEN as usize)?;
+    let header: Header = bytemuck::pod_read_unaligned(head);
+    let len = payload.len().min(header.len as usize);
+    let piece = header.encode(&payload[..len]);
+    head.copy_from_slice(&piece[..HEADER_LEN as usize]);
+    Some(piece.len())
 }

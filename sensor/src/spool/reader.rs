@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
 
-use super::{Cursor, Lost, Piece, Spool, log::Place};
+use super::{Cursor, Lost, Piece, Spool, cursors::Cursors, log::Place};
 
 /// Pieces that an exporter may be handed before that is on disk.
 const HANDED_AHEAD: u64 = 64;
@@ -60,8 +60,8 @@ impl Reader {
             self.ahead = (header.position, place);
             if header.position > self.cursor.handed {
                 self.cursor.handed = header.position + HANDED_AHEAD;
-                inner.cursors.insert(self.name.clone(), self.cursor);
-                if let Err(error) = inner.save() {
+                put(&mut inner.cursors, &self.name, &mut self.cursor);
+                if let Err(error) = inner.settle().and_then(|()| inner.save()) {
                     self.cursor.handed = header.position - 1;
                     return Err(error);
                 }
@@ -86,13 +86,10 @@ impl Reader {
         self.cursor.total = piece.header.total;
         self.cursor.lost.add(lost);
         let mut inner = self.spool.inner();
-        if lost != Lost::default() {
-            inner.untold.entry(self.name.clone()).or_default().add(lost);
-        }
         if self.ahead.0 == piece.header.position {
             self.place = self.ahead.1;
         }
-        inner.cursors.insert(self.name.clone(), self.cursor);
+        put(&mut inner.cursors, &self.name, &mut self.cursor);
         drop(inner);
         self.is_saved = false;
         if self.saved.elapsed() >= SAVE_EVERY {
@@ -135,5 +132,13 @@ impl Reader {
         if self.end.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Notes how far an exporter is. What was told of its losses others note.
+fn put(cursors: &mut Cursors, name: &str, cursor: &mut Cursor) {
+    if let Some(known) = cursors.get_mut(name) {
+        cursor.told = known.told;
+        *known = *cursor;
     }
 }

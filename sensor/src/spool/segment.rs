@@ -1,19 +1,21 @@
 //! One file of the spool.
 
 use std::{
-    fs::{self, File},
     io,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use super::piece::{self, Header, SEGMENT_HEADER_LEN};
-use crate::state::files;
+use super::{
+    disk::{Disk, DiskFile},
+    piece::{self, Header, MAX_NUMBER, SEGMENT_HEADER_LEN},
+};
 
 /// How the name of a file ends that is appended to, and of one that is complete.
 const OPEN: &str = ".open";
 const SEALED: &str = ".sealed";
+/// Bytes that are copied at a time.
+const COPY_LEN: usize = 1 << 16;
 
 /// A piece: its header and its payload.
 pub(super) type Whole = (Header, Vec<u8>);
@@ -22,7 +24,7 @@ pub(super) type Whole = (Header, Vec<u8>);
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     /// Position of its first piece.
     pub(super) first: u64,
     /// Position of its last one; below the first: it has none.
@@ -47,12 +49,16 @@ pub(super) enum Name {
 impl Name {
     /// Reads a name; `None`: it is no segment's.
     pub(super) fn parse(name: &str) -> Option<Self> {
-        if let Some(first) = name.strip_suffix(OPEN) {
-            return first.parse().ok().map(Self::Open);
-        }
-        let (first, last) = name.strip_suffix(SEALED)?.split_once('-')?;
-        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-        (first <= last).then_some(Self::Sealed(first, last))
+        let name = match name.strip_suffix(OPEN) {
+            Some(first) => Self::Open(first.parse().ok()?),
+            None => {
+                let (first, last) = name.strip_suffix(SEALED)?.split_once('-')?;
+                Self::Sealed(first.parse().ok()?, last.parse().ok()?)
+            }
+        };
+        let is_sealed = matches!(name, Self::Sealed(..));
+        let is_sound = name.first() >= 1 && name.first().max(name.last()) <= MAX_NUMBER;
+        (is_sound && (name.first() <= name.last() || !is_sealed)).then_some(name)
     }
 
     fn first(self) -> u64 {
@@ -69,7 +75,7 @@ impl Name {
         }
     }
 
-    fn path(self, folder: &Path) -> PathBuf {
+    pub(super) fn path(self, folder: &Path) -> PathBuf {
         folder.join(match self {
             Self::Open(first) => format!("{first:020}{OPEN}"),
             Self::Sealed(first, last) => format!("{first:020}-{last:020}{SEALED}"),
@@ -79,11 +85,15 @@ impl Name {
 
 impl Segment {
     /// A new file for pieces from this position on; its name is on disk when this returns.
-    pub(super) fn create(folder: &Path, first: u64) -> io::Result<Self> {
+    pub(super) fn create(disk: &dyn Disk, folder: &Path, first: u64) -> io::Result<Self> {
         let path = Name::Open(first).path(folder);
-        let file = files::create(&path)?;
-        file.write_all_at(&piece::begin(first, 0), 0)?;
-        files::sync_folder(folder)?;
+        let file = disk.create(&path)?;
+        let begun = file.write_all_at(&piece::begin(first, 0), 0).and_then(|()| disk.sync_folder(folder));
+        if let Err(error) = begun {
+            // The next attempt empties what may be left.
+            let _ = disk.remove(&path);
+            return Err(error);
+        }
         Ok(Self {
             path,
             file,
@@ -96,43 +106,54 @@ impl Segment {
     }
 
     /// A file that is there; how much of one that is open counts is found out by [`Segment::scan`].
-    pub(super) fn open(folder: &Path, name: Name) -> io::Result<Self> {
+    pub(super) fn open(disk: &dyn Disk, folder: &Path, name: Name) -> io::Result<Self> {
         let path = name.path(folder);
-        let file = File::options().read(true).write(true).open(&path)?;
-        let len = file.metadata()?.len();
+        let file = disk.open(&path)?;
+        let len = file.len()?;
         let is_sealed = matches!(name, Name::Sealed(..));
         Ok(Self { path, file, first: name.first(), last: name.last(), len, is_sealed, level: 0 })
     }
 
-    /// Gives a file that was written under another name its own. Where that cannot be put on disk, it has none.
-    pub(super) fn publish(folder: &Path, draft: &str, name: Name, level: u32) -> io::Result<Self> {
+    /// Gives a file that was written under another name its own, on disk when this returns; where that fails it may have it.
+    pub(super) fn publish(disk: &dyn Disk, folder: &Path, draft: &str, name: Name, level: u32) -> io::Result<Self> {
         let draft = folder.join(draft);
-        let file = File::options().read(true).write(true).open(&draft)?;
-        let len = file.metadata()?.len();
+        let file = disk.open(&draft)?;
+        let len = file.len()?;
         let (first, last) = (name.first(), name.last());
         let segment = Self { path: name.path(folder), file, first, last, len, is_sealed: true, level };
-        let named = fs::rename(&draft, &segment.path).and_then(|()| files::sync_folder(folder));
-        if let Err(error) = named {
-            // As far as it has the name.
-            let _ = segment.remove();
-            return Err(error);
-        }
+        disk.rename(&draft, &segment.path)?;
+        disk.sync_folder(folder)?;
         Ok(segment)
     }
 
     /// What it begins with.
     pub(super) fn beginning(&self) -> io::Result<piece::Beginning> {
-        piece::read_beginning(&self.file)
+        piece::read_beginning(&*self.file)
     }
 
-    /// Tells each piece with a whole header, and where the last of them ends.
-    pub(super) fn scan(&self, mut each: impl FnMut(&Header)) -> io::Result<u64> {
+    /// Tells each of its pieces with a whole header, and where it is.
+    pub(super) fn scan(&self, mut each: impl FnMut(Header, u64)) -> io::Result<()> {
         let mut offset = SEGMENT_HEADER_LEN;
-        while let Some((header, at)) = piece::find(&self.file, offset, self.len)? {
-            each(&header);
+        while let Some((header, at)) = piece::find(&*self.file, offset, self.len)? {
             offset = at + header.piece_len();
+            // Behind its last one may be what was taken back.
+            if header.position >= self.first && (header.position <= self.last || !self.is_sealed) {
+                each(header, at);
+            }
         }
-        Ok(offset)
+        Ok(())
+    }
+
+    /// Whether anything of what its name says is in it.
+    pub(super) fn has_pieces(&self) -> io::Result<bool> {
+        let mut has_pieces = false;
+        self.scan(|_, _| has_pieces = true)?;
+        Ok(has_pieces)
+    }
+
+    /// Whether the payload of a piece is as it was written.
+    pub(super) fn is_whole(&self, header: &Header, at: u64) -> io::Result<bool> {
+        Ok(piece::read_payload(&*self.file, header, at)?.is_some())
     }
 
     /// Writes pieces behind what counts; they count themselves once [`Segment::sync`] took them.
@@ -152,30 +173,38 @@ impl Segment {
         self.file.set_len(self.len)
     }
 
-    /// The bytes that do not count.
-    pub(super) fn rest(&self) -> io::Result<Vec<u8>> {
-        let total = self.file.metadata()?.len();
-        let mut rest = vec![0; usize::try_from(total.saturating_sub(self.len)).unwrap_or_default()];
-        self.file.read_exact_at(&mut rest, self.len)?;
-        Ok(rest)
+    /// Copies the bytes that do not count to another file; on disk when this returns.
+    pub(super) fn copy_rest(&self, to: &dyn DiskFile) -> io::Result<()> {
+        let total = self.file.len()?;
+        let mut block = vec![0; COPY_LEN];
+        let mut from = self.len;
+        while from < total {
+            let len = COPY_LEN.min(usize::try_from(total - from).unwrap_or(COPY_LEN));
+            let Some(block) = block.get_mut(..len) else { break };
+            self.file.read_exact_at(block, from)?;
+            to.write_all_at(block, from - self.len)?;
+            from += len as u64;
+        }
+        to.sync_all()
     }
 
     /// From here on nothing is appended to it.
-    pub(super) fn seal(&mut self, folder: &Path) -> io::Result<()> {
+    pub(super) fn seal(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
         let path = Name::Sealed(self.first, self.last.max(self.first)).path(folder);
-        fs::rename(&self.path, &path)?;
+        disk.rename(&self.path, &path)?;
         (self.path, self.is_sealed) = (path, true);
-        files::sync_folder(folder)
+        disk.sync_folder(folder)
     }
 
     /// The first piece from `offset` on behind position `after` that is whole, with its payload, and where it ends; else where the segment does.
     pub(super) fn read(&self, mut offset: u64, after: u64) -> io::Result<(u64, Option<Whole>)> {
-        while let Some((header, at)) = piece::find(&self.file, offset, self.len)? {
+        while let Some((header, at)) = piece::find(&*self.file, offset, self.len)? {
             offset = at + header.piece_len();
-            if header.position <= after {
+            // Behind its last one may be what was taken back.
+            if header.position <= after || header.position > self.last {
                 continue;
             }
-            if let Some(payload) = piece::read_payload(&self.file, &header, at)? {
+            if let Some(payload) = piece::read_payload(&*self.file, &header, at)? {
                 return Ok((offset, Some((header, payload))));
             }
         }
@@ -184,12 +213,12 @@ impl Segment {
 
     /// When it was last written to.
     pub(super) fn modified(&self) -> io::Result<SystemTime> {
-        self.file.metadata()?.modified()
+        self.file.modified()
     }
 
     /// Removes the file.
-    pub(super) fn remove(&self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+    pub(super) fn remove(&self, disk: &dyn Disk) -> io::Result<()> {
+        disk.remove(&self.path)
     }
 
     /// Path of the file.

@@ -1,6 +1,7 @@
 //! How a file of the folder is written so that a crash leaves the old one or the new one, whole.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -45,13 +46,18 @@ pub(crate) fn replace(folder: &Path, temporary: &str, name: &str, bytes: &[u8]) 
 /// are at most so many.
 pub(crate) fn spare_name(folder: &Path, prefix: &str, most: usize) -> io::Result<PathBuf> {
     let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let (spare, oldest) = spare(&names, prefix, most);
+    oldest.iter().try_for_each(|name| fs::remove_file(folder.join(name)))?;
+    Ok(folder.join(spare))
+}
+
+/// That name beside these, and those that are to go.
+pub(crate) fn spare(names: &[OsString], prefix: &str, most: usize) -> (String, Vec<String>) {
     let mut saved: Vec<u64> =
         names.iter().filter_map(|name| name.to_str()?.strip_prefix(prefix)?.parse().ok()).collect();
     saved.sort_unstable();
-    let path = |seconds: u64| folder.join(format!("{prefix}{seconds}"));
-    for oldest in saved.iter().rev().skip(most.saturating_sub(1)) {
-        fs::remove_file(path(*oldest))?;
-    }
+    let name = |seconds: u64| format!("{prefix}{seconds}");
+    let oldest = saved.iter().rev().skip(most.saturating_sub(1)).map(|oldest| name(*oldest)).collect();
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-    Ok(path(saved.last().map_or(now, |last| now.max(last.saturating_add(1)))))
+    (name(saved.last().map_or(now, |last| now.max(last.saturating_add(1)))), oldest)
 }

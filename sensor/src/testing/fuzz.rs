@@ -68,6 +68,14 @@ pub fn config(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// A folder of the spool, as `spool::fuzz` reads one from bytes: opened, read, appended to, and what was appended is delivered.
+///
+/// # Errors
+/// It is not.
+pub fn spool(bytes: &[u8]) -> Result<()> {
+    crate::spool::fuzz::run(bytes)
+}
+
 fn watching_everything() -> Result<Native> {
     let mut builder = SetBuilder::default();
     builder.watch(NAME, ["0.0.0.0/0".parse()?, "::/0".parse()?])?;

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::{
     agent::{Agent, eventually},
+    ballast::{fill, free},
     clogged::Clogged,
-    full::fill,
     mount::Mount,
     root::is_root,
     stage::{Settings, Stage, number, seed},
@@ -181,7 +181,7 @@ fn a_full_disk_keeps_records_back_and_loses_none() {
     let mut agent = spawn(&stage, &settings);
     agent.wait_for_message("nothing is lost");
     let before = records(&path).len();
-    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    free(&stage.state_dir());
     assert!(eventually(|| records(&path).len() > before), "{:#?}", agent.messages());
     let truth = traffic.stop(&stage.wire);
     assert!(agent.stop("TERM").status.success());

@@ -1,9 +1,7 @@
 //! Nowhere to write: a full disk, a reader that does not read, a reader that is gone.
 
 use std::{
-    fs::{self, File},
-    io::Write as _,
-    path::Path,
+    fs,
     process::{Child, Command, Stdio},
 };
 
@@ -11,20 +9,13 @@ use sensor::testing::netns::LINK;
 
 use crate::{
     agent::eventually,
+    ballast::{fill, free},
     clogged::Clogged,
     mount::Mount,
     root::is_root,
     stage::{Settings, Stage},
     traffic::Traffic,
 };
-
-/// Fills a file system to the last byte.
-pub(crate) fn fill(folder: &Path) {
-    let mut ballast = File::create(folder.join("ballast")).unwrap();
-    for piece in [1 << 12, 1] {
-        while ballast.write(&vec![1; piece]).is_ok_and(|written| written > 0) {}
-    }
-}
 
 #[test]
 fn a_full_disk_makes_intervals_longer() {
@@ -42,7 +33,7 @@ fn a_full_disk_makes_intervals_longer() {
     let mut agent = stage.start(&settings);
     agent.wait_for_message("the next interval will hold this one too");
     let before = agent.records().len();
-    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    free(&stage.state_dir());
     assert!(eventually(|| agent.records().len() > before), "{:#?}", agent.messages());
     let truth = traffic.stop(&stage.wire);
     stage.stop(agent, "TERM");
@@ -63,7 +54,7 @@ fn a_start_on_a_full_disk_says_so() {
     let run = stage.finish(&["run", "--config", &config, "--format", "jsonl"]);
     assert!(run.status == Some(1) && run.stderr.contains("free disk space"), "{run:?}");
     stage.assert_gone(&settings);
-    fs::remove_file(stage.state_dir().join("ballast")).unwrap();
+    free(&stage.state_dir());
     stage.stop(stage.started(&settings), "TERM");
     stage.detach(&settings);
 }

@@ -40,11 +40,10 @@ impl ClickHouse {
             database: DEFAULT_DATABASE.to_owned(),
             login: None,
         };
-        let known = exporters.iter().find_map(|exporter| match &exporter.target {
-            Target::ClickHouse(known) if known.host == asked.host && known.tls.is_some() == asked.tls.is_some() => {
-                Some(known)
-            }
-            _ => None,
+        let known = exporters.iter().find_map(|exporter| {
+            let Target::ClickHouse(known) = &exporter.target else { return None };
+            let is_it = known.host == asked.host && known.tls.is_some() == asked.tls.is_some();
+            is_it.then_some(known)
         });
         Ok(known.cloned().unwrap_or(asked))
     }

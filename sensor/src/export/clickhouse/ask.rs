@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use axum::{body::Bytes, http::Request};
-use http_body_util::{BodyExt as _, Full, Limited};
+use axum::{
+    body::{Body, Bytes},
+    http::Request,
+};
+use http_body_util::{BodyExt as _, Limited};
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::{Connection, Http, endpoint, escaped, failure, reply};
@@ -50,7 +53,7 @@ impl Questions {
         if let Some((user, password)) = &self.connection.login {
             request = request.header("x-clickhouse-user", user).header("x-clickhouse-key", password);
         }
-        let request = request.body(Full::new(Bytes::from(question.to_owned())));
+        let request = request.body(Body::from(question.to_owned()));
         let request = request.with_context(|| format!("{endpoint}: no address of HTTP; correct the URL"))?;
         let answer = async {
             let sent = match &self.connection.client {

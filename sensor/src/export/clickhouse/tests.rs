@@ -1,6 +1,6 @@
 //! Servers that are none, or not well; and what an INSERT looks like.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Instant};
 
 use sensor_ebpf::abi::Direction;
 use tokio::{
@@ -65,7 +65,7 @@ async fn sent(answers: &[&[u8]], change: impl FnOnce(&mut ClickHouse)) -> (Vec<S
         requests
     });
     let mut sink = Sink::new(&config);
-    let result = timeout(Duration::from_secs(20), sink.send(&piece)).await.expect("an answer in time");
+    let result = timeout(Duration::from_secs(20), sink.send(&piece, &Pulse::new())).await.expect("an answer in time");
     assert_eq!(sink.connection.is_none(), result.is_err());
     let requests = if result.is_ok() { server.await.unwrap() } else { vec![] };
     (requests, result)
@@ -172,9 +172,32 @@ async fn one_who_never_answers_is_left_by_the_deadline() {
     let mut sink = Sink::new(&config(listener.local_addr().unwrap().port()));
     let server = tokio::spawn(async move { (listener.accept().await.unwrap(), listener.accept().await.unwrap()) });
     for _ in 0..2 {
-        assert!(timeout(Duration::from_millis(100), sink.send(&piece)).await.is_err());
+        assert!(timeout(Duration::from_millis(100), sink.send(&piece, &Pulse::new())).await.is_err());
         sink.renew();
     }
+    server.await.unwrap();
+}
+
+/// Lines go out as the server takes them, and may take longer than the deadline.
+#[tokio::test]
+async fn a_slow_server_has_time_as_long_as_it_takes_some() {
+    const LEN: usize = 8 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    socket2::SockRef::from(&listener).set_recv_buffer_size(CHUNK).unwrap();
+    let mut sink = Sink::new(&config(listener.local_addr().unwrap().port()));
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut buffer, mut read) = (vec![0; CHUNK], 0);
+        while read < LEN {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            read += stream.read(&mut buffer).await.unwrap();
+        }
+        stream.write_all(FINE).await.unwrap();
+    });
+    let (pulse, deadline, began) = (Pulse::new(), Duration::from_millis(900), Instant::now());
+    let insert = sink.insert("prefix", "t", vec![b'x'; LEN], &pulse);
+    pulse.watch(deadline, Duration::from_secs(60), insert).await.expect("in time").unwrap();
+    assert!(began.elapsed() > deadline, "{:?}", began.elapsed());
     server.await.unwrap();
 }
 

@@ -13,7 +13,7 @@ use crate::{
     config::{DEFAULT_ENTERPRISE, DEFAULT_SPOOL, Exporter, Host, Target},
     epoch::Epoch,
     export::{Exporters, Progress},
-    spool::Spool,
+    spool::{Bounds, Spool},
     summary::{Count, Key, LedgerRecord, Moved, NetworkRecord, PrefixRecord, Summary},
 };
 
@@ -67,8 +67,11 @@ fn spool(folder: &Path, intervals: u64, prefixes: u32) -> Arc<Spool> {
 }
 
 fn start(config: &Ipfix, spool: &Arc<Spool>) -> Exporters {
-    let exporter = Exporter { name: "ipfix".parse().unwrap(), target: Target::Ipfix(config.clone()) };
-    Exporters::start(&[exporter], spool).unwrap()
+    Exporters::start(&[exporter(config)], spool).unwrap()
+}
+
+fn exporter(config: &Ipfix) -> Exporter {
+    Exporter { name: "ipfix".parse().unwrap(), target: Target::Ipfix(config.clone()) }
 }
 
 /// Waits for up to 20 s.
@@ -208,6 +211,60 @@ fn a_collector_that_is_not_there_is_told_of_and_waited_for() {
     let error = runtime.block_on(Wire::tcp(&host)).err().unwrap();
     let text = format!("{error:#}");
     assert!(text.starts_with("cannot connect: no-such-host.invalid:4739: unknown host; correct endpoint"), "{text}");
+}
+
+/// A piece may take longer than the deadline, as long as it gets on.
+#[test]
+fn a_slow_collector_has_everything_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = spool(folder.path(), 1, 4_000);
+    let collector = Collector::start(vec![Manner::Slow]);
+    let config = config(Transport::Tcp, collector.port, &[Additive::Prefix]);
+    let deadline = Duration::from_secs(1);
+    let (exporters, began) = (Exporters::start_with(deadline, &[exporter(&config)], &spool).unwrap(), Instant::now());
+    wait("all is acknowledged", || spool.cursor("ipfix").is_some_and(|cursor| cursor.acknowledged == 1));
+    assert!(began.elapsed() > deadline, "{:?}", began.elapsed());
+    finish(exporters);
+    let decoder = collector.finish();
+    assert_eq!((decoder.sessions, decoder.sum(5, 1)), (1, expected(1, 4_000)));
+}
+
+/// What the spool has no room for while nobody collects is what a collector is told as not sent, and nothing else is missing there.
+#[test]
+fn what_the_spool_gives_up_is_told_exactly() {
+    const INTERVALS: u64 = 400;
+    const PREFIXES: u32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = Bounds { max_bytes: 64 << 10, ..DEFAULT_SPOOL };
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let config = config(Transport::Tcp, port, &[Additive::Prefix]);
+    // Two lives, each with its part; intervals of two epochs in turn are not merged.
+    for part in 0..2 {
+        let spool = Spool::open(folder.path(), bounds, &["ipfix"]).unwrap();
+        let exporters = start(&config, &spool);
+        for sequence in part * INTERVALS / 2..(part + 1) * INTERVALS / 2 {
+            let mut summary = summary(sequence, PREFIXES);
+            summary.key.epoch = Epoch::from_bytes([1 + (sequence % 2) as u8; 16]).unwrap();
+            spool.append(&summary).unwrap();
+        }
+        finish(exporters);
+    }
+    let spool = Spool::open(folder.path(), bounds, &["ipfix"]).unwrap();
+    let collector = Collector::start_at(port, vec![]);
+    let exporters = start(&config, &spool);
+    wait("all is acknowledged", || spool.cursor("ipfix").is_some_and(|cursor| cursor.acknowledged == INTERVALS));
+    let progress = exporters.statuses()[0].progress();
+    finish(exporters);
+    let decoder = collector.finish();
+    let of_an_interval = u64::from(PREFIXES) + 2;
+    let lost = progress.lost / of_an_interval;
+    assert!(lost > 100 && lost < INTERVALS - 20 && progress.lost == lost * of_an_interval, "{progress:?}");
+    assert_eq!(decoder.octets_by_key(5), expected(INTERVALS - lost, PREFIXES));
+    assert_eq!(spool.take_lost()["ipfix"].records, progress.lost);
+    assert_eq!(decoder.sum(5, Element::NotSentFlowTotalCount.field().id), progress.lost);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tokio_rustls::{
     rustls::{ProtocolVersion, pki_types::ServerName},
 };
 
-use super::super::{Failure, tls::Trust};
+use super::super::{Failure, pulse::Pulse, tls::Trust};
 use crate::config::Host;
 
 /// How long a connection may take.
@@ -101,7 +101,7 @@ impl Wire {
     }
 
     /// Sends messages; once this returns a stream has acknowledged them, and datagrams are gone.
-    pub(super) async fn send(&mut self, messages: &[Vec<u8>]) -> io::Result<()> {
+    pub(super) async fn send(&mut self, messages: &[Vec<u8>], pulse: &Pulse) -> io::Result<()> {
         match self {
             Self::Udp(socket) => {
                 for burst in messages.chunks(BURST) {
@@ -116,9 +116,10 @@ impl Wire {
                 stream.see_whether_open()?;
                 for message in messages {
                     stream.io.write_all(message).await?;
+                    pulse.beat();
                 }
                 stream.io.flush().await?;
-                stream.acknowledged().await
+                stream.acknowledged(pulse).await
             }
         }
     }
@@ -136,9 +137,17 @@ impl Stream {
     }
 
     /// Waits until the other end's kernel has everything.
-    async fn acknowledged(&mut self) -> io::Result<()> {
-        let [mut pause, longest] = ACK_PAUSES;
-        while unacknowledged(self.socket)? > 0 {
+    async fn acknowledged(&mut self, pulse: &Pulse) -> io::Result<()> {
+        let ([mut pause, longest], mut before) = (ACK_PAUSES, u32::MAX);
+        loop {
+            let left = unacknowledged(self.socket)?;
+            if left == 0 {
+                break;
+            }
+            if left < before {
+                pulse.beat();
+            }
+            before = left;
             sleep(pause).await;
             self.see_whether_open()?;
             pause = (pause * 2).min(longest);

@@ -1,8 +1,9 @@
-//! A collector that keeps keys, and may misbehave; and what decodes messages, written from RFC 7011 alone.
+//! A collector that keeps keys, and may misbehave.
 
 use std::{
     collections::HashMap,
     io::{Read as _, Write as _},
+    mem::take,
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
@@ -14,17 +15,15 @@ use std::{
 
 use socket2::SockRef;
 
+use crate::testing::ipfix::{Record, Session, number, text};
+
 /// Bytes that a connection holds unread, about.
 const RECEIVE_BUFFER: usize = 8 << 10;
-
-/// Fields of a template: number, length, and whether it is an own one.
-type Fields = Vec<(u16, usize, bool)>;
 
 /// What was decoded.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    templates: HashMap<(u32, u16), (Fields, bool)>,
-    sequences: HashMap<u32, u32>,
+    session: Session,
     /// Sums by domain and element.
     sums: HashMap<(u32, u16), u64>,
     /// Data records by domain and content, with how often they came.
@@ -40,93 +39,46 @@ pub(super) struct Decoder {
     pub(super) unknown_sets: u32,
 }
 
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
 impl Decoder {
     /// Forgets what belongs to a session.
     fn session(&mut self) {
         self.sessions += 1;
-        self.templates.clear();
-        self.sequences.clear();
+        self.session = Session::default();
     }
 
     /// Takes the whole messages off a stream.
     pub(super) fn stream(&mut self, bytes: &mut Vec<u8>) {
-        while bytes.len() >= 4 && bytes.len() >= number(&bytes[2..4]) as usize {
-            let len = number(&bytes[2..4]) as usize;
-            let message: Vec<u8> = bytes.drain(..len).collect();
-            self.message(&message);
-        }
+        let records = self.session.stream(bytes).unwrap();
+        self.keep(records);
     }
 
     /// Takes a message.
     pub(super) fn message(&mut self, message: &[u8]) {
-        assert_eq!((number(&message[..2]), number(&message[2..4]) as usize), (10, message.len()));
-        let (sequence, domain) = (number(&message[8..12]) as u32, number(&message[12..16]) as u32);
-        let due = self.sequences.get(&domain).copied().unwrap_or(sequence);
-        self.gaps += u32::from(due != sequence);
-        let (mut records, mut rest) = (0, &message[16..]);
-        while !rest.is_empty() {
-            let (id, len) = (number(&rest[..2]) as u16, number(&rest[2..4]) as usize);
-            let set = &rest[4..len];
-            match id {
-                2 | 3 => self.template(domain, set, id == 3),
-                _ => records += self.data(domain, id, set),
-            }
-            rest = &rest[len..];
-        }
-        self.sequences.insert(domain, sequence.wrapping_add(records));
+        let records = self.session.message(message).unwrap();
+        self.keep(records);
     }
 
-    fn template(&mut self, domain: u32, mut set: &[u8], is_options: bool) {
-        while set.len() > 3 {
-            let (id, count) = (number(&set[..2]) as u16, number(&set[2..4]));
-            set = &set[if is_options { 6 } else { 4 }..];
-            let mut fields = vec![];
-            for _ in 0..count {
-                let (id, len) = (number(&set[..2]) as u16, number(&set[2..4]) as usize);
-                let is_own = id >> 15 == 1;
-                set = &set[if is_own { 8 } else { 4 }..];
-                fields.push((id & 0x7fff, len, is_own));
-            }
-            self.templates.insert((domain, id), (fields, is_options));
-        }
-    }
-
-    fn data(&mut self, domain: u32, id: u16, mut set: &[u8]) -> u32 {
-        let Some((fields, is_options)) = self.templates.get(&(domain, id)).cloned() else {
-            self.unknown_sets += 1;
-            return 0;
-        };
-        let (mut records, len) = (0, fields.iter().map(|field| field.1).sum::<usize>());
-        while set.len() >= len {
-            let (record, rest) = set.split_at(len);
-            let (mut at, mut octets) = (0, 0);
-            for (id, len, _) in &fields {
-                let value = &record[at..at + len];
-                if *len <= 8 {
-                    *self.sums.entry((domain, *id)).or_default() += number(value);
-                    octets += if *id == 1 { number(value) } else { 0 };
+    fn keep(&mut self, records: Vec<Record>) {
+        self.gaps += take(&mut self.session.gaps);
+        self.unknown_sets += take(&mut self.session.unknown_sets);
+        for record in records {
+            for (element, value) in &record.fields {
+                if value.len() <= 8 {
+                    *self.sums.entry((record.domain, *element)).or_default() += number(value);
                 } else {
-                    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-                    self.texts.extend(String::from_utf8(text.to_vec()));
+                    self.texts.extend(text(value));
                 }
-                at += len;
             }
-            if !is_options {
-                let next = self.keys.len();
-                let (place, _) = *self.places.entry((domain, record.to_vec())).or_insert((next, octets));
+            if !record.is_options {
+                let (next, octets) = (self.keys.len(), record.number(1));
+                let content = record.fields.into_iter().flat_map(|(_, value)| value).collect::<Vec<u8>>();
+                let (place, _) = *self.places.entry((record.domain, content.clone())).or_insert((next, octets));
                 if place == next {
-                    self.keys.push((domain, record.to_vec(), 0));
+                    self.keys.push((record.domain, content, 0));
                 }
                 self.keys[place].2 += 1;
             }
-            records += 1;
-            set = rest;
         }
-        records
     }
 
     /// What an element adds up to in a domain, with whatever came twice.
@@ -151,6 +103,8 @@ pub(super) enum Manner {
     Answer,
     /// Reads nothing.
     Silent,
+    /// Reads a little at a time.
+    Slow,
 }
 
 /// A collector on TCP.
@@ -223,6 +177,7 @@ fn serve(mut connection: TcpStream, manner: Option<Manner>, decoder: &mut Decode
                 thread::sleep(Duration::from_millis(5));
                 continue;
             }
+            Some(Manner::Slow) => thread::sleep(Duration::from_millis(20)),
             _ => {}
         }
         match connection.read(&mut buffer) {
