@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, net::IpAddr, ops::Range};
 use anyhow::{Context as _, Result};
 use jiff::{Timestamp, tz::TimeZone};
 use sensor_ebpf::class::{Class, Evidence};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 use crate::{
     config::ClickHouse,
@@ -18,6 +21,9 @@ use crate::{
 const UNKNOWN: &str = "unknown";
 /// See `SEAM` and `SILENCE` of the embedded store; in milliseconds.
 const SEAM: [u32; 2] = [1_000, 6 * 3600 * 1000];
+
+/// What questions are asked with, whatever the user's profile says.
+const SETTINGS: &str = "output_format_json_quote_64bit_integers = 0";
 
 /// The tables of a fleet.
 pub struct Warehouse {
@@ -52,7 +58,9 @@ struct ServiceRow {
     protocol: u8,
     class: String,
     evidence: String,
+    #[serde(deserialize_with = "moment")]
     first: Timestamp,
+    #[serde(deserialize_with = "moment")]
     last: Timestamp,
     days: Vec<i32>,
 }
@@ -62,14 +70,18 @@ struct ClassHostRow {
     class: String,
     evidence: String,
     address: IpAddr,
+    #[serde(deserialize_with = "moment")]
     first: Timestamp,
+    #[serde(deserialize_with = "moment")]
     last: Timestamp,
 }
 
 #[derive(Deserialize)]
 struct SpanRow {
     sensor: String,
+    #[serde(deserialize_with = "moment")]
     begins: Timestamp,
+    #[serde(deserialize_with = "moment")]
     ends: Timestamp,
     blind: u64,
 }
@@ -117,7 +129,7 @@ impl Warehouse {
     }
 
     fn rows<T: DeserializeOwned>(&self, question: &str) -> Result<Vec<T>> {
-        let answer = self.questions.ask(&format!("{question} FORMAT JSONEachRow"))?;
+        let answer = self.questions.ask(&format!("{question} SETTINGS {SETTINGS} FORMAT JSONEachRow"))?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let rows: Result<Vec<T>, _> = lines.map(serde_json::from_slice).collect();
         rows.context("the server's tables are of another version; apply docs/clickhouse/schema.sql of this one")
@@ -138,6 +150,11 @@ impl Warehouse {
     }
 }
 
+/// Milliseconds since 1970.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    Timestamp::from_millisecond(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
 /// A text in a statement.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -145,8 +162,8 @@ fn quoted(text: &str) -> String {
 
 /// Rows that begin in a time.
 fn within(time: &Range<Timestamp>) -> String {
-    let moment = |at: Timestamp| format!("fromUnixTimestamp64Milli({})", at.as_millisecond());
-    format!("start >= {} AND start < {}", moment(time.start), moment(time.end))
+    let text = |at: Timestamp| format!("fromUnixTimestamp64Milli({})", at.as_millisecond());
+    format!("start >= {} AND start < {}", text(time.start), text(time.end))
 }
 
 fn class(name: &str) -> Class {
@@ -243,8 +260,8 @@ impl Records for Warehouse {
 
     fn heard(&self, network: &str, days: Range<i32>) -> Result<Heard> {
         let question = format!(
-            "SELECT sum(flows) AS flows, sum(one_way_flows) AS one_way_flows, sum(asymmetric_flows) AS asymmetric_flows, \
-             toUInt8(max(incomplete)) AS incomplete FROM host FINAL WHERE network = {} AND {}",
+            "SELECT sum(host.flows) AS flows, sum(host.one_way_flows) AS one_way_flows, \
+             sum(host.asymmetric_flows) AS asymmetric_flows, toUInt8(max(host.incomplete)) AS incomplete FROM host FINAL WHERE network = {} AND {}",
             quoted(network),
             within(&self.time(&(days.start.into()..days.end.into()))?)
         );
@@ -262,9 +279,9 @@ impl Records for Warehouse {
         // The day of its last answer: the interval may have begun on the one before.
         let on = within(&time).replace("start", "service.last");
         let question = format!(
-            "SELECT address, port, protocol, toString(argMaxIf(class, tuple(service.last, sequence), class <> 'unknown')) AS class, \
-             toString(argMaxIf(evidence, tuple(service.last, sequence), class <> 'unknown')) AS evidence, \
-             min(service.first) AS first, max(service.last) AS last, \
+            "SELECT address, port, protocol, toString(argMaxIf(service.class, tuple(service.last, sequence), service.class <> 'unknown')) AS class, \
+             toString(argMaxIf(service.evidence, tuple(service.last, sequence), service.class <> 'unknown')) AS evidence, \
+             toUnixTimestamp64Milli(min(service.first)) AS first, toUnixTimestamp64Milli(max(service.last)) AS last, \
              arraySort(groupUniqArray({})) AS days FROM service FINAL WHERE network = {} AND {on} \
              GROUP BY address, port, protocol ORDER BY address, port, protocol",
             self.day_of("service.last"),
@@ -287,8 +304,8 @@ impl Records for Warehouse {
         let time = self.time(&(days.start.into()..days.end.into()))?;
         let on = within(&time).replace("start", "class_host.last");
         let question = format!(
-            "SELECT toString(class) AS class, toString(evidence) AS evidence, address, min(class_host.first) AS first, \
-             max(class_host.last) AS last FROM class_host FINAL WHERE network = {} AND {on} AND flows > 0 \
+            "SELECT toString(class_host.class) AS class, toString(class_host.evidence) AS evidence, address, toUnixTimestamp64Milli(min(class_host.first)) AS first, \
+             toUnixTimestamp64Milli(max(class_host.last)) AS last FROM class_host FINAL WHERE network = {} AND {on} AND flows > 0 \
              GROUP BY class, evidence, address ORDER BY class, address, evidence",
             quoted(network)
         );
@@ -305,7 +322,7 @@ impl Records for Warehouse {
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
         let [live, replayed] = SEAM;
         let question = format!(
-            "SELECT sensor, min(one.begins) AS begins, max(one.ends) AS ends, sum(one.blind) AS blind FROM (
+            "SELECT sensor, toUnixTimestamp64Milli(min(one.begins)) AS begins, toUnixTimestamp64Milli(max(one.ends)) AS ends, sum(one.blind) AS blind FROM (
                 SELECT *, sum(is_new) OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS UNBOUNDED PRECEDING) AS island FROM (
                     SELECT *, toUnixTimestamp64Milli(begins) - toUnixTimestamp64Milli(lagInFrame(ends, 1, begins)
                         OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
@@ -341,9 +358,9 @@ impl Records for Warehouse {
     }
 
     fn systems(&self) -> Result<BTreeMap<String, (u32, Option<String>)>> {
-        let question = "SELECT toString(upstream) AS name, max(upstream_asn) AS asn, '' AS as_name FROM network WHERE upstream_asn > 0 GROUP BY name
-            UNION ALL SELECT concat('AS', toString(asn)) AS name, max(asn) AS asn, argMax(as_name, start) AS as_name FROM counterpart
-            WHERE asn > 0 GROUP BY name";
+        let question = "SELECT toString(n.upstream) AS name, max(n.upstream_asn) AS asn, '' AS as_name FROM network AS n WHERE n.upstream_asn > 0 GROUP BY name
+            UNION ALL SELECT concat('AS', toString(t.asn)) AS name, max(t.asn) AS asn, argMax(t.as_name, t.start) AS as_name FROM counterpart AS t
+            WHERE t.asn > 0 GROUP BY name";
         let rows: Vec<SystemRow> = self.rows(&format!("SELECT * FROM ({question})"))?;
         let named = |row: SystemRow| (row.name, (row.asn, Some(row.as_name).filter(|name| !name.is_empty())));
         Ok(rows.into_iter().map(named).collect())

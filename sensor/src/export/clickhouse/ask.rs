@@ -17,8 +17,6 @@ use crate::config::ClickHouse;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Most bytes of an answer: a year of services of a large network are some 100 MB.
 const MAX_LEN: usize = 1 << 30;
-/// What questions are asked with, whatever the user's profile says.
-const SETTINGS: &str = "&default_format=JSONEachRow&output_format_json_quote_64bit_integers=0&date_time_output_format=iso&join_use_nulls=0";
 
 /// A server that is asked.
 pub struct Questions {
@@ -48,7 +46,7 @@ impl Questions {
     /// The server cannot be reached, or does not answer.
     pub fn ask(&self, question: &str) -> Result<Bytes> {
         let endpoint = endpoint(&self.config);
-        let uri = format!("{endpoint}/?database={}{SETTINGS}", escaped(&self.config.database));
+        let uri = format!("{endpoint}/?database={}", escaped(&self.config.database));
         let mut request = Request::post(uri);
         if let Some((user, password)) = &self.connection.login {
             request = request.header("x-clickhouse-user", user).header("x-clickhouse-key", password);
