@@ -58,7 +58,8 @@ fn table(table: &Table) -> String {
         text += "\nNone.\n";
     }
     if let Some(more) = table.rows.len().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
-        text += &format!("\n{more} more rows are in the page (`--format html`) and in `--format json`.\n");
+        let more = text::count(more, "more row is", "more rows are");
+        text += &format!("\n{more} in the page (`--format html`) and in `--format json`.\n");
     }
     text
 }

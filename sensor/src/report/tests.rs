@@ -117,11 +117,11 @@ fn mining_is_told_with_its_step_and_whose_it_is() {
     assert_eq!(
         said(&study, "mining"),
         "Mining traffic: 10.0 MB, 10.0 times the 1.0 MB of the baseline. On 2019-04-06 it stepped up to 4.0 times its daily \
-         volume. It runs all through ONE address, 198.51.100.9. It was first seen there on 2017-04-04."
+         volume. All of it runs through ONE address, 198.51.100.9. It was first seen there on 2017-04-04."
     );
     assert_eq!(said(&study, "p2p"), "No peer-to-peer traffic was found in either period.");
     study.classes[1].evidence.insert("port", 1000);
-    assert!(said(&study, "mining").contains("It runs all that is more than a guess through ONE address"));
+    assert!(said(&study, "mining").contains("All of it that is more than a guess runs through ONE address"));
     assert!(
         said(&study, "mining").ends_with("1.0 kB of it are a guess by port, and no address is held to it for that.")
     );
@@ -129,6 +129,8 @@ fn mining_is_told_with_its_step_and_whose_it_is() {
     study.mining.addresses.push("198.51.100.10".parse().unwrap());
     assert!(said(&study, "mining").contains("On 2019-04-03 it began."));
     assert!(said(&study, "mining").contains("through two addresses, 198.51.100.9 and 198.51.100.10."));
+    study.addresses.as_mut().unwrap().incomplete = true;
+    assert!(said(&study, "mining").contains("It was seen at 2 addresses or more."));
     study.mining.bytes = 0;
     assert_eq!(said(&study, "mining"), "Mining traffic is gone: none was found, 1.0 MB before.");
 }
@@ -175,6 +177,26 @@ fn pages_are_well_formed_and_every_link_has_its_end() {
             assert!(page.contains(&format!("id=\"table-{}\"", sentence.section)), "{name}: {}", sentence.section);
         }
     }
+}
+
+#[test]
+fn marks_are_where_they_belong() {
+    let (page, text) = (html(&full()), markdown(&full()));
+    // .1, .2 and .9 now; .1, .7 and .9 before. Squares of 8 px begin at 2, 20.
+    assert!(text.contains("| 198.51.100.0/24 | 3 | 3 | 1 | 1 | no |"));
+    assert!(text.contains("| 192.0.2.0/24 | 1 | 0 | 1 | 0 | yes |"));
+    assert!(text.contains("| 2001:db8::/64 | 1 | 0 | 1 | 0 | no |"));
+    assert!(page.contains("<path class=\"new\" d=\"M18 20m4 0l4 4l-4 4l-4 -4z\">"));
+    assert!(page.contains("<path class=\"gone\" d=\"M58 20m1.5 1.5l5 5m0 -5l-5 5\">"));
+    // The fifth of eight days that are 362 px from 62 on.
+    assert!(page.contains("<path class=\"change\" d=\"M243 192V38m-5 -10h10l-5 8z\"><title>change on 2019-04-05"));
+    // The greater of two shares is as long as a bar may be, the other in proportion.
+    for (share, width) in [("99.0 % before", "330"), ("55.0 % now", "183.78")] {
+        let at = page.find(share).unwrap();
+        assert!(page[..at].rfind(&format!("width=\"{width}\"")).is_some_and(|from| at - from < 200), "{share}");
+    }
+    // Sunday at 23 has most bytes of the period: the square of its hour is 16 px in the last of 24 columns and 7 rows.
+    assert!(page.contains("<title>Sun 23:00: 1.2 %</title>"));
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(super) fn percent(share: f64) -> String {
     match percent {
         _ if !percent.is_finite() => "0.0 %".to_owned(),
         _ if percent > 0.0 && percent < 0.05 => "< 0.1 %".to_owned(),
+        _ if percent.abs() < 0.05 => "0.0 %".to_owned(),
         _ => format!("{percent:.1} %"),
     }
 }
@@ -168,6 +169,7 @@ mod tests {
     fn shares_and_growth() {
         assert_eq!(percent(0.0), "0.0 %");
         assert_eq!(percent(0.0004), "< 0.1 %");
+        assert_eq!(percent(-0.0004), "0.0 %");
         assert_eq!(percent(0.4567), "45.7 %");
         assert_eq!(percent(f64::INFINITY), "0.0 %");
         assert_eq!(growth(312.44), "+312.4 %");

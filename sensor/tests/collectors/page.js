@@ -39,7 +39,11 @@
     });
   }
   const root = document.documentElement;
-  if (root.scrollWidth > root.clientWidth) problems.push(`${root.scrollWidth} px on a page of ${root.clientWidth}`);
+  if (root.scrollWidth > root.clientWidth) {
+    const wide = [...document.querySelectorAll("table, figure, p")].filter((part) => part.getBoundingClientRect().right > root.clientWidth);
+    const names = wide.map((part) => `${part.tagName} ${part.id}`).join(", ");
+    problems.push(`${root.scrollWidth} px on a page of ${root.clientWidth}: ${names}`);
+  }
   return {
     problems: problems.slice(0, 20),
     figures: [...document.querySelectorAll("figure")].map((figure) => figure.id),

@@ -11,7 +11,8 @@ use crate::{
 pub(super) fn coverage(study: &Study) -> Section {
     let periods = [("Period", &study.coverage), ("Baseline", &study.baseline_coverage)];
     let mut notes = words::limits(study);
-    notes.extend(study.insufficient_data.iter().map(|(what, why)| format!("{what}: {} ({why}).", words::INSUFFICIENT)));
+    let missing = |(what, why): (&&str, &String)| format!("{}: {} ({why}).", self::what(what), words::INSUFFICIENT);
+    notes.extend(study.insufficient_data.iter().map(missing));
     let names = |names: &[String]| {
         if names.is_empty() {
             return "none".to_owned();
@@ -53,6 +54,17 @@ pub(super) fn coverage(study: &Study) -> Section {
         brief: true,
     });
     Section { id: "coverage", title: "Coverage and limits", notes, tables }
+}
+
+/// What a figure that is missing is called.
+fn what(figure: &str) -> &str {
+    match figure {
+        "volume.growth_rate_interval" => "Confidence interval of the growth",
+        "volume.peak" => "Peak and 95th percentile",
+        "addresses" => "Active addresses",
+        "services" => "Services",
+        other => other,
+    }
 }
 
 /// Counters of a kind, by reason.

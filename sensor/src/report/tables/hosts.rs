@@ -1,6 +1,9 @@
 //! Addresses and services.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use super::{Cell, Section, Table, blank, number};
 use crate::{
@@ -38,16 +41,28 @@ pub(super) fn addresses(study: &Study) -> Section {
         rows: names.into_iter().map(row).collect(),
         brief: true,
     });
-    if !addresses.newly_lit.is_empty() {
+    let mut lit: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for address in &addresses.newly_lit {
+        lit.entry(block_of(address)).or_default().push(address);
+    }
+    if !lit.is_empty() {
+        let row =
+            |(block, lit): (String, Vec<&str>)| vec![block.into(), number(lit.len() as i128), lit.join(", ").into()];
         section.tables.push(Table {
             id: "newly-lit",
             caption: "Newly lit addresses: active now, and not in the baseline".to_owned(),
-            head: vec!["Address"],
-            rows: addresses.newly_lit.iter().map(|address| vec![address.clone().into()]).collect(),
+            head: vec!["Block", "Number", "Addresses"],
+            rows: lit.into_iter().map(row).collect(),
             brief: false,
         });
     }
     section
+}
+
+/// The /24 of an IPv4 address; of IPv6 the /64 that stands for its addresses.
+fn block_of(address: &str) -> String {
+    let v4: Option<Ipv4Addr> = address.parse().ok();
+    v4.map_or_else(|| address.to_owned(), |v4| format!("{}/24", Ipv4Addr::from(u32::from(v4) & !0xff)))
 }
 
 pub(super) fn services(study: &Study) -> Section {

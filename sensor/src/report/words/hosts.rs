@@ -41,7 +41,7 @@ pub(super) fn addresses(study: &Study) -> Sentence {
     );
     let mut letters = text.chars();
     let text = letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect());
-    Sentence::new("addresses", format!("{} new", text::exact(addresses.newly_lit.len() as i128)), text)
+    Sentence::new("addresses", format!("{} newly lit", text::exact(addresses.newly_lit.len() as i128)), text)
 }
 
 /// Services that answered, the new ones by what they are.
@@ -52,7 +52,7 @@ pub(super) fn services(study: &Study) -> Sentence {
     };
     let all = text::count(services.len(), "service", "services");
     let new: Vec<&ServiceFact> = services.iter().filter(|service| service.new).collect();
-    let figure = format!("{} new", new.len());
+    let figure = format!("{} new", text::exact(new.len() as i128));
     if services.is_empty() {
         return Sentence::new("services", figure, "No service of the network answered anyone outside.");
     }

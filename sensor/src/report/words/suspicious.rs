@@ -72,13 +72,18 @@ fn whose(study: &Study, family: Family, found: &Suspicious) -> String {
     } else {
         String::new()
     };
-    let all = if guessed > 0 { "all that is more than a guess" } else { "all" };
+    let all = if guessed > 0 { "All of it that is more than a guess" } else { "All of it" };
+    let is_incomplete = study.addresses.as_ref().is_some_and(|addresses| addresses.incomplete);
     let whose = match &*found.addresses {
         [] if guessed > 0 => String::new(),
         [] => " Which addresses it is was not kept.".to_owned(),
-        [one] => format!(" It runs {all} through ONE address, {one}."),
-        [first, second] => format!(" It runs {all} through two addresses, {first} and {second}."),
-        many => format!(" It runs {all} through {} addresses.", many.len()),
+        // There was no room for all addresses: others may have it, too.
+        some if is_incomplete => {
+            format!(" It was seen at {} or more.", text::count(some.len(), "address", "addresses"))
+        }
+        [one] => format!(" {all} runs through ONE address, {one}."),
+        [first, second] => format!(" {all} runs through two addresses, {first} and {second}."),
+        many => format!(" {all} runs through {} addresses.", text::exact(many.len() as i128)),
     };
     let since = found
         .first_seen
