@@ -180,7 +180,7 @@ fn cell(cell: &Cell, is_number: bool, is_first: bool) -> Markup {
     let is_short = cell.text.chars().count() <= SHORT;
     html! {
         @if is_first {
-            th.number[is_number] scope="row" data-value=[value] { (cell.text) }
+            th.number[is_number].short[is_short] scope="row" data-value=[value] { (cell.text) }
         } @else {
             td.number[is_number].short[is_short] data-value=[value] { (cell.text) }
         }
