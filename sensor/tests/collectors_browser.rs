@@ -149,13 +149,17 @@ impl Records for Made {
     }
 }
 
-fn page() -> String {
+/// The page of a study of so many days, and as many of a baseline two years before.
+fn page(days: i32) -> String {
     let zone = TimeZone::get("Asia/Pyongyang").unwrap();
+    let period = |first: jiff::civil::Date| {
+        Period::new(first, first.checked_add(jiff::Span::new().days(days)).unwrap(), &zone).unwrap()
+    };
     let question = Question {
         network: NAMES[1].to_owned(),
-        period: Period::new(date(2020, 1, 6), date(2020, 2, 10), &zone).unwrap(),
-        baseline: Period::new(date(2018, 1, 1), date(2018, 1, 29), &zone).unwrap(),
-        zone,
+        period: period(date(2020, 1, 6)),
+        baseline: period(date(2018, 1, 1)),
+        zone: zone.clone(),
         hidden: vec![Class::OpenVpn, Class::Tor],
     };
     report::html(&Study::of(&Made, &question).unwrap())
@@ -166,21 +170,28 @@ fn every_figure_is_there_and_no_text_lies_on_another_at_any_width_light_dark_and
     let Some(mut browser) = Browser::start("every_figure_is_there") else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("study.html");
-    fs::write(&file, page()).unwrap();
     let address = format!("file://{}", file.display());
     // A sheet of A4 within its margins has 690 px.
-    for (width, media, scheme) in
-        [(1280, "", "light"), (360, "", "light"), (1280, "", "dark"), (360, "", "dark"), (690, "print", "dark")]
-    {
+    for (days, width, media, scheme) in [
+        (1, 1280, "", "light"),
+        (500, 1280, "", "light"),
+        (500, 360, "", "light"),
+        (35, 1280, "", "light"),
+        (35, 360, "", "light"),
+        (35, 1280, "", "dark"),
+        (35, 360, "", "dark"),
+        (35, 690, "print", "dark"),
+    ] {
+        fs::write(&file, page(days)).unwrap();
         browser.show(&address, width, media, scheme);
         let found = browser.evaluate(include_str!("collectors/page.js"));
-        assert_eq!(found["problems"], json!([]), "{width} px, {media} {scheme}");
+        assert_eq!(found["problems"], json!([]), "{days} days, {width} px, {media} {scheme}");
         let figures = found["figures"].as_array().unwrap();
         for figure in FIGURES {
             assert!(figures.contains(&json!(format!("figure-{figure}"))), "{figure}: {figures:?}");
         }
         assert!(found["buttons"].as_u64().unwrap() > 20, "tables can be sorted: {found}");
-        assert_eq!(browser.complaints, Vec::<String>::new(), "{width} px, {media} {scheme}");
+        assert_eq!(browser.complaints, Vec::<String>::new(), "{days} days, {width} px, {media} {scheme}");
     }
     let print = browser.call("Page.printToPDF", json!({ "preferCSSPageSize": true, "printBackground": true }));
     let print = print["data"].as_str().unwrap();
@@ -197,7 +208,7 @@ fn tables_are_sorted_by_number_both_ways() {
         format!("<tr><th scope=\"row\">{name}</th><td class=\"number\" data-value=\"{value}\">{bytes}</td></tr>")
     };
     // The page's own script and policy, around a table whose order is known.
-    let page = page();
+    let page = page(35);
     let (before, after) = (page.split_once("<body>").unwrap().0, page.rsplit_once("</footer>").unwrap().1);
     let rows = [row("b", "9", "9"), row("a", "1,000", "1000"), row("c", "10", "10")].concat();
     let table = format!(

@@ -9,6 +9,13 @@ const LINES: f64 = 4.0;
 /// Days between two dates that are named.
 const DAYS: [usize; 9] = [1, 2, 7, 14, 28, 56, 91, 182, 364];
 
+/// Of more days than this only months are named.
+const LONG: usize = 300;
+/// Letters of "2019-".
+const YEAR: usize = 5;
+/// Letters of "2019-04".
+const YEAR_AND_MONTH: usize = 7;
+
 /// Round numbers from 0 up to what is not less than the greatest.
 pub(super) fn lines(most: f64) -> Vec<f64> {
     let most = if most.is_finite() && most > 0.0 { most } else { 1.0 };
@@ -28,6 +35,12 @@ pub(super) fn named_days(days: usize, room: f64, name: f64) -> Vec<usize> {
         .copied()
         .unwrap_or_else(|| ((name / room.max(f64::MIN_POSITIVE)).ceil() as usize).max(1));
     (0..days).step_by(step).collect()
+}
+
+/// What a date is called on an axis of so many days: month and day, or year and month where a day says nothing.
+pub(super) fn name(date: &str, days: usize) -> &str {
+    let part = if days > LONG { date.get(..YEAR_AND_MONTH) } else { date.get(YEAR..) };
+    part.unwrap_or(date)
 }
 
 /// The dates of a period.
@@ -58,6 +71,11 @@ mod tests {
             assert!(lines.last().unwrap() >= &(most * 0.999_999), "{most}: {lines:?}");
             assert!((3..=6).contains(&lines.len()), "{most}: {lines:?}");
         }
+    }
+
+    #[test]
+    fn dates_are_short() {
+        assert_eq!((name("2019-04-30", 300), name("2019-04-30", 301), name("", 1)), ("04-30", "2019-04", ""));
     }
 
     #[test]

@@ -179,7 +179,6 @@ impl Figure<'_> {
         let room = width / columns.len().max(1) as f64;
         let column = room - (0.2 * room).min(2.0);
         let day = width / panel.dates.len().max(1) as f64;
-        let is_long = panel.dates.len() > 300;
         html! {
             @for line in lines {
                 @let y = y(*line, top);
@@ -209,8 +208,7 @@ impl Figure<'_> {
                 @if x + DATE / 2.0 <= LEFT + width || place == 0 {
                     line.axis x1=(number(x)) x2=(number(x)) y1=(number(HEIGHT - BOTTOM)) y2=(number(HEIGHT - BOTTOM + 4.0)) {}
                     text.tick x=(number(x)) y=(number(HEIGHT - BOTTOM + 18.0)) text-anchor="middle" {
-                        @let date = &panel.dates[place];
-                        (if is_long { &date[..date.len() - 3] } else { &date[date.len().saturating_sub(5)..] })
+                        (axis::name(&panel.dates[place], panel.dates.len()))
                     }
                 }
             }

@@ -33,7 +33,7 @@ pub(super) fn services(study: &Study) -> Option<Plot> {
         @for place in axis::named_days(dates.len(), day, DATE) {
             @if x(place) + DATE <= left + DAYS || place == 0 {
                 line.grid x1=(number(x(place))) x2=(number(x(place))) y1="4" y2=(number(height)) {}
-                text.tick x=(number(x(place) + 4.0)) y="14" { (&dates[place][if dates.len() > 300 { 0 } else { 5 }..]) }
+                text.tick x=(number(x(place) + 4.0)) y="14" { (axis::name(&dates[place], dates.len())) }
             }
         }
         @for (row, (service, name)) in services.iter().zip(&names).enumerate() {
