@@ -136,6 +136,21 @@ fn mining_is_told_with_its_step_and_whose_it_is() {
 }
 
 #[test]
+fn nothing_is_new_against_a_baseline_that_was_not_measured() {
+    let mut study = full();
+    (study.baseline_coverage, study.volume.baseline_bytes) = (crate::study::Coverage::default(), 0);
+    let why = "cannot be said (insufficient data: the baseline was not measured).";
+    assert_eq!(said(&study, "addresses"), format!("4 addresses had two-way traffic. Which of them are new {why}"));
+    assert_eq!(said(&study, "services"), format!("3 services answered from outside. Which of them are new {why}"));
+    assert!(said(&study, "mining").starts_with("Mining traffic: 10.0 MB."));
+    assert!(said(&study, "mining").ends_with(&format!("Whether that is more than before {why}")));
+    assert!(
+        said(&study, "country").starts_with("Largest countries of the far ends: CN with 45.0 % of all bytes and IN")
+    );
+    assert!(said(&study, "upstreams").starts_with("west (AS64500) carries 55.0 % (before: not known) and east"));
+}
+
+#[test]
 fn counterparts_hidden_share_and_coverage() {
     let study = full();
     assert_eq!(said(&study, "hidden"), "Hidden traffic (openvpn and tor) makes up 5.0 % (before: 0.8 %) of all bytes.");

@@ -99,9 +99,19 @@ fn volume(study: &Study) -> Sentence {
     Sentence::new("volume", text::growth(growth), format!("{changed}{sure}: {sums}.{unsure}"))
 }
 
-/// "12.0 %, 3.4 % before".
-fn now_and_before(now: f64, before: f64) -> String {
-    format!("{} (before: {})", text::percent(now), text::percent(before))
+/// Nothing of the baseline was measured: nothing can be said to be new, or more.
+fn is_without_baseline(study: &Study) -> bool {
+    study.baseline_coverage.measured_seconds <= 0.0
+}
+
+/// The end of a sentence about what would be compared with a baseline that was not measured.
+fn without_baseline(what: &str) -> String {
+    format!("{what} cannot be said ({INSUFFICIENT}: the baseline was not measured).")
+}
+
+/// "12.0 % (before: 3.4 %)"; of a baseline without traffic nothing has a share.
+fn now_and_before(study: &Study, now: f64, before: f64) -> String {
+    now_and_before_or_unknown(Some(now), (study.volume.baseline_bytes > 0).then_some(before))
 }
 
 /// The same of shares that may be unknown.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sensor_ebpf::class::{Class, Family};
 
-use super::Sentence;
+use super::{Sentence, is_without_baseline, without_baseline};
 use crate::{
     report::text,
     study::{ServiceFact, Study},
@@ -19,6 +19,11 @@ pub(super) fn addresses(study: &Study) -> Sentence {
         let why = study.insufficient_data.get("addresses").map_or(NOT_SEEN, String::as_str);
         return Sentence::missing("addresses", "Which addresses are active", why);
     };
+    if is_without_baseline(study) {
+        let number = text::count(addresses.active as usize, "address", "addresses");
+        let text = format!("{number} had two-way traffic. {}", without_baseline("Which of them are new"));
+        return Sentence::new("addresses", text::exact(addresses.active), text);
+    }
     let least = if addresses.incomplete { "at least " } else { "" };
     let prefixes = match addresses.newly_lit_prefixes.len() {
         0 => "all of them in blocks (/24, /64) that had active addresses before".to_owned(),
@@ -55,6 +60,10 @@ pub(super) fn services(study: &Study) -> Sentence {
     let figure = format!("{} new", text::exact(new.len() as i128));
     if services.is_empty() {
         return Sentence::new("services", figure, "No service of the network answered anyone outside.");
+    }
+    if is_without_baseline(study) {
+        let text = format!("{all} answered from outside. {}", without_baseline("Which of them are new"));
+        return Sentence::new("services", text::exact(services.len() as i128), text);
     }
     if new.is_empty() {
         return Sentence::new(

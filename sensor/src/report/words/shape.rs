@@ -20,11 +20,18 @@ pub(super) fn upstreams(study: &Study) -> Vec<Sentence> {
         return vec![Sentence::missing("upstreams", "Which upstreams carried the traffic", "none was seen")];
     };
     let said = |upstream: &Upstream| {
-        format!("{} carries {}", label(upstream), now_and_before(upstream.share, upstream.baseline_share))
+        format!("{} carries {}", label(upstream), now_and_before(study, upstream.share, upstream.baseline_share))
     };
     let first = if most.name == least.name {
         let figure = text::percent(most.share);
         Sentence::new("upstreams", figure, format!("{} of all bytes.", said(most)))
+    } else if study.volume.baseline_bytes <= 0 {
+        let all: Vec<String> = study.upstreams.iter().take(LARGEST).map(said).collect();
+        Sentence::new(
+            "upstreams",
+            text::percent(study.upstreams[0].share),
+            format!("{} of all bytes.", text::list(&all)),
+        )
     } else if won(most) < LEAST_CHANGE {
         let largest = &study.upstreams[0];
         let all: Vec<String> = study.upstreams.iter().take(LARGEST).map(said).collect();
@@ -101,9 +108,9 @@ pub(super) fn hidden(study: &Study) -> Sentence {
 pub(super) fn counterparts(study: &Study) -> Vec<Sentence> {
     let counterparts = &study.counterparts;
     [
-        of("country", "Largest countries of the far ends", &counterparts.country),
-        of("asn", "Largest autonomous systems of the far ends", &counterparts.asn),
-        of("list", "Far ends on lists", &counterparts.list),
+        of(study, "country", "Largest countries of the far ends", &counterparts.country),
+        of(study, "asn", "Largest autonomous systems of the far ends", &counterparts.asn),
+        of(study, "list", "Far ends on lists", &counterparts.list),
     ]
     .into()
 }
@@ -114,7 +121,7 @@ pub(in crate::report) fn counterpart(row: &Counterpart) -> String {
     row.as_name.as_ref().map_or_else(|| name.clone(), |called| format!("{name} {}", text::name(called)))
 }
 
-fn of(section: &'static str, what: &str, rows: &[Counterpart]) -> Sentence {
+fn of(study: &Study, section: &'static str, what: &str, rows: &[Counterpart]) -> Sentence {
     let known: Vec<&Counterpart> = rows.iter().filter(|row| row.name != UNKNOWN && row.bytes > 0).collect();
     let Some(first) = known.first() else {
         let why = format!("no far end of the period is in a table of them ({INSUFFICIENT})");
@@ -126,6 +133,7 @@ fn of(section: &'static str, what: &str, rows: &[Counterpart]) -> Sentence {
         .map(|row| {
             let (now, before) = (text::percent(row.share), text::percent(row.baseline_share));
             match &*growth_of(row.bytes, row.baseline_bytes) {
+                _ if study.volume.baseline_bytes <= 0 => format!("{} with {now} of all bytes", counterpart(row)),
                 "new" => format!("{} with {now} of all bytes (before: none)", counterpart(row)),
                 growth => format!("{} with {now} of all bytes (before: {before}; bytes {growth})", counterpart(row)),
             }

@@ -2,7 +2,7 @@
 
 use sensor_ebpf::class::{Evidence, Family};
 
-use super::Sentence;
+use super::{Sentence, is_without_baseline, without_baseline};
 use crate::{
     report::text,
     study::{Study, Suspicious},
@@ -34,6 +34,11 @@ fn of(study: &Study, section: &'static str, what: &str, family: Family, found: &
         let before = text::bytes(baseline_bytes);
         let text = format!("{what} traffic is gone: none was found, {before} before.");
         return Sentence::new(section, "gone", text);
+    }
+    if is_without_baseline(study) {
+        let (bytes, whose) = (text::bytes(bytes), whose(study, family, found));
+        let growth = without_baseline("Whether that is more than before");
+        return Sentence::new(section, bytes.clone(), format!("{what} traffic: {bytes}.{whose} {growth}"));
     }
     let ratio = bytes as f64 / baseline_bytes.max(1) as f64;
     let (figure, grew) = match found.growth_percent {
