@@ -17,7 +17,10 @@ pub(super) fn volume(study: &Study) -> Section {
     let of_plain = |now: i64, before: i64| growth((before > 0).then(|| (now as f64 / before as f64 - 1.0) * 100.0));
     let per_second = |bytes: i64, seconds: f64| {
         let rate = (seconds > 0.0).then(|| bytes as f64 / seconds);
-        rate.map_or_else(unknown, |rate| Cell { text: format!("{rate:.3}"), value: Some(rate) })
+        rate.map_or_else(unknown, |rate| Cell {
+            text: if rate < 1000.0 { format!("{rate:.3}") } else { text::exact(rate.round() as i128) },
+            value: Some(rate),
+        })
     };
     let rows = vec![
         vec![

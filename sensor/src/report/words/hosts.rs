@@ -97,7 +97,7 @@ pub(super) fn services(study: &Study) -> Sentence {
 fn kind(class: &str) -> &str {
     let Some(known) = Class::ALL.iter().find(|known| known.name() == class) else { return "unknown" };
     match (known, known.family()) {
-        (Class::Dns, _) => "DNS",
+        (Class::Dns | Class::EncryptedDns, _) => "DNS",
         (Class::Ntp, _) => "time (NTP)",
         (Class::Ftp, _) => "FTP",
         (Class::Ssh, _) => "SSH",

@@ -81,7 +81,7 @@ fn whose(study: &Study, family: Family, found: &Suspicious) -> String {
     let is_incomplete = study.addresses.as_ref().is_some_and(|addresses| addresses.incomplete);
     let whose = match &*found.addresses {
         [] if guessed > 0 => String::new(),
-        [] => " Which addresses it is was not kept.".to_owned(),
+        [] => " At which addresses it was seen is not in the records.".to_owned(),
         // There was no room for all addresses: others may have it, too.
         some if is_incomplete => {
             format!(" It was seen at {} or more.", text::count(some.len(), "address", "addresses"))
