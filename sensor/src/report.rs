@@ -1,20 +1,22 @@
-//! A study for people: a page, or text.
+//! A study for people: a page, or text. Pure: nothing but the study is read.
 
+mod markdown;
+mod page;
+mod plot;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod text;
 mod words;
 
 use crate::study::Study;
 
-/// As one self-contained page.
+/// As one self-contained page: no other file, no network and no script is needed to read it.
 pub fn html(study: &Study) -> String {
-    markdown(study)
+    page::page(study)
 }
 
 /// As text for a ticket.
 pub fn markdown(study: &Study) -> String {
-    let sentences = words::sentences(study);
-    let mut text = format!("# {}: {} to {}\n\n", study.network, study.period.first(), study.period.last());
-    for sentence in sentences {
-        text.push_str(&format!("- {sentence}\n"));
-    }
-    text
+    markdown::markdown(study)
 }

@@ -45,7 +45,7 @@ enum Task {
 /// Tests that can be run by themselves.
 #[derive(Clone, Copy, Subcommand)]
 enum Part {
-    /// Real collectors: nfdump, pmacct, tshark, libfixbuf, python3-ipfix, a Kafka broker, ClickHouse, Prometheus
+    /// Real collectors: nfdump, pmacct, tshark, libfixbuf, python3-ipfix, a Kafka broker, ClickHouse, Prometheus, a browser
     Collectors,
 }
 

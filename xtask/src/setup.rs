@@ -87,14 +87,15 @@ pub(crate) fn install_missing(packages: &[&str]) -> Result<String> {
 /// Programs that tests call, and the Debian packages they are in.
 const TEST_PROGRAMS: [(&str, &str); 3] = [("ip", "iproute2"), ("ethtool", "ethtool"), ("bpftool", "bpftool")];
 
-/// Collectors that tests send to, and the Debian packages they are in: a program by name, a file by its path.
-const COLLECTORS: [(&str, &str); 6] = [
+/// Collectors that tests send to, a browser that shows what they read, and the Debian packages they are in: a program by name, a file by its path.
+const COLLECTORS: [(&str, &str); 7] = [
     ("nfcapd", "nfdump"),
     ("nfacctd", "pmacct"),
     ("tshark", "tshark"),
     ("ipfixDump", "libfixbuf-tools"),
     ("/usr/lib/python3/dist-packages/ipfix/__init__.py", "python3-ipfix"),
     ("promtool", "prometheus"),
+    ("chromium", "chromium"),
 ];
 
 /// Installs what tests call, where apt can; tests that miss one of them say so.

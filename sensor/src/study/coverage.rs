@@ -27,7 +27,7 @@ pub struct Gap {
 }
 
 /// What was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Coverage {
     /// Seconds of the period.
     pub seconds: f64,

@@ -31,6 +31,8 @@ pub struct Upstream {
     pub baseline_bytes: i64,
     /// Their share of all there.
     pub baseline_share: f64,
+    /// Its share of all bytes of each day with traffic, of both periods.
+    pub share_by_day: BTreeMap<String, f64>,
 }
 
 /// A day from which on traffic took another way.
@@ -54,10 +56,17 @@ pub(super) fn upstreams(
     baseline: &Period,
 ) -> Result<Vec<Upstream>> {
     let systems = records.systems()?;
+    let mut by_day: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
+    for period in [baseline, period] {
+        for (name, days) in shares_by_day(records, network, period)? {
+            by_day.entry(name).or_default().extend(days.into_iter().map(|(day, share)| (Period::date(day), share)));
+        }
+    }
     let shares = parts::shares(records, network, Dimension::Upstream, (period, baseline))?;
     let mut rows: Vec<Upstream> = shares
         .into_iter()
         .map(|(name, share)| Upstream {
+            share_by_day: by_day.remove(&name).unwrap_or_default(),
             asn: systems.get(&name).map(|(asn, _)| *asn),
             name: if name.is_empty() { NOBODY.to_owned() } else { name },
             bytes: share.bytes,
@@ -70,17 +79,29 @@ pub(super) fn upstreams(
     Ok(rows)
 }
 
+/// Shares of each upstream on each day with traffic, in order.
+fn shares_by_day(records: &dyn Records, network: &str, period: &Period) -> Result<BTreeMap<String, Vec<(i32, f64)>>> {
+    let mut whole = volume::by_day(records, network, period)?;
+    whole.retain(|_, bytes| *bytes > 0);
+    let days = period.days();
+    let mut bytes: BTreeMap<String, BTreeMap<i32, i64>> = BTreeMap::new();
+    for part in records.traffic(network, Dimension::Upstream, DAY, days.start.into()..days.end.into())? {
+        *bytes.entry(part.name).or_default().entry(i32::try_from(part.start)?).or_default() += part.volume.bytes();
+    }
+    let share = |days: &BTreeMap<i32, i64>, (day, whole): (&i32, &i64)| {
+        (*day, days.get(day).copied().unwrap_or_default() as f64 / *whole as f64)
+    };
+    let shares = |days: BTreeMap<i32, i64>| whole.iter().map(|of_day| share(&days, of_day)).collect();
+    Ok(bytes.into_iter().map(|(name, days)| (name, shares(days))).collect())
+}
+
 /// Days within the period at which shares changed.
 pub(super) fn shifts(records: &dyn Records, network: &str, period: &Period) -> Result<Vec<Shift>> {
-    let whole = volume::by_day(records, network, period)?;
-    let days = period.days();
-    let mut names: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    let places: Vec<i32> = whole.iter().filter(|(_, bytes)| **bytes > 0).map(|(day, _)| *day).collect();
-    for part in records.traffic(network, Dimension::Upstream, DAY, days.start.into()..days.end.into())? {
-        let Ok(place) = places.binary_search(&i32::try_from(part.start)?) else { continue };
-        let series = names.entry(part.name).or_insert_with(|| vec![0.0; places.len()]);
-        series[place] = part.volume.bytes() as f64 / whole[&places[place]] as f64;
-    }
+    let shares = shares_by_day(records, network, period)?;
+    let days = shares.values().next().into_iter().flatten();
+    let places: Vec<i32> = days.map(|(day, _)| *day).collect();
+    let series = |days: Vec<(i32, f64)>| days.into_iter().map(|(_, share)| share).collect();
+    let names: BTreeMap<String, Vec<f64>> = shares.into_iter().map(|(name, days)| (name, series(days))).collect();
     Ok(within(&Vec::from_iter(names), 0..places.len())
         .into_iter()
         .map(|(place, from, to, share)| Shift { date: Period::date(places[place]), from, to, share })

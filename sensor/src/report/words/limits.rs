@@ -1,0 +1,95 @@
+//! What was measured, and what could not be seen.
+
+use std::collections::BTreeMap;
+
+use super::Sentence;
+use crate::{
+    report::text,
+    study::{Coverage, Study},
+};
+
+/// How much of both periods was measured.
+pub(super) fn coverage(study: &Study) -> Sentence {
+    let (now, before) = (&study.coverage, &study.baseline_coverage);
+    let gaps = |coverage: &Coverage| match coverage.gaps.len() {
+        0 => "without a gap".to_owned(),
+        some => text::count(some, "gap", "gaps"),
+    };
+    let lost = now.lost_packets.saturating_add(before.lost_packets);
+    let lost = match lost {
+        0 => "No packet is known to be lost.".to_owned(),
+        some => format!("{} packets are known to be lost.", text::exact(some)),
+    };
+    let text = format!(
+        "{} of the period ({}) and {} of the baseline ({}) were measured. {lost}",
+        text::percent(part(now)),
+        gaps(now),
+        text::percent(part(before)),
+        gaps(before),
+    );
+    Sentence::new("coverage", text::percent(part(now)), text)
+}
+
+/// Share of a period that was measured.
+pub(in crate::report) fn part(coverage: &Coverage) -> f64 {
+    if coverage.seconds > 0.0 { coverage.measured_seconds / coverage.seconds } else { 0.0 }
+}
+
+/// What could not be seen.
+pub(super) fn limits(study: &Study) -> Vec<String> {
+    let periods = [("period", &study.coverage), ("baseline", &study.baseline_coverage)];
+    let mut said = Vec::new();
+    for (period, coverage) in periods {
+        said.extend(of(period, coverage));
+    }
+    let unknown: f64 = study.classes.iter().filter(|row| row.class == "unknown").map(|row| row.share).sum();
+    let (mut evidence, mut whole) = (BTreeMap::new(), 0);
+    for (sure, bytes) in study.classes.iter().filter(|row| row.class != "unknown").flat_map(|row| &row.evidence) {
+        *evidence.entry(*sure).or_insert(0) += *bytes;
+        whole += *bytes;
+    }
+    said.push(format!("{} of all bytes of the period are of no known class.", text::percent(unknown)));
+    if whole > 0 {
+        let mix =
+            |(sure, bytes): (&&str, &i64)| format!("{} {}", text::percent(*bytes as f64 / whole as f64), words(sure));
+        let mix: Vec<String> = evidence.iter().rev().map(mix).collect();
+        said.push(format!("The classes of the rest are sure to different degrees, by bytes: {}.", text::list(&mix)));
+    }
+    said
+}
+
+/// Evidence in words.
+pub(in crate::report) fn words(evidence: &str) -> String {
+    match evidence {
+        "confirmed" => "confirmed by both directions".to_owned(),
+        "payload" => "by payload of one direction".to_owned(),
+        "list" => "by an address on a list".to_owned(),
+        "port" => "guessed by port".to_owned(),
+        other => format!("with evidence {other}"),
+    }
+}
+
+fn of(period: &str, coverage: &Coverage) -> Vec<String> {
+    let mut said = Vec::new();
+    match coverage.vantage {
+        "both" => {}
+        "in" => said.push(format!("In the {period} only packets to the network were seen.")),
+        "out" => said.push(format!("In the {period} only packets from the network were seen.")),
+        _ => said.push(format!("In the {period} no packet of the network was seen.")),
+    }
+    if let Some(share) = coverage.one_way_share {
+        let share = text::percent(share);
+        said.push(format!("{share} of the flows of the {period} were heard in one direction alone; scans nobody answers are among them."));
+    }
+    let sum = |counters: &BTreeMap<String, u64>| counters.values().fold(0_u64, |sum, more| sum.saturating_add(*more));
+    let told = [
+        (sum(&coverage.degraded), "packets of the {} were counted with a reservation"),
+        (sum(&coverage.shed), "watched packets of the {} were counted and not looked into, to save time"),
+        (sum(&coverage.unparsed), "frames of the {} had no IP header that could be counted"),
+        (coverage.lost_packets, "packets of the {} are known to be lost"),
+    ];
+    for (number, what) in told.into_iter().filter(|(number, _)| *number > 0) {
+        said.push(format!("{} {}.", text::exact(number), what.replace("{}", period)));
+    }
+    said
+}
