@@ -246,19 +246,6 @@ impl Config {
         self.tells_far_ends().then_some(self.limits.max_counterparts)
     }
 
-    /// Keys that are checked and that this version does nothing with, as far as they say something.
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let said = [("hidden_classes in [report]", self.report.hidden_classes != Report::default().hidden_classes)];
-        said.into_iter().filter(|(_, is_said)| *is_said).map(|(keys, _)| keys).collect()
-    }
-
-    /// Warns of them in the log.
-    pub fn tell_without_effect(&self) {
-        for keys in self.without_effect() {
-            tracing::warn!("{keys}: checked, and without effect in this version; nothing in the records comes from it");
-        }
-    }
-
     /// The configuration of a command line without a file.
     ///
     /// # Errors

@@ -39,9 +39,6 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
         writeln!(out, "{word:7} {text}")?;
         Ok(())
     };
-    for keys in config.without_effect() {
-        finding((Severity::Warning, format!("{keys}: without effect in this version; it may stay in the file")))?;
-    }
     let set = prefix_set(config)?;
     let trie = set.trie()?;
     table::prefixes(&set).into_iter().try_for_each(&mut finding)?;

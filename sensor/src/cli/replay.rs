@@ -70,9 +70,6 @@ impl ReplayArgs {
             Some(path) => Some(Config::load_for_replay(path)?),
             None => None,
         };
-        if let Some(config) = &config {
-            config.tell_without_effect();
-        }
         let format = if export || store.is_some() { Format::Jsonl } else { format.unwrap_or_else(Format::of_stdout) };
         let interval = match format {
             Format::Jsonl => Some(interval.or(config.as_ref().map(|config| config.interval)).unwrap_or_default()),

@@ -69,7 +69,6 @@ impl RunArgs {
                  [[exporter]] with type = \"jsonl\" and endpoint = \"stdout\""
             );
         }
-        config.tell_without_effect();
         pipeline::run(config, self.config.as_deref(), format, self.store.as_deref())
     }
 

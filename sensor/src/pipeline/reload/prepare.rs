@@ -66,7 +66,6 @@ impl Prepared {
         let began = Instant::now();
         let config = Config::load(file)?;
         check_lasting(&base.config, &config)?;
-        config.tell_without_effect();
         let lists = lists(&config)?;
         let wanted = Wish::of(&config, &lists)?;
         let read = began.elapsed();
