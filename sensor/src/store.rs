@@ -163,7 +163,7 @@ impl Store {
         let is_same = |source: &Source| source.epoch == epoch && source.sensor == key.sensor;
         if !self.source.as_ref().is_some_and(is_same) {
             self.commit()?;
-            let id = table::source(&self.connection, &key.sensor, &epoch)?;
+            let id = table::source(&self.connection, &key.sensor, &epoch, is_live)?;
             let spans = read::spans_of(&self.connection, id)?;
             self.source = Some(Source { sensor: key.sensor.clone(), epoch, id, spans });
         }
@@ -173,9 +173,20 @@ impl Store {
             return Ok(());
         }
         let (start, end) = (key.start.as_microsecond(), key.end.as_microsecond());
-        let Some((other, epoch)) = read::overlapping(&self.connection, source.id, &source.sensor, (start, end))? else {
+        let Some((other, epoch, was_live)) =
+            read::overlapping(&self.connection, source.id, &source.sensor, (start, end))?
+        else {
             return Ok(());
         };
+        if was_live {
+            bail!(
+                "{}: sensor {:?} was running at {}, and what it saw is not replaced by a capture; name another sensor with --sensor-id, or \
+                 another store",
+                self.path.display(),
+                key.sensor,
+                key.start
+            );
+        }
         if !self.replaces {
             bail!(
                 "{}: sensor {:?} has records from {} in it already, of another capture or configuration (epoch {epoch}); \

@@ -24,18 +24,18 @@ pub(super) fn spans_of(connection: &Connection, source: i64) -> rusqlite::Result
     Ok(Spans(find.query_map([source], run)?.collect::<rusqlite::Result<_>>()?))
 }
 
-/// Another source of a sensor with intervals of that time, and its epoch.
+/// Another source of a sensor with intervals of that time, its epoch, and whether that was one of a running sensor.
 pub(super) fn overlapping(
     connection: &Connection,
     source: i64,
     sensor: &str,
     (start, end): (i64, i64),
-) -> rusqlite::Result<Option<(i64, String)>> {
+) -> rusqlite::Result<Option<(i64, String, bool)>> {
     let mut find = connection.prepare_cached(
-        "SELECT sources.id, epoch FROM sources JOIN spans ON spans.source = sources.id
+        "SELECT sources.id, epoch, live FROM sources JOIN spans ON spans.source = sources.id
          WHERE sources.id <> ?1 AND sensor = ?2 AND start < ?4 AND end > ?3 LIMIT 1",
     )?;
-    find.query_row(params![source, sensor, start, end], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    find.query_row(params![source, sensor, start, end], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
 }
 
 /// What is in a row of a store of this version.

@@ -12,8 +12,9 @@ pub(super) const VERSION: i32 = 1;
 const TABLES: &str = "
 -- Words that many rows share.
 CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
--- A life of the counters of a sensor.
-CREATE TABLE sources(id INTEGER PRIMARY KEY, sensor TEXT NOT NULL, epoch TEXT NOT NULL, UNIQUE(sensor, epoch)) STRICT;
+-- A life of the counters of a sensor, which ran, or replayed captures.
+CREATE TABLE sources(
+    id INTEGER PRIMARY KEY, sensor TEXT NOT NULL, epoch TEXT NOT NULL, live INTEGER NOT NULL, UNIQUE(sensor, epoch)) STRICT;
 -- Intervals that are in here, consecutive ones in one row: their sequences, and the time that they cover.
 CREATE TABLE spans(
     source INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,

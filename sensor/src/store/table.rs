@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use rusqlite::{
-    Connection, OptionalExtension as _, Transaction, params_from_iter,
+    Connection, OptionalExtension as _, Transaction, params, params_from_iter,
     types::{Value, ValueRef},
 };
 use serde_json::{Map, Value as Json};
@@ -132,7 +132,7 @@ impl Column {
 impl Table {
     /// The names of what [`rows`](Self::rows) has.
     pub(super) fn fields(&self) -> Vec<&'static str> {
-        let source: &[&str] = if self.has_source { &["sensor", "epoch"] } else { &[] };
+        let source: &[&str] = if self.has_source { &["sensor", "epoch", "live"] } else { &[] };
         source.iter().copied().chain(self.columns.iter().map(|column| column.name())).collect()
     }
 
@@ -143,8 +143,11 @@ impl Table {
             Plain(name) | Bytes(name) => format!("t.{name}"),
         };
         let columns: Vec<String> = self.columns.iter().map(column).collect();
-        let (source, join) =
-            if self.has_source { ("sensor, epoch, ", " JOIN sources ON sources.id = t.source") } else { ("", "") };
+        let (source, join) = if self.has_source {
+            ("sensor, epoch, live, ", " JOIN sources ON sources.id = t.source")
+        } else {
+            ("", "")
+        };
         let question = format!("SELECT {source}{} FROM {} AS t{join}", columns.join(", "), self.name);
         let mut question = connection.prepare(&question)?;
         let count = question.column_count();
@@ -181,7 +184,8 @@ impl Table {
         if self.has_source {
             let text = |name: &str| field(name)?.as_str().with_context(|| format!("{name} is no text"));
             let (sensor, epoch) = (text("sensor")?, text("epoch")?);
-            values.push(Value::Integer(source(transaction, sensor, epoch)?));
+            let is_live = field("live")?.as_i64().context("live is no number")? != 0;
+            values.push(Value::Integer(source(transaction, sensor, epoch, is_live)?));
             columns.push("source");
         }
         let places = vec!["?"; columns.len()].join(", ");
@@ -192,7 +196,7 @@ impl Table {
 }
 
 /// The number of a source; a new one where it is not known.
-pub(super) fn source(connection: &Connection, sensor: &str, epoch: &str) -> rusqlite::Result<i64> {
+pub(super) fn source(connection: &Connection, sensor: &str, epoch: &str, is_live: bool) -> rusqlite::Result<i64> {
     let find = || {
         let mut find = connection.prepare_cached("SELECT id FROM sources WHERE sensor = ?1 AND epoch = ?2")?;
         find.query_row([sensor, epoch], |row| row.get(0)).optional()
@@ -200,7 +204,8 @@ pub(super) fn source(connection: &Connection, sensor: &str, epoch: &str) -> rusq
     if let Some(id) = find()? {
         return Ok(id);
     }
-    connection.execute("INSERT INTO sources(sensor, epoch) VALUES (?1, ?2)", [sensor, epoch])?;
+    let add = "INSERT INTO sources(sensor, epoch, live) VALUES (?1, ?2, ?3)";
+    connection.execute(add, params![sensor, epoch, is_live])?;
     Ok(connection.last_insert_rowid())
 }
 

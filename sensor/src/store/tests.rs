@@ -168,7 +168,15 @@ fn another_replay_of_the_same_time_is_refused_or_takes_its_place() {
     };
     assert_eq!(of(&folder), of(&alone));
     // One that was before or after is no other of the same time.
+    drop(store);
     take(&folder, &history(3, "2026-03-01T01:30:00Z", 5, 3));
+    // What a running sensor saw stays, whatever a replay says of the time.
+    let mut live = history(4, "2026-04-01T00:00:00Z", 3, 4);
+    live.iter_mut().flat_map(|summary| &mut summary.ledger).for_each(|side| side.attached = Some(true));
+    take(&folder, &live);
+    let mut store = Store::open(folder.path(), &[network("Asia/Kathmandu")], true).unwrap();
+    let error = store.append(&history(5, "2026-04-01T00:00:00Z", 1, 5)[0]).unwrap_err().to_string();
+    assert!(error.contains("was running at 2026-04-01T00:00:00Z"), "{error}");
 }
 
 #[test]
@@ -190,7 +198,7 @@ fn what_is_exported_is_the_same_in_another_store() {
     Archive::open(other.path()).unwrap().export_csv("traffic", &mut csv).unwrap();
     let csv = String::from_utf8(csv).unwrap();
     assert!(
-        csv.starts_with("sensor,epoch,network,dimension,step,start,name,")
+        csv.starts_with("sensor,epoch,live,network,dimension,step,start,name,")
             && csv.contains(",\"with \"\"quotes\"\", and commas\",")
     );
 }
