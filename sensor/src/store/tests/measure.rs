@@ -1,0 +1,117 @@
+//! How fast a store takes records, how large it gets, and how fast a study is answered from it.
+#![expect(clippy::print_stdout, reason = "figures")]
+
+use std::{env, fs, time::Instant};
+
+use jiff::{SignedDuration, Timestamp, civil::date, tz::TimeZone};
+use sensor_ebpf::{abi::Direction, class::Class};
+
+use super::*;
+use crate::{
+    study::{Period, Question, Study},
+    summary::{Count, CounterpartRecord, NetworkRecord, Summary},
+    testing::rng::Rng,
+};
+
+const NETWORKS: usize = 8;
+const UPSTREAMS: usize = 4;
+/// Records of each network in each minute.
+const ROWS: usize = 10;
+/// Systems of far ends.
+const SYSTEMS: usize = 500;
+const MINUTES_OF_MONTH: u64 = 30 * 24 * 60;
+
+/// Records of one minute: of eight networks, four upstreams, all classes.
+fn minute(sequence: u64, start: Timestamp, rng: &mut Rng) -> Summary {
+    let end = start + SignedDuration::from_secs(60);
+    let key = Key { sensor: "edge".into(), epoch: Epoch::from_bytes([1; 16]).unwrap(), start, end, sequence };
+    let mut summary = Summary::empty(key);
+    let count = |rng: &mut Rng| {
+        let packets = 1 + rng.below(100_000) as u64;
+        Count { packets, bytes: packets * 700, frame_bytes: packets * 714 }
+    };
+    for network in 0..NETWORKS {
+        let name: Arc<str> = format!("network-{network}").into();
+        for row in 0..ROWS {
+            let class = Class::ALL[rng.below(Class::ALL.len())];
+            summary.networks.push(NetworkRecord {
+                network: Arc::clone(&name),
+                direction: Direction::ALL[row % 2],
+                upstream: Some(format!("upstream-{}", rng.below(UPSTREAMS)).into()),
+                upstream_asn: Some(64_500),
+                class,
+                family: class.family().name(),
+                evidence: (class != Class::Unknown).then_some(Evidence::Payload),
+                count: count(rng),
+                moved: Moved::default(),
+            });
+            let asn = rng.below(SYSTEMS) as u32;
+            summary.counterparts.push(CounterpartRecord {
+                network: Arc::clone(&name),
+                direction: Direction::ALL[row % 2],
+                country: Some([b'A' + (asn % 10) as u8, b'B']),
+                asn: Some(64_512 + asn),
+                as_name: None,
+                list: vec![],
+                counterpart: None,
+                count: count(rng),
+            });
+        }
+    }
+    summary.ledger.push(LedgerRecord {
+        interface: "wan".into(),
+        direction: "rx",
+        seen_packets: 9,
+        ..LedgerRecord::default()
+    });
+    summary
+}
+
+/// `SENSOR_STORE_MONTHS` of one-minute records, twelve are a year.
+#[test]
+#[ignore = "measures, for minutes"]
+fn measure_months_of_minutes() {
+    let months: u64 = env::var("SENSOR_STORE_MONTHS").map_or(1, |months| months.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let networks: Vec<Network> = (0..NETWORKS)
+        .map(|network| Network {
+            name: format!("network-{network}").parse().unwrap(),
+            timezone: TimeZone::UTC,
+            prefixes: vec![],
+        })
+        .collect();
+    let mut store = Store::open(folder.path(), &networks, false).unwrap();
+    let (mut rng, begin) = (Rng::new(1), "2025-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
+    let (mut records, mut taken) = (0, std::time::Duration::ZERO);
+    for sequence in 0..months * MINUTES_OF_MONTH {
+        let summary = minute(sequence, begin + SignedDuration::from_secs(60 * sequence as i64), &mut rng);
+        records += summary.records();
+        let before = Instant::now();
+        store.append(&summary).unwrap();
+        taken += before.elapsed();
+    }
+    let before = Instant::now();
+    store.commit().unwrap();
+    taken += before.elapsed();
+    drop(store);
+    let size = fs::metadata(folder.path().join(FILE)).unwrap().len();
+    println!(
+        "{records} records in {taken:?}: {:.0} a second; {} MB",
+        records as f64 / taken.as_secs_f64(),
+        size / 1_000_000
+    );
+    let last = date(2025, 1, 1).checked_add(jiff::Span::new().days(30 * months as i64)).unwrap();
+    let middle = date(2025, 1, 1).checked_add(jiff::Span::new().days(15 * months as i64)).unwrap();
+    let question = Question {
+        network: "network-0".to_owned(),
+        zone: TimeZone::UTC,
+        period: Period::new(middle, last, &TimeZone::UTC).unwrap(),
+        baseline: Period::new(date(2025, 1, 1), middle, &TimeZone::UTC).unwrap(),
+        hidden: vec![Class::Tor],
+    };
+    let before = Instant::now();
+    let study = Study::of(&Archive::open(folder.path()).unwrap(), &question).unwrap();
+    println!("a study of all of it in {:?}, {} bytes", before.elapsed(), study.volume.bytes);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+}
