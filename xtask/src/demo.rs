@@ -7,6 +7,7 @@
 mod processes;
 mod records;
 mod stage;
+mod study;
 mod verdict;
 mod wire;
 
@@ -51,14 +52,15 @@ const AGAIN: &str = "the reason is above; then again: cargo xtask demo";
 /// `cargo xtask demo`.
 pub fn demo() -> Result<()> {
     setup::setup()?;
-    let programs = Steps::new("build", 1).run("sensor and traffic generator", build)?;
-    run_stage(&programs)
+    let programs = Steps::new("build", 1).run("sensor and generators", build)?;
+    run_stage(&programs)?;
+    study::study(&programs)
 }
 
-/// Builds both programs and returns their folder.
+/// Builds all programs and returns their folder.
 fn build() -> Result<(PathBuf, String)> {
     // One at a time: built together with an example, the binary would have the test support in it.
-    for what in [["--bin", "sensor"], ["--example", "traffic"]] {
+    for what in [["--bin", "sensor"], ["--example", "traffic"], ["--example", "history"]] {
         let mut cargo = exec::host_cargo(&workspace_root());
         cargo.args(["build", "--quiet", "--locked", "--release", "--package", "sensor"]).args(what);
         exec::run(&mut cargo, AGAIN)?;

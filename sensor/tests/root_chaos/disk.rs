@@ -79,6 +79,11 @@ impl Disk {
         if self.can_fail {
             run(Command::new("umount").arg(&self.at));
             run(&mut self.mount());
+            // That it was given back may be among what is lost.
+            if ballast::is_there(&self.at) {
+                println!("what filled the disk is back");
+                ballast::free(&self.at);
+            }
         }
     }
 }

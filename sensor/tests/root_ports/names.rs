@@ -39,10 +39,12 @@ fn a_renamed_interface_is_counted_on_until_another_bears_the_name() {
     }
     for life in [Life::AdHoc, Life::Pinned] {
         let site = Site::new("rename");
-        let agent = site.started(life);
+        let mut agent = site.started(life);
         let (mut received, mut sent) = (site.receive(1, FRAMES), site.send(2, FRAMES));
         let program = site.program(LINK.inside);
         site.ip("link set ingress name other");
+        // Before there is another one of that name: of both at once only the latter is told.
+        agent.wait_for_message("the interface was renamed");
         let renamed = sensor::testing::netns::Link { inside: "other", ..LINK };
         received.add(&site.receive_at(renamed, 3, FRAMES));
         assert_eq!(site.program("other"), program, "{life:?}");

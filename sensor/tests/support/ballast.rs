@@ -16,6 +16,12 @@ pub(crate) fn fill(folder: &Path) {
     }
 }
 
+/// Whether it is there.
+#[allow(dead_code, reason = "shared with tests that need other parts of it")]
+pub(crate) fn is_there(folder: &Path) -> bool {
+    folder.join(NAME).exists()
+}
+
 /// Makes room again.
 pub(crate) fn free(folder: &Path) {
     fs::remove_file(folder.join(NAME)).unwrap();
