@@ -22,6 +22,8 @@ use crate::{
 
 /// What names of saved ends begin with; the time follows, in seconds since the Unix epoch.
 const DAMAGED: &str = "journal.damaged-";
+/// Bytes that are looked at together.
+const CHUNK: usize = 4096;
 /// Saved ends that are kept; the oldest goes first.
 pub(super) const MAX_DAMAGED: usize = 4;
 
@@ -143,11 +145,25 @@ impl Recovered {
     }
 }
 
-/// Whether what is behind `from` in a file of `total` bytes is less than one frame.
+/// Whether what is behind `from` in a file of `total` bytes is less than one frame, or was never written: where the power fails, a file may have the
+/// length of what was appended to its last block and not synced, with zeros in the place of it. No entry is of zeros.
 fn is_interrupted(file: &File, from: u64, total: u64) -> io::Result<bool> {
     let mut head = [0; frame::FRAME_HEADER_LEN];
     let read = file.read_at(&mut head, from)?;
-    Ok(frame::is_cut(&head[..read], total.saturating_sub(from)))
+    Ok(frame::is_cut(&head[..read], total.saturating_sub(from)) || is_zero(file, from)?)
+}
+
+/// Whether there is nothing but zeros from there to the end.
+fn is_zero(mut file: &File, from: u64) -> io::Result<bool> {
+    let mut chunk = [0; CHUNK];
+    file.seek(SeekFrom::Start(from))?;
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(true),
+            read if chunk[..read].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 /// Copies the end of a file beside it.

@@ -155,6 +155,25 @@ fn what_is_cut_off_is_saved_beside_the_journal() {
     assert_eq!((journal.damage(), State::of(&journal)), (None, state));
 }
 
+/// Where the power fails, what was appended and not synced may be zeros: nothing that was committed is lost by it.
+#[test]
+fn zeros_behind_it_were_never_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = StateDir::open(folder.path()).unwrap();
+    let (bytes, ends) = history();
+    let file = folder.path().join("journal");
+    for (zeros, last, interrupted) in [(43, 0, true), (10_000, 0, true), (43, 1, false)] {
+        let mut longer = bytes.clone();
+        longer.resize(bytes.len() + zeros, 0);
+        *longer.last_mut().unwrap() = last;
+        fs::write(&file, &longer).unwrap();
+        let journal = dir.journal().unwrap();
+        assert_eq!(&State::of(&journal), &ends.last().unwrap().1);
+        let damage = journal.damage().unwrap();
+        assert_eq!((damage.bytes, damage.interrupted), (zeros as u64, interrupted));
+    }
+}
+
 #[test]
 fn a_file_that_begins_like_no_journal_is_moved_away_whole() {
     let folder = tempfile::tempdir().unwrap();
