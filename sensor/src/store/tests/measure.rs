@@ -1,5 +1,4 @@
 //! How fast a store takes records, how large it gets, and how fast a study is answered from it.
-#![expect(clippy::print_stdout, reason = "figures")]
 
 use std::{env, fs, time::Instant};
 
