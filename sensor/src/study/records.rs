@@ -15,7 +15,7 @@ use sensor_ebpf::{
 
 /// Seconds of the finest step, which only the sum of a network has.
 pub const MINUTE: i64 = 60;
-/// Seconds of the step that days of any zone are made of: all offsets since 1972 are whole quarters of an hour, but Liberia's until May of that year.
+/// Seconds of the step that days of any zone are made of: all offsets since January 1972, Liberia's the last, are whole quarters of an hour.
 pub const QUARTER: i64 = 900;
 /// The step of days.
 pub const DAY: i64 = 0;
