@@ -119,8 +119,6 @@ impl Durable {
         let owner = format!("sensor {sensor}, pinned in {}", keep.bpffs.display());
         let opened = StateDir::open(&keep.state_dir).and_then(|state| {
             state.claim(&owner)?;
-            // A disk that fails for a moment is no reason to take names for lost.
-            state.try_manifests()?;
             Ok((state.journal()?, state))
         });
         let (mut journal, state) = match opened {

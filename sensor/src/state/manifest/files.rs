@@ -71,24 +71,6 @@ impl StateDir {
         Ok(Sha256::digest(&bytes).into())
     }
 
-    /// Sees whether all manifests can be read, whatever they hold.
-    ///
-    /// # Errors
-    /// The disk does not give one of them.
-    pub fn try_manifests(&self) -> Result<()> {
-        for name in self.manifests()? {
-            let path = self.path.join(name.to_string());
-            let read = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut io::sink()));
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                read => {
-                    read.with_context(|| format!("cannot read {}; check the disk", path.display()))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The manifest of an epoch with this SHA-256, if its file is there and whole.
     ///
     /// Otherwise a warning says so: nobody knows what the ids of these maps mean.

@@ -67,12 +67,6 @@ fn manifests_are_stored_found_replaced_and_removed() {
     dir.remove_manifest(instead.name()).unwrap();
     assert_eq!(dir.manifests().unwrap(), [one.name(), two.name()]);
     assert_eq!(dir.manifest(epoch(1), &hash), Some(one.clone()));
-    dir.try_manifests().unwrap();
-    // One that cannot be read is not one that is not there.
-    fs::create_dir(folder.path().join(next.name().to_string())).unwrap();
-    let error = format!("{:#}", dir.try_manifests().unwrap_err());
-    assert!(error.contains("cannot read") && error.contains("check the disk"), "{error}");
-    fs::remove_dir(folder.path().join(next.name().to_string())).unwrap();
 
     // Another one's file under this name.
     fs::rename(folder.path().join(two.name().to_string()), folder.path().join(one.name().to_string())).unwrap();
