@@ -18,6 +18,11 @@ impl Evidence {
     /// All of them, weakest first.
     pub const ALL: [Self; 4] = [Self::Port, Self::List, Self::Payload, Self::Confirmed];
 
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|evidence| evidence.name() == name)
+    }
+
     /// The name in records.
     pub const fn name(self) -> &'static str {
         match self {
@@ -99,6 +104,11 @@ macro_rules! classes {
                 match self {
                     $(Self::$class => $name,)*
                 }
+            }
+
+            /// The one of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|class| class.name() == name)
             }
 
             /// What it has in common with others.

@@ -105,8 +105,8 @@ impl FromStr for ClassName {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if let Some(class) = Class::ALL.iter().find(|class| class.name() == text) {
-            return Ok(Self(*class));
+        if let Some(class) = Class::named(text) {
+            return Ok(Self(class));
         }
         let quoted = quote(text);
         let fix = match nearest(text, Class::ALL.iter().map(|class| class.name())) {

@@ -161,7 +161,7 @@ impl Sights {
         }
         for (name, classes) in history.networks {
             // A class that this version does not know is left out.
-            let classes: BTreeSet<Class> = classes.iter().filter_map(|name| class(name)).collect();
+            let classes: BTreeSet<Class> = classes.iter().filter_map(|name| Class::named(name)).collect();
             self.networks.push(&name, classes)?;
         }
         let inside = |slot: u16| (usize::from(slot) < slots).then_some(slot);
@@ -183,8 +183,10 @@ impl Sights {
         for known in history.services {
             let (first, last) = known.span.read()?;
             let key = (inside(known.slot)?, known.address, known.port, known.protocol);
-            let votes =
-                known.votes.iter().filter_map(|(name, sure, flows)| Some((class(name)?, evidence(sure)?, *flows)));
+            let votes = known
+                .votes
+                .iter()
+                .filter_map(|(name, sure, flows)| Some((Class::named(name)?, Evidence::named(sure)?, *flows)));
             let service = Service {
                 initial: known.initial,
                 answers: known.answers,
@@ -196,7 +198,7 @@ impl Sights {
         self.services.count_addresses();
         for (slot, name, sure, address, span, flows) in history.class_hosts {
             let (first, last) = span.read()?;
-            let (Some(class), Some(evidence)) = (class(&name), evidence(&sure)) else { continue };
+            let (Some(class), Some(evidence)) = (Class::named(&name), Evidence::named(&sure)) else { continue };
             self.class_hosts.put_back((inside(slot)?, class, evidence, address), first, last, flows);
         }
         Some(())
@@ -231,12 +233,4 @@ impl Span {
         let moment = |at| Timestamp::from_nanosecond(at).ok();
         Some((moment(self.first)?, moment(self.last)?))
     }
-}
-
-fn class(name: &str) -> Option<Class> {
-    Class::ALL.iter().copied().find(|class| class.name() == name)
-}
-
-fn evidence(name: &str) -> Option<Evidence> {
-    Evidence::ALL.into_iter().find(|evidence| evidence.name() == name)
 }

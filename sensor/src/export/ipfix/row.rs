@@ -209,13 +209,11 @@ impl<'a> Row<'a> {
 
 /// The application id of a class: an engine and a number, as [`template::APPLICATION`](super::template::APPLICATION) tells.
 pub(super) fn application(class: &str) -> u64 {
-    let number = Class::ALL.iter().position(|known| known.name() == class).unwrap_or_default();
-    USER_DEFINED << 24 | number as u64
+    USER_DEFINED << 24 | Class::named(class).unwrap_or(Class::Unknown) as u64
 }
 
 fn evidence(name: Option<&str>) -> u64 {
-    let number = Evidence::ALL.iter().position(|known| Some(known.name()) == name);
-    number.map_or(0, |number| number as u64 + 1)
+    name.and_then(Evidence::named).map_or(0, |evidence| evidence as u64 + 1)
 }
 
 fn milliseconds(at: Timestamp) -> Value<'static> {

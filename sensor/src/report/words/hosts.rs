@@ -95,7 +95,7 @@ pub(super) fn services(study: &Study) -> Sentence {
 
 /// What a class of services is in words.
 fn kind(class: &str) -> &str {
-    let Some(known) = Class::ALL.iter().find(|known| known.name() == class) else { return "unknown" };
+    let Some(known) = Class::named(class) else { return "unknown" };
     match (known, known.family()) {
         (Class::Dns | Class::EncryptedDns, _) => "DNS",
         (Class::Ntp, _) => "time (NTP)",
