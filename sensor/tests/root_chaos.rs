@@ -11,6 +11,8 @@
 #[path = "root_veth/agent.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/ballast.rs"]
 mod ballast;
 #[path = "root_chaos/certificates.rs"]

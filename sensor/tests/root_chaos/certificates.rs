@@ -10,7 +10,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SerialNumber, date_time_ymd};
 use sensor::testing::{
     ipfix::Session,
     netns::{LINK, run},
@@ -26,6 +25,7 @@ use x509_parser::parse_x509_certificate;
 
 use crate::{
     agent::{Agent, eventually},
+    authority::{Authority, authority, certificate},
     ipfix::{Book, DOMAIN},
     root::is_root,
     server::{Connection, Server},
@@ -37,26 +37,6 @@ const PORT: u16 = 4740;
 const RATE: u64 = 2_000;
 /// The longest pause between two attempts of an exporter, which SIGHUP is not to wait for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::new(vec![]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// A certificate for a host, with that serial number and until a year, and its key.
-fn certificate(authority: &Authority, host: &str, serial: u64, year: i32) -> [String; 2] {
-    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    params.serial_number = Some(SerialNumber::from(serial));
-    params.distinguished_name.push(DnType::CommonName, host);
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(year, 1, 1);
-    let key = KeyPair::generate().unwrap();
-    [params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem()]
-}
 
 /// What a collector shows, whom it knows, and what came of it.
 struct Collector {

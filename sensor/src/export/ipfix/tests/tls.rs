@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig, ServerConnection, Stream,
     crypto::ring,
@@ -20,27 +19,12 @@ use tokio_rustls::rustls::{
     server::WebPkiClientVerifier,
 };
 
+use self::authority::{Authority, authority};
 use super::*;
 use crate::config::{Identity, Tls};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::new(vec![]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// A certificate for a host until a year, and its key.
-fn certificate(authority: &Authority, host: &str, year: i32) -> (String, String) {
-    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, host);
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(year, 1, 1);
-    let key = KeyPair::generate().unwrap();
-    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
-}
+#[path = "../../../../tests/support/authority.rs"]
+mod authority;
 
 /// Reads what comes over TLS from whoever `authority` vouches for; in the end, the sum of octets.
 struct TlsCollector {
@@ -50,7 +34,7 @@ struct TlsCollector {
 }
 
 impl TlsCollector {
-    fn start((certificate, key): &(String, String), authority: &Authority) -> Self {
+    fn start([certificate, key]: &[String; 2], authority: &Authority) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der().clone()).unwrap();
         let provider = Arc::new(ring::default_provider());
@@ -97,12 +81,7 @@ impl TlsCollector {
 }
 
 /// Delivers an interval to a collector with these certificates; what it read, and how the exporter did until something was delivered or failed.
-fn deliver(
-    collector: &(String, String),
-    clients: &Authority,
-    ca: &Authority,
-    own: &(String, String),
-) -> (u64, Progress) {
+fn deliver(collector: &[String; 2], clients: &Authority, ca: &Authority, own: &[String; 2]) -> (u64, Progress) {
     let folder = tempfile::tempdir().unwrap();
     let collector = TlsCollector::start(collector, clients);
     let file = |name: &str, text: &str| -> PathBuf {
@@ -110,7 +89,7 @@ fn deliver(
         fs::write(&path, text).unwrap();
         path
     };
-    let identity = Identity { cert: file("cert", &own.0), key: file("key", &own.1) };
+    let identity = Identity { cert: file("cert", &own[0]), key: file("key", &own[1]) };
     let tls = Tls { ca: Some(file("ca", &ca.pem())), identity: Some(identity) };
     let mut config = config(Transport::Tls(tls), collector.port, &[Additive::Prefix]);
     config.host.name = "localhost".to_owned();
@@ -128,6 +107,7 @@ fn deliver(
 #[test]
 fn only_who_is_known_is_sent_anything() {
     let (one, other) = (authority("one"), authority("other"));
+    let certificate = |authority: &Authority, host: &str, year| authority::certificate(authority, host, 1, year);
     let collector = certificate(&one, "localhost", 2090);
     let own = certificate(&one, "edge-1", 2080);
     let (octets, progress) = deliver(&collector, &one, &one, &own);
