@@ -16,12 +16,12 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, Request, header::CONTENT_LENGTH},
+    http::{HeaderValue, Request, header::CONTENT_LENGTH, request::Builder},
 };
 use futures_util::stream;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, Error, connect::HttpConnector},
+    client::legacy::{Client, Error, ResponseFuture, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use jiff::Timestamp;
@@ -141,16 +141,8 @@ impl Sink {
                 none.insert(Box::new(connection))
             }
         };
-        let mut request = Request::post(uri);
-        if let Some((user, password)) = &connection.login {
-            request = request.header("x-clickhouse-user", user).header("x-clickhouse-key", password);
-        }
-        let request = request.header(CONTENT_LENGTH, lines.len()).body(body(lines, pulse));
-        let request = request.with_context(|| format!("{endpoint}: no address of HTTP; correct endpoint"))?;
-        let sent = match &connection.client {
-            Http::Clear(client) => client.request(request),
-            Http::Tls(client) => client.request(request),
-        };
+        let request = Request::post(uri).header(CONTENT_LENGTH, lines.len());
+        let sent = connection.send(request, body(lines, pulse), &endpoint)?;
         let reply = sent.await.map_err(|error| failure(error, &endpoint))?;
         reply::check(reply, &endpoint, &self.config.database).await
     }
@@ -177,6 +169,19 @@ impl Connection {
             }
         };
         Ok((Self { client, login }, expires))
+    }
+
+    /// Sends a request in the user's name.
+    fn send(&self, mut request: Builder, body: Body, endpoint: &str) -> Result<ResponseFuture> {
+        if let Some((user, password)) = &self.login {
+            request = request.header("x-clickhouse-user", user).header("x-clickhouse-key", password);
+        }
+        let request = request.body(body);
+        let request = request.with_context(|| format!("{endpoint}: no address of HTTP; correct endpoint"))?;
+        Ok(match &self.client {
+            Http::Clear(client) => client.request(request),
+            Http::Tls(client) => client.request(request),
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
 use http_body_util::{BodyExt as _, Limited};
 use tokio::{runtime::Runtime, time::timeout};
 
-use super::{Connection, Http, endpoint, escaped, failure, reply};
+use super::{Connection, endpoint, escaped, failure, reply};
 use crate::config::ClickHouse;
 
 /// How long an answer may take.
@@ -47,17 +47,8 @@ impl Questions {
     pub fn ask(&self, question: &str) -> Result<Bytes> {
         let endpoint = endpoint(&self.config);
         let uri = format!("{endpoint}/?database={}", escaped(&self.config.database));
-        let mut request = Request::post(uri);
-        if let Some((user, password)) = &self.connection.login {
-            request = request.header("x-clickhouse-user", user).header("x-clickhouse-key", password);
-        }
-        let request = request.body(Body::from(question.to_owned()));
-        let request = request.with_context(|| format!("{endpoint}: no address of HTTP; correct the URL"))?;
         let answer = async {
-            let sent = match &self.connection.client {
-                Http::Clear(client) => client.request(request),
-                Http::Tls(client) => client.request(request),
-            };
+            let sent = self.connection.send(Request::post(uri), Body::from(question.to_owned()), &endpoint)?;
             let (head, body) = sent.await.map_err(|error| failure(error, &endpoint))?.into_parts();
             let body = Limited::new(body, MAX_LEN).collect().await;
             let body = body.map_err(|error| anyhow!("{endpoint}: half an answer, or one without end: {error}"))?;
