@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 
 use sensor_ebpf::class::{Class, Evidence};
 
+pub(crate) use self::packet::protocol;
 use self::{
     announced::Announced,
     followed::Followed,

@@ -53,8 +53,7 @@ impl OwnTraffic {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const UDP: u8 = 17;
+    use crate::inspect::protocol::{TCP, UDP};
 
     fn flow(protocol: u8, source: &str, destination: &str) -> Flow {
         let end = |text: &str| text.parse::<SocketAddr>().map(|end| (end.ip(), end.port())).unwrap();
@@ -66,12 +65,12 @@ mod tests {
         let own = OwnTraffic::default();
         assert!(!own.has(&flow(UDP, "192.0.2.1:1000", "198.51.100.1:4739")));
         own.announce(UDP, "192.0.2.1".parse().unwrap(), "198.51.100.1:4739".parse().unwrap());
-        own.announce(6, "::ffff:192.0.2.1".parse().unwrap(), "[2001:db8::1]:9092".parse().unwrap());
+        own.announce(TCP, "::ffff:192.0.2.1".parse().unwrap(), "[2001:db8::1]:9092".parse().unwrap());
         assert!(own.has(&flow(UDP, "192.0.2.1:1000", "198.51.100.1:4739")));
         assert!(own.has(&flow(UDP, "198.51.100.1:4739", "192.0.2.1:2000")));
-        assert!(own.has(&flow(6, "192.0.2.1:2000", "[2001:db8::1]:9092")), "addresses in their shortest form");
+        assert!(own.has(&flow(TCP, "192.0.2.1:2000", "[2001:db8::1]:9092")), "addresses in their shortest form");
         for (protocol, source, destination) in [
-            (6, "192.0.2.1:1000", "198.51.100.1:4739"),
+            (TCP, "192.0.2.1:1000", "198.51.100.1:4739"),
             (UDP, "192.0.2.2:1000", "198.51.100.1:4739"),
             (UDP, "192.0.2.1:1000", "198.51.100.1:4740"),
             (UDP, "192.0.2.1:4739", "198.51.100.1:1000"),

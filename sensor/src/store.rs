@@ -22,7 +22,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::{Connection, OpenFlags};
 
-pub use self::{exchange::tables, keep::Level};
+pub use self::keep::Level;
 use self::{
     rows::{Rows, Zones},
     spans::Spans,
@@ -144,14 +144,14 @@ impl Store {
     pub fn commit(&mut self) -> Result<()> {
         self.since = Instant::now();
         let Some(source) = self.source.as_mut().filter(|_| self.waiting > 0) else { return Ok(()) };
-        let fix = || format!("{}: cannot be written; free disk space, or see to the disk", self.path.display());
+        let fix = || unwritable(&self.path);
         let transaction = self.connection.transaction().with_context(fix)?;
         write::rows(&transaction, source.id, &self.pending).with_context(fix)?;
         write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
         transaction.commit().with_context(fix)?;
         (self.pending, self.waiting) = (Rows::default(), 0);
-        let day = Some(self.newest / DAY_SECONDS);
-        if self.pruned.replace(self.newest / DAY_SECONDS) != day {
+        let day = self.newest / DAY_SECONDS;
+        if self.pruned.replace(day) != Some(day) {
             self.prune()?;
         }
         Ok(())
@@ -204,6 +204,11 @@ impl Store {
 /// What to do about a file that does not open.
 fn unreadable(path: &Path) -> String {
     format!("{}: cannot be used as a store; name another folder, or restore it from a copy", path.display())
+}
+
+/// What to do about one that takes nothing.
+fn unwritable(path: &Path) -> String {
+    format!("{}: cannot be written; free disk space, or see to the disk", path.display())
 }
 
 /// A store that is read.

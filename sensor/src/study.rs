@@ -21,9 +21,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use jiff::{Timestamp, tz::TimeZone};
-use sensor_ebpf::class::Class;
+use sensor_ebpf::class::{Class, Family};
 use serde::Serialize;
 
+use self::parts::Whole;
+
+pub(crate) use self::records::{SEAM, SILENCE, class, is_marked, mark};
 pub use self::{
     addresses::Addresses,
     counterparts::{Counterpart, Counterparts},
@@ -32,7 +35,8 @@ pub use self::{
     period::Period,
     profile::Profile,
     records::{
-        ActiveBlock, ClassHost, DAY, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Volume, day,
+        ActiveBlock, ClassHost, DAY, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Systems, Volume,
+        day,
     },
     resample::Interval,
     services::ServiceFact,
@@ -151,12 +155,18 @@ impl Study {
                 (None, None)
             }
         };
-        let classes = parts::classes(records, network, period, baseline)?;
+        let wholes = [Whole { period, bytes: volume.bytes }, Whole { period: baseline, bytes: volume.baseline_bytes }];
+        let classes = parts::classes(records, network, wholes)?;
         let of_hidden = |bytes: fn(&ClassShare) -> i64| -> i64 {
             let hides = |row: &&ClassShare| hidden.iter().any(|class| class.name() == row.class);
             classes.iter().filter(hides).map(bytes).sum()
         };
-        let upstreams = upstreams::upstreams(records, network, period, baseline)?;
+        let class_days = |period| parts::class_days(records, network, period);
+        let (class_days, earlier) = (class_days(period)?, class_days(baseline)?);
+        let upstream_days = |period| upstreams::days(records, network, period);
+        let (upstream_days, earlier_upstreams) = (upstream_days(period)?, upstream_days(baseline)?);
+        let systems = records.systems()?;
+        let upstreams = upstreams::upstreams(records, network, wholes, [&earlier_upstreams, &upstream_days], &systems)?;
         let mut sensors: Vec<String> = coverage.sensors.iter().chain(&baseline_coverage.sensors).cloned().collect();
         sensors.sort();
         sensors.dedup();
@@ -166,13 +176,13 @@ impl Study {
             baseline: baseline.clone(),
             hidden_share: share(of_hidden(|row| row.bytes), volume.bytes),
             baseline_hidden_share: share(of_hidden(|row| row.baseline_bytes), volume.baseline_bytes),
-            hidden_by_day: parts::hidden_by_day(records, network, hidden, [baseline, period])?,
+            hidden_by_day: parts::hidden_by_day([&earlier, &class_days], hidden),
             hidden_classes: hidden.iter().map(|class| class.name()).collect(),
-            upstream_shifts: upstreams::shifts(records, network, period)?,
+            upstream_shifts: upstreams::shifts(&upstream_days),
             profile: Profile::of(records, network, zone, period, baseline)?,
-            mining: Suspicious::of(records, question, sensor_ebpf::class::Family::Mining)?,
-            p2p: Suspicious::of(records, question, sensor_ebpf::class::Family::P2p)?,
-            counterparts: Counterparts::of(records, network, period, baseline)?,
+            mining: Suspicious::of(records, question, Family::Mining, [&class_days, &earlier])?,
+            p2p: Suspicious::of(records, question, Family::P2p, [&class_days, &earlier])?,
+            counterparts: Counterparts::of(records, network, wholes, &systems)?,
             provenance: Provenance { sensor_version: env!("CARGO_PKG_VERSION"), sensors },
             volume,
             upstreams,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, ops::Range};
 
 use anyhow::{Context as _, Result};
 use jiff::{Timestamp, tz::TimeZone};
-use sensor_ebpf::class::{Class, Evidence};
+use sensor_ebpf::class::Evidence;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
@@ -14,13 +14,12 @@ use serde::{
 use crate::{
     config::ClickHouse,
     export::Questions,
-    study::{ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, Service, Span, Volume, day},
+    study::{
+        ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, SEAM, SILENCE, Service, Span, Systems, Volume,
+        class, day, mark,
+    },
+    summary::{AddressSet, CounterpartRecord},
 };
-
-/// What stands in the place of a country or system of which no file says anything.
-const UNKNOWN: &str = "unknown";
-/// See `SEAM` and `SILENCE` of the embedded store; in milliseconds.
-const SEAM: [u32; 2] = [1_000, 6 * 3600 * 1000];
 
 /// What questions are asked with, whatever the user's profile says.
 const SETTINGS: &str = "output_format_json_quote_64bit_integers = 0";
@@ -141,9 +140,9 @@ impl Warehouse {
     }
 
     /// The times that begin on these days.
-    fn time(&self, days: &Range<i64>) -> Result<Range<Timestamp>> {
-        let begin = |number: i64| -> Result<Timestamp> {
-            let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(number)?)?;
+    fn time<T: Into<i64> + Copy>(&self, days: &Range<T>) -> Result<Range<Timestamp>> {
+        let begin = |number: T| -> Result<Timestamp> {
+            let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(number.into())?)?;
             Ok(date.to_zoned(self.zone.clone())?.timestamp())
         };
         Ok(begin(days.start)?..begin(days.end)?)
@@ -164,14 +163,6 @@ fn quoted(text: &str) -> String {
 fn within(time: &Range<Timestamp>) -> String {
     let text = |at: Timestamp| format!("fromUnixTimestamp64Milli({})", at.as_millisecond());
     format!("start >= {} AND start < {}", text(time.start), text(time.end))
-}
-
-fn class(name: &str) -> Class {
-    Class::ALL.iter().copied().find(|class| class.name() == name).unwrap_or(Class::Unknown)
-}
-
-fn evidence(name: &str) -> Option<Evidence> {
-    Evidence::ALL.into_iter().find(|evidence| evidence.name() == name)
 }
 
 impl Records for Warehouse {
@@ -198,7 +189,7 @@ impl Records for Warehouse {
         };
         let begins =
             if step == DAY { self.day_of("start") } else { format!("intDiv(toUnixTimestamp(start), {step}) * {step}") };
-        let missing = format!("if(counterpart = '', '{UNKNOWN}', counterpart)");
+        let missing = format!("if(counterpart = '', '{}', counterpart)", CounterpartRecord::UNKNOWN);
         let (table, name, evidence_name) = match dimension {
             Dimension::Total => ("network", "''".to_owned(), "''"),
             Dimension::Upstream => ("network", "toString(upstream)".to_owned(), "''"),
@@ -223,13 +214,13 @@ impl Records for Warehouse {
         let part = |row: TrafficRow| {
             let TrafficRow { begins, name, in_packets, in_bytes, out_packets, out_bytes, .. } = row;
             let volume = Volume { in_packets, in_bytes, out_packets, out_bytes };
-            Part { start: begins, name, evidence: evidence(&row.evidence), volume }
+            Part { start: begins, name, evidence: Evidence::named(&row.evidence), volume }
         };
         Ok(self.rows(&question)?.into_iter().map(part).collect())
     }
 
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {
-        let time = self.time(&(days.start.into()..days.end.into()))?;
+        let time = self.time(&days)?;
         let day = self.day_of("start");
         let question = format!(
             "SELECT day, block, groupUniqArray(bits) AS bits FROM (
@@ -245,12 +236,9 @@ impl Records for Warehouse {
         let block = |row: ActiveRow| -> Result<ActiveBlock> {
             let mut bits = [0; 32];
             for digits in row.bits.iter().filter(|digits| !digits.is_empty()) {
-                // As records have it: the address with the lowest number in the lowest bit of the first word.
-                let set: crate::summary::AddressSet =
-                    serde_json::from_value(serde_json::json!({ row.block.as_str(): digits }))?;
+                let set: AddressSet = serde_json::from_value(serde_json::json!({ row.block.as_str(): digits }))?;
                 for address in set.iter() {
-                    let last = address.octets()[3];
-                    bits[usize::from(last / 8)] |= 0x80 >> (last % 8);
+                    mark(&mut bits, address.octets()[3]);
                 }
             }
             Ok(ActiveBlock { day: row.day, block: row.block, bits })
@@ -263,7 +251,7 @@ impl Records for Warehouse {
             "SELECT sum(host.flows) AS flows, sum(host.one_way_flows) AS one_way_flows, \
              sum(host.asymmetric_flows) AS asymmetric_flows, toUInt8(max(host.incomplete)) AS incomplete FROM host FINAL WHERE network = {} AND {}",
             quoted(network),
-            within(&self.time(&(days.start.into()..days.end.into()))?)
+            within(&self.time(&days)?)
         );
         let heard = |row: HeardRow| Heard {
             flows: row.flows,
@@ -275,7 +263,7 @@ impl Records for Warehouse {
     }
 
     fn services(&self, network: &str, days: Range<i32>) -> Result<Vec<Service>> {
-        let time = self.time(&(days.start.into()..days.end.into()))?;
+        let time = self.time(&days)?;
         // The day of its last answer: the interval may have begun on the one before.
         let on = within(&time).replace("start", "service.last");
         let question = format!(
@@ -292,7 +280,7 @@ impl Records for Warehouse {
             port: row.port,
             protocol: row.protocol,
             class: class(&row.class),
-            evidence: evidence(&row.evidence),
+            evidence: Evidence::named(&row.evidence),
             first: row.first,
             last: row.last,
             days: row.days,
@@ -301,7 +289,7 @@ impl Records for Warehouse {
     }
 
     fn class_hosts(&self, network: &str, days: Range<i32>) -> Result<Vec<ClassHost>> {
-        let time = self.time(&(days.start.into()..days.end.into()))?;
+        let time = self.time(&days)?;
         let on = within(&time).replace("start", "class_host.last");
         let question = format!(
             "SELECT toString(class_host.class) AS class, toString(class_host.evidence) AS evidence, address, toUnixTimestamp64Milli(min(class_host.first)) AS first, \
@@ -311,7 +299,7 @@ impl Records for Warehouse {
         );
         let host = |row: ClassHostRow| ClassHost {
             class: class(&row.class),
-            evidence: evidence(&row.evidence),
+            evidence: Evidence::named(&row.evidence),
             address: row.address,
             first: row.first,
             last: row.last,
@@ -320,7 +308,7 @@ impl Records for Warehouse {
     }
 
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
-        let [live, replayed] = SEAM;
+        let (live, replayed) = (SEAM.as_millis(), SILENCE.as_millis());
         let question = format!(
             "SELECT sensor, toUnixTimestamp64Milli(min(one.begins)) AS begins, toUnixTimestamp64Milli(max(one.ends)) AS ends, sum(one.blind) AS blind FROM (
                 SELECT *, sum(is_new) OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS UNBOUNDED PRECEDING) AS island FROM (
@@ -357,7 +345,7 @@ impl Records for Warehouse {
         Ok(rows.into_iter().map(|row| (row.counter, row.value)).collect())
     }
 
-    fn systems(&self) -> Result<BTreeMap<String, (u32, Option<String>)>> {
+    fn systems(&self) -> Result<Systems> {
         let question = "SELECT toString(n.upstream) AS name, max(n.upstream_asn) AS asn, '' AS as_name FROM network AS n WHERE n.upstream_asn > 0 GROUP BY name
             UNION ALL SELECT concat('AS', toString(t.asn)) AS name, max(t.asn) AS asn, argMax(t.as_name, t.start) AS as_name FROM counterpart AS t
             WHERE t.asn > 0 GROUP BY name";

@@ -99,8 +99,7 @@ fn info(folder: &Path) -> Result<()> {
             writeln!(out, "network {network}: {} to {}", Period::date(first), Period::date(last))?;
         }
     }
-    drop(archive);
-    for level in Store::open(folder, &[], false)?.levels()? {
+    for level in archive.levels()? {
         let kept = level.days.map_or_else(|| "always".to_owned(), |days| format!("{days} days"));
         writeln!(out, "{}: {} rows, kept {kept}", level.name, level.rows)?;
     }

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     config::{Host, Target, Transport},
+    inspect::protocol::{TCP, UDP},
     own::OwnTraffic,
 };
 
@@ -22,9 +23,6 @@ use crate::{
 const RESOLVE: Duration = Duration::from_secs(2);
 /// Names are looked up this often while all goes well: connections that were idle are made anew, perhaps to another address.
 const AGAIN: Duration = Duration::from_secs(60);
-/// Protocol numbers (IANA).
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 /// The ends of an exporter's connections.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ const ROWS: usize = 100_000;
 const MAX_LINE: usize = 1 << 20;
 
 /// The names of the tables.
-pub fn tables() -> Vec<&'static str> {
+fn tables() -> Vec<&'static str> {
     TABLES.iter().map(|table| table.name).collect()
 }
 

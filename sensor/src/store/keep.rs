@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{DAY_SECONDS, Store};
+use super::{Archive, DAY_SECONDS, Store, unwritable};
 use crate::study::{DAY, Dimension, MINUTE, QUARTER};
 
 /// Minutes of a network's traffic are kept for so many days: of older ones the busiest five minutes are not known any more.
@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// The disk takes nothing.
     pub fn prune(&mut self) -> Result<usize> {
-        let fix = || format!("{}: cannot be written; free disk space, or see to the disk", self.path.display());
+        let fix = || unwritable(&self.path);
         let newest = "SELECT max(start) FROM traffic WHERE step = ?1";
         let newest: Option<i64> = self
             .connection
@@ -66,7 +66,9 @@ impl Store {
         self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").with_context(fix)?;
         Ok(removed)
     }
+}
 
+impl Archive {
     /// What it has of traffic, by level.
     ///
     /// # Errors
@@ -74,7 +76,8 @@ impl Store {
     pub fn levels(&self) -> Result<Vec<Level>> {
         let rows = |step: i64| -> Result<u64> {
             let count = "SELECT count(*) FROM traffic WHERE step = ?1";
-            Ok(self.connection.query_row(count, [step], |row| row.get::<_, i64>(0))?.cast_unsigned())
+            let rows = self.connection.query_row(count, [step], |row| row.get::<_, i64>(0));
+            Ok(rows.map_err(|error| self.damaged(error))?.cast_unsigned())
         };
         Ok(vec![
             Level { name: "minutes", rows: rows(MINUTE)?, days: Some(MINUTES) },

@@ -11,7 +11,9 @@ use super::{
     Archive,
     spans::{Run, Spans},
 };
-use crate::study::{ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, Service, Span, Volume};
+use crate::study::{
+    ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, Service, Span, Systems, Volume, class,
+};
 
 /// Intervals of a source.
 pub(super) fn spans_of(connection: &Connection, source: i64) -> rusqlite::Result<Spans> {
@@ -38,11 +40,7 @@ pub(super) fn overlapping(
     find.query_row(params![source, sensor, start, end], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
 }
 
-/// What is in a row of a store of this version.
-fn class(name: &str) -> Class {
-    Class::ALL.iter().copied().find(|class| class.name() == name).unwrap_or(Class::Unknown)
-}
-
+/// What number of evidence is in a row.
 fn evidence(number: i64) -> Option<Evidence> {
     Evidence::ALL.get(usize::try_from(number - 1).ok()?).copied()
 }
@@ -197,7 +195,7 @@ impl Records for Archive {
         Ok(rows.into_iter().collect())
     }
 
-    fn systems(&self) -> Result<BTreeMap<String, (u32, Option<String>)>> {
+    fn systems(&self) -> Result<Systems> {
         let question = "SELECT names.name, asn, other.name FROM systems JOIN names ON names.id = systems.name
             LEFT JOIN names AS other ON other.id = as_name";
         let rows = self.all(question, [], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;

@@ -11,7 +11,7 @@ use sensor_ebpf::class::{Class, Evidence};
 
 use crate::{
     config::Network,
-    study::{DAY, Dimension, Heard, MINUTE, QUARTER, Volume, day},
+    study::{DAY, Dimension, Heard, MINUTE, QUARTER, Volume, day, mark},
     summary::{ClassHostRecord, Count, CounterpartRecord, EventRecord, LedgerRecord, ServiceRecord, Summary},
 };
 
@@ -116,7 +116,7 @@ impl Rows {
                 let [a, b, c, last] = address.octets();
                 let block = format!("{}/24", Ipv4Addr::new(a, b, c, 0));
                 let bits = self.active.entry((Arc::clone(&record.network), day, block)).or_default();
-                bits[usize::from(last / 8)] |= 0x80 >> (last % 8);
+                mark(bits, last);
             }
             for prefix in &record.active_prefixes {
                 self.active.entry((Arc::clone(&record.network), day, prefix.to_string())).or_default();
@@ -147,7 +147,7 @@ impl Rows {
         let mut add = |dimension, name: Arc<str>| {
             *self.traffic.entry((Arc::clone(&record.network), dimension, DAY, day, name, 0)).or_default() += volume;
         };
-        let missing: Arc<str> = record.counterpart.unwrap_or("unknown").into();
+        let missing: Arc<str> = record.counterpart.unwrap_or(CounterpartRecord::UNKNOWN).into();
         let country = record.country.as_ref().and_then(|letters| std::str::from_utf8(letters).ok());
         add(Dimension::Country, country.map_or_else(|| Arc::clone(&missing), Arc::from));
         let system: Option<Arc<str>> = record.asn.map(|asn| format!("AS{asn}").into());

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// In a capture no frame for so long is taken for a gap, and not for silence; in microseconds.
-const SILENCE: i64 = 6 * 3600 * 1_000_000;
-/// Between intervals of a running sensor nothing is missing but the time that reading its counters takes; in microseconds.
-const SEAM: i64 = 1_000_000;
+use crate::study::{SEAM, SILENCE};
 
 /// Consecutive intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +27,7 @@ impl Spans {
 
     /// Adds an interval that is not.
     pub(super) fn add(&mut self, sequence: u64, (start, end): (i64, i64), blind_ms: u64, is_live: bool) {
-        let seam = if is_live { SEAM } else { SILENCE };
+        let seam = if is_live { SEAM } else { SILENCE }.as_micros() as i64;
         let before = self.0.range_mut(..sequence).next_back();
         if let Some((_, run)) = before
             && run.last + 1 == sequence
@@ -72,9 +69,10 @@ mod tests {
     #[test]
     fn a_capture_may_be_silent_for_some_hours() {
         let mut spans = Spans::default();
+        let silence = SILENCE.as_micros() as i64;
         spans.add(0, (0, 60 * SECOND), 0, false);
-        spans.add(1, (60 * SECOND + SILENCE, 120 * SECOND + SILENCE), 0, false);
-        spans.add(2, (120 * SECOND + 2 * SILENCE + 1, 180 * SECOND + 2 * SILENCE), 0, false);
+        spans.add(1, (60 * SECOND + silence, 120 * SECOND + silence), 0, false);
+        spans.add(2, (120 * SECOND + 2 * silence + 1, 180 * SECOND + 2 * silence), 0, false);
         assert_eq!(spans.0.keys().copied().collect::<Vec<_>>(), [0, 2]);
     }
 }

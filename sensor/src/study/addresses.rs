@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Period, Records};
+use super::{Period, Records, is_marked};
 use crate::cidr::Cidr;
 
 /// Active addresses: IPv4 ones, and /64s of IPv6.
@@ -57,10 +57,7 @@ impl Addresses {
                 newly_lit.extend(earlier.is_none().then(|| block.to_string()));
                 continue;
             }
-            let lit = |index: &u8| {
-                let has = |bits: &[u8; 32]| bits[usize::from(index / 8)] & (0x80 >> (index % 8)) != 0;
-                has(bits) && !earlier.as_ref().is_some_and(has)
-            };
+            let lit = |index: &u8| is_marked(bits, *index) && !earlier.is_some_and(|bits| is_marked(&bits, *index));
             let first = (block.bits() >> 96) as u32;
             let address = |index: u8| Ipv4Addr::from(first | u32::from(index)).to_string();
             newly_lit.extend((0..=u8::MAX).filter(lit).map(address));

@@ -3,7 +3,10 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Dimension, Period, Records, parts};
+use super::{
+    Dimension, Records, Share, Systems,
+    parts::{self, Whole},
+};
 
 /// Far ends of which the same is known, in both periods.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,23 +38,17 @@ pub struct Counterparts {
 }
 
 impl Counterparts {
-    pub(super) fn of(records: &dyn Records, network: &str, period: &Period, baseline: &Period) -> Result<Self> {
-        let systems = records.systems()?;
+    pub(super) fn of(records: &dyn Records, network: &str, wholes: [Whole<'_>; 2], systems: &Systems) -> Result<Self> {
+        let row = |(name, share): (String, Share)| Counterpart {
+            as_name: systems.get(&name).and_then(|(_, name)| name.clone()),
+            name,
+            bytes: share.bytes,
+            share: share.share,
+            baseline_bytes: share.baseline_bytes,
+            baseline_share: share.baseline_share,
+        };
         let rows = |dimension| -> Result<Vec<Counterpart>> {
-            let shares = parts::shares(records, network, dimension, (period, baseline))?;
-            let mut rows: Vec<Counterpart> = shares
-                .into_iter()
-                .map(|(name, share)| Counterpart {
-                    as_name: systems.get(&name).and_then(|(_, name)| name.clone()),
-                    name,
-                    bytes: share.bytes,
-                    share: share.share,
-                    baseline_bytes: share.baseline_bytes,
-                    baseline_share: share.baseline_share,
-                })
-                .collect();
-            rows.sort_by(|a, b| (b.bytes, b.baseline_bytes, &a.name).cmp(&(a.bytes, a.baseline_bytes, &b.name)));
-            Ok(rows)
+            Ok(parts::shares(records, network, dimension, wholes)?.into_iter().map(row).collect())
         };
         Ok(Self { country: rows(Dimension::Country)?, asn: rows(Dimension::System)?, list: rows(Dimension::List)? })
     }

@@ -97,7 +97,7 @@ impl Coverage {
             of.collect()
         };
         let days = period.days();
-        let sides = records.traffic(network, Dimension::Total, DAY, days.start.into()..days.end.into())?;
+        let sides = records.traffic(network, Dimension::Total, DAY, period.day_steps())?;
         let has = |side: fn(&super::Volume) -> i64| sides.iter().any(|part| side(&part.volume) > 0);
         let vantage = match (has(|volume| volume.in_packets), has(|volume| volume.out_packets)) {
             (true, true) => "both",

@@ -1,12 +1,12 @@
 //! What traffic is made of: parts of a dimension in two periods.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use anyhow::Result;
 use sensor_ebpf::class::{Class, Evidence};
 use serde::Serialize;
 
-use super::{DAY, Dimension, Period, QUARTER, Records, share};
+use super::{DAY, Dimension, Period, QUARTER, Records, class, share};
 
 /// One part, in both periods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,25 +40,24 @@ pub struct ClassShare {
     pub evidence: BTreeMap<&'static str, i64>,
 }
 
-/// Steps of a dimension in a period: quarters of an hour, or days where there is nothing finer.
-pub(super) fn steps(dimension: Dimension, period: &Period) -> (i64, std::ops::Range<i64>) {
-    match dimension {
-        Dimension::Total | Dimension::Upstream | Dimension::Class => (QUARTER, period.seconds()),
-        Dimension::Country | Dimension::System | Dimension::List => {
-            let days = period.days();
-            (DAY, days.start.into()..days.end.into())
-        }
-    }
+/// A period, and what the network had in it in all.
+#[derive(Clone, Copy)]
+pub(super) struct Whole<'a> {
+    pub(super) period: &'a Period,
+    pub(super) bytes: i64,
 }
 
-/// Bytes of each part, and of how sure it is.
+/// Bytes of each part, and of how sure it is: by quarters of an hour, or by days where there is nothing finer.
 fn bytes(
     records: &dyn Records,
     network: &str,
     dimension: Dimension,
     period: &Period,
 ) -> Result<BTreeMap<String, BTreeMap<Option<Evidence>, i64>>> {
-    let (step, range) = steps(dimension, period);
+    let (step, range) = match dimension {
+        Dimension::Total | Dimension::Upstream | Dimension::Class => (QUARTER, period.seconds()),
+        Dimension::Country | Dimension::System | Dimension::List => (DAY, period.day_steps()),
+    };
     let mut sums: BTreeMap<String, BTreeMap<Option<Evidence>, i64>> = BTreeMap::new();
     for part in records.traffic(network, dimension, step, range)? {
         *sums.entry(part.name).or_default().entry(part.evidence).or_default() += part.volume.bytes();
@@ -66,43 +65,44 @@ fn bytes(
     Ok(sums)
 }
 
-/// All bytes of a network in a period.
-pub(super) fn whole(records: &dyn Records, network: &str, period: &Period) -> Result<i64> {
-    let parts = records.traffic(network, Dimension::Total, QUARTER, period.seconds())?;
-    Ok(parts.iter().map(|part| part.volume.bytes()).sum())
-}
-
-/// The parts of a dimension, by name.
+/// The parts of a dimension in the period and the other one, the largest first.
 pub(super) fn shares(
     records: &dyn Records,
     network: &str,
     dimension: Dimension,
-    (period, baseline): (&Period, &Period),
-) -> Result<BTreeMap<String, Share>> {
-    let wholes = [whole(records, network, period)?, whole(records, network, baseline)?];
-    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
-    for (name, parts) in bytes(records, network, dimension, period)? {
-        let row = shares.entry(name).or_default();
-        row.bytes = parts.values().sum();
-        row.share = share(row.bytes, wholes[0]).unwrap_or_default();
-    }
-    for (name, parts) in bytes(records, network, dimension, baseline)? {
-        let row = shares.entry(name).or_default();
-        row.baseline_bytes = parts.values().sum();
-        row.baseline_share = share(row.baseline_bytes, wholes[1]).unwrap_or_default();
-    }
-    Ok(shares)
+    [now, before]: [Whole<'_>; 2],
+) -> Result<Vec<(String, Share)>> {
+    let sums = |period| -> Result<BTreeMap<String, i64>> {
+        let parts = bytes(records, network, dimension, period)?.into_iter();
+        Ok(parts.map(|(name, parts)| (name, parts.values().sum())).collect())
+    };
+    Ok(compared([(sums(now.period)?, now.bytes), (sums(before.period)?, before.bytes)]))
 }
 
-/// All classes, the largest first.
-pub(super) fn classes(
-    records: &dyn Records,
-    network: &str,
-    period: &Period,
-    baseline: &Period,
-) -> Result<Vec<ClassShare>> {
-    let shares = shares(records, network, Dimension::Class, (period, baseline))?;
-    let mut sure = bytes(records, network, Dimension::Class, period)?;
+/// Parts of two periods side by side, with what these had in all; the largest first.
+fn compared([(now, whole), (before, baseline_whole)]: [(BTreeMap<String, i64>, i64); 2]) -> Vec<(String, Share)> {
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    for (name, bytes) in now {
+        let row = shares.entry(name).or_default();
+        (row.bytes, row.share) = (bytes, share(bytes, whole).unwrap_or_default());
+    }
+    for (name, bytes) in before {
+        let row = shares.entry(name).or_default();
+        (row.baseline_bytes, row.baseline_share) = (bytes, share(bytes, baseline_whole).unwrap_or_default());
+    }
+    let mut shares = Vec::from_iter(shares);
+    // What is as large stays in the order of names.
+    shares.sort_by_key(|(_, share)| Reverse((share.bytes, share.baseline_bytes)));
+    shares
+}
+
+/// All classes in the period and the other one, the largest first.
+pub(super) fn classes(records: &dyn Records, network: &str, [now, before]: [Whole<'_>; 2]) -> Result<Vec<ClassShare>> {
+    let of = |period| bytes(records, network, Dimension::Class, period);
+    let (mut sure, earlier) = (of(now.period)?, of(before.period)?);
+    let sum = |(name, parts): (&String, &BTreeMap<_, i64>)| (name.clone(), parts.values().sum());
+    let sums = |parts: &BTreeMap<String, BTreeMap<_, i64>>| parts.iter().map(sum).collect();
+    let shares = compared([(sums(&sure), now.bytes), (sums(&earlier), before.bytes)]);
     let row = |(name, Share { bytes, share, baseline_bytes, baseline_share }): (String, Share)| {
         let class = class(&name);
         let evidence = sure.remove(&name).unwrap_or_default().into_iter().filter(|(_, bytes)| *bytes != 0);
@@ -110,48 +110,27 @@ pub(super) fn classes(
         let family = class.family().name();
         ClassShare { class: class.name(), family, bytes, share, baseline_bytes, baseline_share, evidence }
     };
-    let mut rows: Vec<ClassShare> = shares.into_iter().map(row).collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.bytes), std::cmp::Reverse(row.baseline_bytes), row.class));
-    Ok(rows)
+    Ok(shares.into_iter().map(row).collect())
 }
 
-/// A class by its name in records.
-pub(super) fn class(name: &str) -> Class {
-    Class::ALL.iter().copied().find(|class| class.name() == name).unwrap_or(Class::Unknown)
-}
+/// Bytes of each class on each day with traffic.
+pub(super) type ClassDays = BTreeMap<i32, BTreeMap<Class, i64>>;
 
-/// Bytes of some classes by day.
-pub(super) fn classes_by_day(
-    records: &dyn Records,
-    network: &str,
-    period: &Period,
-    is_one: &dyn Fn(Class) -> bool,
-) -> Result<BTreeMap<i32, i64>> {
-    let days = period.days();
-    let parts = records.traffic(network, Dimension::Class, DAY, days.start.into()..days.end.into())?;
-    let mut sums = BTreeMap::new();
-    for part in parts.iter().filter(|part| is_one(class(&part.name))) {
-        *sums.entry(i32::try_from(part.start)?).or_default() += part.volume.bytes();
+/// Those of a period.
+pub(super) fn class_days(records: &dyn Records, network: &str, period: &Period) -> Result<ClassDays> {
+    let mut days = ClassDays::new();
+    for part in records.traffic(network, Dimension::Class, DAY, period.day_steps())? {
+        let classes = days.entry(i32::try_from(part.start)?).or_default();
+        *classes.entry(class(&part.name)).or_default() += part.volume.bytes();
     }
-    Ok(sums)
+    Ok(days)
 }
 
-/// Share of classes that hide on each day of some periods that had traffic.
-pub(super) fn hidden_by_day(
-    records: &dyn Records,
-    network: &str,
-    hidden: &[Class],
-    periods: [&Period; 2],
-) -> Result<BTreeMap<String, f64>> {
-    let mut shares = BTreeMap::new();
-    for period in periods {
-        let all = classes_by_day(records, network, period, &|_| true)?;
-        let some = classes_by_day(records, network, period, &|class| hidden.contains(&class))?;
-        for (day, whole) in all {
-            if let Some(share) = share(some.get(&day).copied().unwrap_or_default(), whole) {
-                shares.insert(Period::date(day), share);
-            }
-        }
-    }
-    Ok(shares)
+/// Share of classes that hide on each day that had traffic, of both periods.
+pub(super) fn hidden_by_day(periods: [&ClassDays; 2], hidden: &[Class]) -> BTreeMap<String, f64> {
+    let share_of = |(day, classes): (&i32, &BTreeMap<Class, i64>)| {
+        let hides = classes.iter().filter(|(class, _)| hidden.contains(class)).map(|(_, bytes)| bytes);
+        Some((Period::date(*day), share(hides.sum(), classes.values().sum())?))
+    };
+    periods.into_iter().flatten().filter_map(share_of).collect()
 }

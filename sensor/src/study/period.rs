@@ -47,6 +47,12 @@ impl Period {
         day(self.from, &self.zone)..day(self.to, &self.zone)
     }
 
+    /// The same as beginnings of steps of a day.
+    pub fn day_steps(&self) -> Range<i64> {
+        let days = self.days();
+        days.start.into()..days.end.into()
+    }
+
     /// The date of a number of a day.
     pub fn date(number: i32) -> String {
         let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(number));

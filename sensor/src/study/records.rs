@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     ops::{AddAssign, Range},
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -17,6 +18,10 @@ use sensor_ebpf::{
 pub const MINUTE: i64 = 60;
 /// Seconds of the step that days of any zone are made of: all offsets since January 1972, Liberia's the last, are whole quarters of an hour.
 pub const QUARTER: i64 = 900;
+/// In a capture no frame for so long is taken for a gap, and not for silence.
+pub(crate) const SILENCE: Duration = Duration::from_secs(6 * 3600);
+/// Between intervals of a running sensor nothing is missing but the time that reading its counters takes.
+pub(crate) const SEAM: Duration = Duration::from_secs(1);
 /// The step of days.
 pub const DAY: i64 = 0;
 
@@ -118,6 +123,16 @@ pub struct ActiveBlock {
     pub bits: [u8; 32],
 }
 
+/// Notes that an address of a /24 is active, by its last byte.
+pub(crate) const fn mark(bits: &mut [u8; 32], last: u8) {
+    bits[last as usize / 8] |= 0x80 >> (last % 8);
+}
+
+/// Whether an address of a /24 is active.
+pub(crate) const fn is_marked(bits: &[u8; 32], last: u8) -> bool {
+    bits[last as usize / 8] & (0x80 >> (last % 8)) != 0
+}
+
 /// A service, over some days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -167,6 +182,9 @@ pub struct Span {
     pub blind_ms: u64,
 }
 
+/// Numbers of autonomous systems, and what these are called.
+pub type Systems = BTreeMap<String, (u32, Option<String>)>;
+
 /// Who keeps records. Steps, days and times are half open.
 pub trait Records {
     /// Watched networks that there are records of.
@@ -200,7 +218,12 @@ pub trait Records {
     fn ledger(&self, time: Range<Timestamp>) -> Result<BTreeMap<String, u64>>;
 
     /// Numbers of autonomous systems by the names of upstreams and systems, and what these are called.
-    fn systems(&self) -> Result<BTreeMap<String, (u32, Option<String>)>>;
+    fn systems(&self) -> Result<Systems>;
+}
+
+/// A class by its name in records; one that this version does not know is unknown.
+pub(crate) fn class(name: &str) -> Class {
+    Class::named(name).unwrap_or(Class::Unknown)
 }
 
 /// The number of a day in a zone, from 1970-01-01.

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Period, Records, Service, moment};
+use crate::inspect::protocol::TCP;
 
 /// A service that answered in the period, or in the other one and not since.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,5 +63,5 @@ pub(super) fn services(
 }
 
 const fn protocol(number: u8) -> &'static str {
-    if number == 6 { "tcp" } else { "udp" }
+    if number == TCP { "tcp" } else { "udp" }
 }

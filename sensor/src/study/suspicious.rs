@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sensor_ebpf::class::{Evidence, Family};
+use sensor_ebpf::class::{Class, Evidence, Family};
 use serde::Serialize;
 
-use super::{Period, Question, Records, change::change, growth, moment, parts};
+use super::{Period, Question, Records, change::change, growth, moment, parts::ClassDays};
 
 /// Of one family, in both periods.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,10 +38,15 @@ pub struct Step {
 }
 
 impl Suspicious {
-    pub(super) fn of(records: &dyn Records, question: &Question, family: Family) -> Result<Self> {
-        let Question { network, zone, period, baseline, .. } = question;
-        let days = |period| parts::classes_by_day(records, network, period, &|class| class.family() == family);
-        let (now, before) = (days(period)?, days(baseline)?);
+    /// By the days of the period and of the other one.
+    pub(super) fn of(
+        records: &dyn Records,
+        question: &Question,
+        family: Family,
+        [now, before]: [&ClassDays; 2],
+    ) -> Result<Self> {
+        let Question { network, zone, period, .. } = question;
+        let [now, before] = [now, before].map(|days| of_family(days, family));
         let (bytes, baseline_bytes): (i64, i64) = (now.values().sum(), before.values().sum());
         let mut hosts = records.class_hosts(network, period.days())?;
         hosts.retain(|host| {
@@ -67,4 +72,14 @@ impl Suspicious {
             by_day: before.iter().chain(&now).map(|(day, bytes)| (Period::date(*day), *bytes)).collect(),
         })
     }
+}
+
+/// Bytes of a family on each day that it had some.
+fn of_family(days: &ClassDays, family: Family) -> BTreeMap<i32, i64> {
+    let sum = |classes: &BTreeMap<Class, i64>| -> Option<i64> {
+        let mut of_it = classes.iter().filter(|(class, _)| class.family() == family).map(|(_, bytes)| bytes).peekable();
+        of_it.peek()?;
+        Some(of_it.sum())
+    };
+    days.iter().filter_map(|(day, classes)| Some((*day, sum(classes)?))).collect()
 }

@@ -6,9 +6,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{
-    DAY, Dimension, Period, Records,
+    DAY, Dimension, Period, Records, Share, Systems,
     change::{Change, change},
-    parts, volume,
+    parts::{self, Whole},
+    volume,
 };
 
 /// What neighbours are called that frames do not show.
@@ -48,44 +49,44 @@ pub struct Shift {
     pub share: f64,
 }
 
-/// All of them, the largest first.
+/// Shares of each upstream on each day with traffic, in order.
+pub(super) type Days = BTreeMap<String, Vec<(i32, f64)>>;
+
+/// All of them, the largest first, by the `days` of both periods.
 pub(super) fn upstreams(
     records: &dyn Records,
     network: &str,
-    period: &Period,
-    baseline: &Period,
+    wholes: [Whole<'_>; 2],
+    days: [&Days; 2],
+    systems: &Systems,
 ) -> Result<Vec<Upstream>> {
-    let systems = records.systems()?;
-    let mut by_day: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
-    for period in [baseline, period] {
-        for (name, days) in shares_by_day(records, network, period)? {
-            by_day.entry(name).or_default().extend(days.into_iter().map(|(day, share)| (Period::date(day), share)));
-        }
-    }
-    let shares = parts::shares(records, network, Dimension::Upstream, (period, baseline))?;
-    let mut rows: Vec<Upstream> = shares
-        .into_iter()
-        .map(|(name, share)| Upstream {
-            share_by_day: by_day.remove(&name).unwrap_or_default(),
-            asn: systems.get(&name).map(|(asn, _)| *asn),
-            name: if name.is_empty() { NOBODY.to_owned() } else { name },
-            bytes: share.bytes,
-            share: share.share,
-            baseline_bytes: share.baseline_bytes,
-            baseline_share: share.baseline_share,
-        })
-        .collect();
-    rows.sort_by(|a, b| (b.bytes, b.baseline_bytes, &a.name).cmp(&(a.bytes, a.baseline_bytes, &b.name)));
-    Ok(rows)
+    let shares_of = |name: &str| {
+        let of_it = days.into_iter().filter_map(|days| days.get(name)).flatten();
+        of_it.map(|(day, share)| (Period::date(*day), *share)).collect()
+    };
+    let row = |(name, share): (String, Share)| Upstream {
+        share_by_day: shares_of(&name),
+        asn: systems.get(&name).map(|(asn, _)| *asn),
+        name: called(&name),
+        bytes: share.bytes,
+        share: share.share,
+        baseline_bytes: share.baseline_bytes,
+        baseline_share: share.baseline_share,
+    };
+    Ok(parts::shares(records, network, Dimension::Upstream, wholes)?.into_iter().map(row).collect())
 }
 
-/// Shares of each upstream on each day with traffic, in order.
-fn shares_by_day(records: &dyn Records, network: &str, period: &Period) -> Result<BTreeMap<String, Vec<(i32, f64)>>> {
+/// What an upstream is called.
+fn called(name: &str) -> String {
+    if name.is_empty() { NOBODY.to_owned() } else { name.to_owned() }
+}
+
+/// Those of a period.
+pub(super) fn days(records: &dyn Records, network: &str, period: &Period) -> Result<Days> {
     let mut whole = volume::by_day(records, network, period)?;
     whole.retain(|_, bytes| *bytes > 0);
-    let days = period.days();
     let mut bytes: BTreeMap<String, BTreeMap<i32, i64>> = BTreeMap::new();
-    for part in records.traffic(network, Dimension::Upstream, DAY, days.start.into()..days.end.into())? {
+    for part in records.traffic(network, Dimension::Upstream, DAY, period.day_steps())? {
         *bytes.entry(part.name).or_default().entry(i32::try_from(part.start)?).or_default() += part.volume.bytes();
     }
     let share = |days: &BTreeMap<i32, i64>, (day, whole): (&i32, &i64)| {
@@ -95,17 +96,14 @@ fn shares_by_day(records: &dyn Records, network: &str, period: &Period) -> Resul
     Ok(bytes.into_iter().map(|(name, days)| (name, shares(days))).collect())
 }
 
-/// Days within the period at which shares changed.
-pub(super) fn shifts(records: &dyn Records, network: &str, period: &Period) -> Result<Vec<Shift>> {
-    let shares = shares_by_day(records, network, period)?;
-    let days = shares.values().next().into_iter().flatten();
-    let places: Vec<i32> = days.map(|(day, _)| *day).collect();
-    let series = |days: Vec<(i32, f64)>| days.into_iter().map(|(_, share)| share).collect();
-    let names: BTreeMap<String, Vec<f64>> = shares.into_iter().map(|(name, days)| (name, series(days))).collect();
-    Ok(within(&Vec::from_iter(names), 0..places.len())
-        .into_iter()
-        .map(|(place, from, to, share)| Shift { date: Period::date(places[place]), from, to, share })
-        .collect())
+/// Days at which shares changed.
+pub(super) fn shifts(shares: &Days) -> Vec<Shift> {
+    let places: Vec<i32> = shares.values().next().into_iter().flatten().map(|(day, _)| *day).collect();
+    let series = |days: &[(i32, f64)]| days.iter().map(|(_, share)| *share).collect();
+    let names: Vec<(String, Vec<f64>)> = shares.iter().map(|(name, days)| (name.clone(), series(days))).collect();
+    let shift =
+        |(place, from, to, share): (usize, _, _, _)| Shift { date: Period::date(places[place]), from, to, share };
+    within(&names, 0..places.len()).into_iter().map(shift).collect()
 }
 
 /// Changes in some days, the earliest first: the largest, and those on both sides of it.
@@ -122,8 +120,7 @@ fn within(names: &[(String, Vec<f64>)], days: std::ops::Range<usize>) -> Vec<(us
     };
     let by_won = |a: &&(String, Vec<f64>), b: &&(String, Vec<f64>)| won(a).total_cmp(&won(b));
     let (Some(from), Some(to)) = (names.iter().min_by(by_won), names.iter().max_by(by_won)) else { return vec![] };
-    let name = |name: &str| if name.is_empty() { NOBODY.to_owned() } else { name.to_owned() };
-    let here = (place, name(&from.0), name(&to.0), won(to));
+    let here = (place, called(&from.0), called(&to.0), won(to));
     [within(names, days.start..place), vec![here], within(names, place..days.end)].concat()
 }
 

@@ -97,8 +97,7 @@ impl VolumeFact {
 
 /// Bytes of each day with traffic.
 pub(super) fn by_day(records: &dyn Records, network: &str, period: &Period) -> Result<BTreeMap<i32, i64>> {
-    let days = period.days();
-    let parts = records.traffic(network, Dimension::Total, DAY, days.start.into()..days.end.into())?;
+    let parts = records.traffic(network, Dimension::Total, DAY, period.day_steps())?;
     parts.iter().map(|part| Ok((i32::try_from(part.start)?, part.volume.bytes()))).collect()
 }
 

@@ -12,8 +12,6 @@ use crate::{
     watch::FarChange,
 };
 
-/// What far ends are called of which no file says anything.
-const UNKNOWN: &str = "unknown";
 /// What those are called that there was no room for.
 const OTHER: &str = "other";
 
@@ -47,11 +45,14 @@ pub struct CounterpartRecord {
 }
 
 impl CounterpartRecord {
+    /// What far ends are called of which no file says anything.
+    pub(crate) const UNKNOWN: &'static str = "unknown";
+
     fn new(network: Arc<str>, direction: Direction, far: Far<'_>, count: Count) -> Self {
         let nothing = Label::default();
         let (label, counterpart) = match far {
             Far::Known(label) if *label != nothing => (label, None),
-            Far::Known(_) | Far::Unknown => (&nothing, Some(UNKNOWN)),
+            Far::Known(_) | Far::Unknown => (&nothing, Some(Self::UNKNOWN)),
             Far::Other => (&nothing, Some(OTHER)),
         };
         let Label { country, asn, as_name, lists: list } = label.clone();
