@@ -60,6 +60,14 @@ CREATE TABLE IF NOT EXISTS queue
     now String,
     what LowCardinality(String),
     count UInt64,
+    state LowCardinality(String),
+    since Nullable(DateTime64(3, 'UTC')),
+    bytes_per_second UInt64,
+    usual_bytes_per_second UInt64,
+    `from` LowCardinality(String),
+    `to` LowCardinality(String),
+    share Float64,
+    seconds UInt64,
     src String,
     src_port UInt16,
     dst String,
@@ -149,7 +157,8 @@ WHERE record = 'class_host';
 CREATE MATERIALIZED VIEW IF NOT EXISTS queue_to_event TO event AS
 SELECT
     sensor, epoch, start, end, sequence, ifNull(first_sequence, sequence) AS first_sequence, event, network, at, address, prefix, port,
-    protocol, class, family, evidence, upstream, mac, vlan, before, now, what, count
+    protocol, class, family, evidence, upstream, mac, vlan, before, now, what, count, direction, state, since, bytes_per_second,
+    usual_bytes_per_second, `from`, `to`, share, seconds
 FROM queue
 WHERE record = 'event';
 

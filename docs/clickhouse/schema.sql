@@ -233,11 +233,21 @@ CREATE TABLE IF NOT EXISTS event
     now String,
     what LowCardinality(String),
     count UInt64,
+    direction LowCardinality(String),
+    -- Of what lasts: "began" or "over", and since when.
+    state LowCardinality(String),
+    since Nullable(DateTime64(3, 'UTC')),
+    bytes_per_second UInt64,
+    usual_bytes_per_second UInt64,
+    `from` LowCardinality(String),
+    `to` LowCardinality(String),
+    share Float64,
+    seconds UInt64,
     INDEX starts start TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)
-ORDER BY (sensor, epoch, sequence, event, network, at, address, prefix, port, protocol, class, evidence, upstream, mac, before, now, what)
+ORDER BY (sensor, epoch, sequence, event, network, at, address, prefix, port, protocol, class, evidence, upstream, mac, before, now, what, direction, state)
 -- TTL toDateTime(start) + INTERVAL 90 DAY
 SETTINGS non_replicated_deduplication_window = 100000;
 

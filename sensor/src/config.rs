@@ -6,6 +6,7 @@
 
 mod check;
 mod error;
+mod events;
 mod export;
 mod labels;
 mod limits;
@@ -30,6 +31,9 @@ use serde::{Deserialize, Serialize};
 use self::check::Purpose;
 pub use self::{
     error::{ConfigError, Problem},
+    events::{
+        DEFAULT_EVENT_WEEKS, Events, MAX_BLIND, MAX_EVENT_NUMBER, MAX_EVENT_WEEKS, MAX_LEAST_RATE, MIN_EVENT_WEEKS,
+    },
     export::{
         Additive, ClickHouse, DEFAULT_ENTERPRISE, DEFAULT_KEEP, DEFAULT_MTU, DEFAULT_ROTATE, DEFAULT_SPOOL,
         DEFAULT_SPOOL_AGE, DEFAULT_SPOOL_SIZE, Exporter, Host, Identity, Ipfix, Jsonl, Kafka, Login, MAX_BROKERS,
@@ -96,6 +100,8 @@ pub struct Config {
     pub lists: Vec<List>,
     /// What reports go by.
     pub report: Report,
+    /// Which differences to their history are events.
+    pub events: Events,
     /// How much may wait until exporters have delivered it.
     pub spool: Bounds,
     /// Where records go, in the order of the file; without any, to standard output.

@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` has the map and the invariants.
 
+pub mod anomaly;
 pub mod bpf;
 pub mod capture;
 pub mod cidr;

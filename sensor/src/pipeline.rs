@@ -8,6 +8,7 @@
 //!                   \-> log ring -> tracing -> standard error
 //! ```
 
+mod anomalies;
 mod blind;
 mod collector;
 mod devices;
@@ -34,7 +35,8 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
-    collector::Collector, devices::Devices, durable::Durable, exposed::Exposed, reload::Reloads, shipping::Shipping,
+    anomalies::Anomalies, collector::Collector, devices::Devices, durable::Durable, exposed::Exposed, reload::Reloads,
+    shipping::Shipping,
 };
 use crate::{
     config::{Config, Keep, SensorId},
@@ -117,6 +119,8 @@ struct Running {
     /// Of a sensor with exporters.
     shipping: Option<Shipping>,
     exposed: Exposed,
+    /// Of a sensor with a store.
+    anomalies: Option<Anomalies>,
     /// Records that are due to be written: those of earlier runs first.
     backlog: VecDeque<Summary>,
     /// When the interval ends.
@@ -130,6 +134,7 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format, store: Op
     let mut reloads = Reloads::new(file)?;
     let exposed = Exposed::open(&config)?;
     // Before anything is attached: a sensor whose records cannot be kept does not start.
+    let anomalies = store.map(|folder| Anomalies::new(folder, &config));
     let store = store.map(|folder| Store::open(folder, &config.networks, false)).transpose()?;
     let mut devices = Devices::new()?;
     let mut backlog = VecDeque::new();
@@ -168,7 +173,9 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format, store: Op
     let outlet = shipping.as_ref().map_or(Outlet::Stdout(format), Shipping::outlet);
     let mut writer = Writer::start(outlet, store, exposed.shared())?;
     let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
-    let mut running = Running { config, devices, collector, durable, shipping, exposed, backlog, due, unclosed: false };
+    let unclosed = false;
+    let mut running =
+        Running { config, devices, collector, durable, shipping, exposed, anomalies, backlog, due, unclosed };
     running.meet().await;
     running.expose();
     running.count(&mut stop, &mut reloads, &mut writer).await?;
@@ -200,6 +207,7 @@ impl Running {
                     self.due = self.interval_holding(until).end;
                     self.look().await;
                     self.meet().await;
+                    self.compare(until).await;
                     self.tick(until)?;
                     if self.unclosed {
                         self.close_others();
@@ -243,6 +251,12 @@ impl Running {
         }
     }
 
+    /// Notes what was otherwise than usual, as far as that is known.
+    async fn compare(&mut self, until: Timestamp) {
+        let Some(anomalies) = &mut self.anomalies else { return };
+        anomalies.found(until).await.into_iter().for_each(|event| self.collector.note(event));
+    }
+
     /// Closes the interval that ends at `until`; its records are due to be written then.
     fn tick(&mut self, until: Timestamp) -> Result<()> {
         let lost = self.shipping.iter_mut().flat_map(|shipping| shipping.take_lost(until));
@@ -270,6 +284,9 @@ impl Running {
     /// Goes by another configuration from here on.
     fn configure(&mut self, config: Config, lists: Arc<Lists>) {
         self.collector.configure(&config, lists);
+        if let Some(anomalies) = &mut self.anomalies {
+            anomalies.configure(&config);
+        }
         if let Some(durable) = &mut self.durable {
             durable.configure(&config);
         }

@@ -26,7 +26,6 @@ use serde::Serialize;
 
 use self::parts::Whole;
 
-pub(crate) use self::records::{SEAM, SILENCE, class, is_marked, mark};
 pub use self::{
     addresses::Addresses,
     counterparts::{Counterpart, Counterparts},
@@ -43,6 +42,11 @@ pub use self::{
     suspicious::{Step, Suspicious},
     upstreams::{Shift, Upstream},
     volume::VolumeFact,
+};
+pub(crate) use self::{
+    coverage::merged as covered,
+    records::{SEAM, SILENCE, class, is_marked, mark},
+    upstreams::called as upstream_name,
 };
 
 /// What is asked.

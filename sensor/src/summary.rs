@@ -24,7 +24,7 @@ pub(crate) use self::host::{Bits, block_prefix, place};
 pub use self::{
     class_host::ClassHostRecord,
     counterpart::CounterpartRecord,
-    event::{Event, EventRecord},
+    event::{Event, EventRecord, Fraction, Turn, Unusual},
     flow::FlowRecord,
     host::{AddressSet, HostRecord},
     service::ServiceRecord,

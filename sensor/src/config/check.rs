@@ -1,5 +1,6 @@
 //! From raw values to a valid configuration.
 
+mod events;
 mod export;
 mod labels;
 mod metrics;
@@ -56,7 +57,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
     let upstreams = check.upstreams(&raw.upstreams, known);
     let counterparts = check.counterparts(&raw.counterparts);
     let lists = check.lists(&raw.lists);
-    let report = check.report(&raw.report);
+    let (report, events) = (check.report(&raw.report), check.events(&raw.events));
     let (spool, exporters) = (check.spool(&raw.spool), check.exporters(&raw.exporters));
     let metrics = raw.metrics.as_ref().and_then(|raw| check.metrics(raw));
     let complete = complete && purpose == Purpose::Run;
@@ -75,6 +76,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
         counterparts,
         lists,
         report,
+        events,
         spool,
         exporters,
         metrics,
@@ -122,6 +124,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
         counterparts: vec![],
         lists: vec![],
         report: Default::default(),
+        events: Default::default(),
         spool: DEFAULT_SPOOL,
         exporters: vec![],
         metrics: None,
@@ -166,6 +169,7 @@ impl Check<'_, '_> {
             counterparts: vec![],
             lists: vec![],
             report: Default::default(),
+            events: Default::default(),
             spool: DEFAULT_SPOOL,
             exporters: vec![],
             metrics: None,

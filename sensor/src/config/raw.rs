@@ -23,6 +23,7 @@ const UPSTREAM: &str = "[[upstream]]";
 const COUNTERPART: &str = "[[counterpart]]";
 const LIST: &str = "[[list]]";
 const REPORT: &str = "[report]";
+const EVENTS: &str = "[events]";
 const SPOOL: &str = "[spool]";
 const EXPORTER: &str = "[[exporter]]";
 const METRICS: &str = "[metrics]";
@@ -39,6 +40,7 @@ pub(super) struct RawConfig {
     pub(super) counterparts: Vec<RawCounterpart>,
     pub(super) lists: Vec<RawList>,
     pub(super) report: RawReport,
+    pub(super) events: RawEvents,
     pub(super) spool: RawSpool,
     pub(super) exporters: Vec<RawExporter>,
     pub(super) metrics: Option<RawMetrics>,
@@ -111,6 +113,18 @@ pub(super) struct RawList {
 pub(super) struct RawReport {
     pub(super) hidden_classes: Option<Vec<Text>>,
     pub(super) learn: Option<Text>,
+}
+
+/// `[events]`.
+#[derive(Debug, Default)]
+pub(super) struct RawEvents {
+    pub(super) weeks: Option<Number>,
+    pub(super) surge_percent: Option<Number>,
+    pub(super) collapse_percent: Option<Number>,
+    pub(super) shift_percent: Option<Number>,
+    pub(super) deviations: Option<Number>,
+    pub(super) least_rate: Option<Number>,
+    pub(super) blind_seconds: Option<Number>,
 }
 
 /// `[spool]`.
@@ -258,6 +272,19 @@ fn labels(root: &mut Section<'_, '_, '_, '_>, config: &mut RawConfig) {
     if let Some((table, span)) = root.table("report") {
         let mut section = Section::new(REPORT, table, span, root.problems);
         config.report = RawReport { hidden_classes: section.texts("hidden_classes"), learn: section.text("learn") };
+        section.finish();
+    }
+    if let Some((table, span)) = root.table("events") {
+        let mut section = Section::new(EVENTS, table, span, root.problems);
+        config.events = RawEvents {
+            weeks: section.number("weeks"),
+            surge_percent: section.number("surge_percent"),
+            collapse_percent: section.number("collapse_percent"),
+            shift_percent: section.number("shift_percent"),
+            deviations: section.number("deviations"),
+            least_rate: section.number("least_rate"),
+            blind_seconds: section.number("blind_seconds"),
+        };
         section.finish();
     }
 }

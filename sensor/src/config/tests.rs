@@ -1,5 +1,6 @@
 //! Configurations good and bad, with the words of every error.
 
+mod events;
 mod export;
 mod metrics;
 mod watched;

@@ -71,6 +71,17 @@ impl Archive {
     }
 }
 
+impl Archive {
+    /// Events of a time, as their JSON lines, in order.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn events(&self, time: Range<Timestamp>) -> Result<Vec<String>> {
+        let question = "SELECT line FROM events WHERE at >= ?1 AND at < ?2 ORDER BY at";
+        self.all(question, params![time.start.as_microsecond(), time.end.as_microsecond()], |row| row.get(0))
+    }
+}
+
 impl Records for Archive {
     fn networks(&self) -> Result<Vec<String>> {
         let question =

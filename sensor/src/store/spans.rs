@@ -32,6 +32,7 @@ impl Spans {
         if let Some((_, run)) = before
             && run.last + 1 == sequence
             && (0..=seam).contains(&(start - run.end))
+            && (run.blind_ms > 0) == (blind_ms > 0)
         {
             run.last = sequence;
             run.end = end;

@@ -148,7 +148,7 @@ impl Coverage {
 }
 
 /// Time that at least one span covers, within a time, in order.
-fn merged(spans: &[Span], time: &std::ops::Range<Timestamp>) -> Vec<(Timestamp, Timestamp)> {
+pub(crate) fn merged(spans: &[Span], time: &std::ops::Range<Timestamp>) -> Vec<(Timestamp, Timestamp)> {
     let mut inside: Vec<(Timestamp, Timestamp)> = spans
         .iter()
         .map(|span| (span.start.max(time.start), span.end.min(time.end)))

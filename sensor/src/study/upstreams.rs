@@ -77,7 +77,7 @@ pub(super) fn upstreams(
 }
 
 /// What an upstream is called.
-fn called(name: &str) -> String {
+pub(crate) fn called(name: &str) -> String {
     if name.is_empty() { NOBODY.to_owned() } else { name.to_owned() }
 }
 

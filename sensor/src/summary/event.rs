@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use sensor_ebpf::class::{Class, Evidence};
+use sensor_ebpf::{
+    abi::Direction,
+    class::{Class, Evidence},
+};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 use super::names;
@@ -89,12 +92,102 @@ pub enum Event {
         /// How often, since the last interval.
         count: u64,
     },
+    /// A network has far more traffic in a direction than it used to have at that hour of the week.
+    Surge(Unusual),
+    /// A network has far less.
+    Collapse(Unusual),
+    /// Traffic of a network takes other upstreams than it used to.
+    UpstreamShift {
+        /// Whether that begins or ends.
+        state: Turn,
+        /// Since when; nothing of longer than a week.
+        since: Option<jiff::Timestamp>,
+        /// Who lost most.
+        from: String,
+        /// Who won most.
+        to: String,
+        /// How much of all traffic the latter won.
+        share: Fraction,
+    },
+    /// Nothing was counted for some time.
+    SensorBlind {
+        /// Whether that goes on or is over.
+        state: Turn,
+        /// Since when.
+        since: jiff::Timestamp,
+        /// How long it was up to now.
+        seconds: u64,
+    },
+}
+
+/// Whether what happens begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Turn {
+    /// It begins.
+    Began,
+    /// It is over, or has become usual.
+    Over,
+}
+
+impl Turn {
+    /// The word in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Began => "began",
+            Self::Over => "over",
+        }
+    }
+}
+
+/// Traffic in a direction, compared with what is usual.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unusual {
+    /// To the network, or from it.
+    #[serde(with = "names::direction")]
+    pub direction: Direction,
+    /// Whether it begins or ends.
+    pub state: Turn,
+    /// Since when; nothing of longer than a week.
+    pub since: Option<jiff::Timestamp>,
+    /// L3 bytes per second in the quarter of an hour after which it is told.
+    pub bytes_per_second: u64,
+    /// What is usual then.
+    pub usual_bytes_per_second: u64,
+}
+
+/// A part of a whole, in ten thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fraction(u16);
+
+impl Fraction {
+    const WHOLE: f64 = 10_000.0;
+
+    /// The nearest one, from nothing to the whole.
+    pub fn of(value: f64) -> Self {
+        Self((value.clamp(0.0, 1.0) * Self::WHOLE).round() as u16)
+    }
+
+    /// From 0 to 1.
+    pub fn value(self) -> f64 {
+        f64::from(self.0) / Self::WHOLE
+    }
 }
 
 impl Event {
     /// The names of all of them.
-    pub const NAMES: [&'static str; 7] =
-        ["newly_lit", "newly_lit_prefix", "service_born", "class_seen", "upstream_new", "upstream_mac_changed", "loss"];
+    pub const NAMES: [&'static str; 11] = [
+        "newly_lit",
+        "newly_lit_prefix",
+        "service_born",
+        "class_seen",
+        "upstream_new",
+        "upstream_mac_changed",
+        "loss",
+        "surge",
+        "collapse",
+        "upstream_shift",
+        "sensor_blind",
+    ];
 
     /// The name in records.
     pub const fn name(&self) -> &'static str {
@@ -106,6 +199,10 @@ impl Event {
             Self::UpstreamNew { .. } => "upstream_new",
             Self::UpstreamMacChanged { .. } => "upstream_mac_changed",
             Self::Loss { .. } => "loss",
+            Self::Surge(_) => "surge",
+            Self::Collapse(_) => "collapse",
+            Self::UpstreamShift { .. } => "upstream_shift",
+            Self::SensorBlind { .. } => "sensor_blind",
         }
     }
 }
@@ -163,6 +260,25 @@ impl Serialize for EventRecord {
                 map.serialize_entry("what", what)?;
                 map.serialize_entry("count", count)?;
             }
+            Event::Surge(unusual) | Event::Collapse(unusual) => {
+                map.serialize_entry("direction", unusual.direction.name())?;
+                map.serialize_entry("state", unusual.state.name())?;
+                map.serialize_entry("since", &unusual.since)?;
+                map.serialize_entry("bytes_per_second", &unusual.bytes_per_second)?;
+                map.serialize_entry("usual_bytes_per_second", &unusual.usual_bytes_per_second)?;
+            }
+            Event::UpstreamShift { state, since, from, to, share } => {
+                map.serialize_entry("state", state.name())?;
+                map.serialize_entry("since", since)?;
+                map.serialize_entry("from", from)?;
+                map.serialize_entry("to", to)?;
+                map.serialize_entry("share", &share.value())?;
+            }
+            Event::SensorBlind { state, since, seconds } => {
+                map.serialize_entry("state", state.name())?;
+                map.serialize_entry("since", since)?;
+                map.serialize_entry("seconds", seconds)?;
+            }
         }
         map.end()
     }
@@ -184,6 +300,18 @@ mod tests {
     #[test]
     fn events_are_flat_for_readers_and_come_back_from_a_journal() {
         let address = "10.0.0.1".parse().unwrap();
+        let unusual = |since| Unusual {
+            direction: Direction::Out,
+            state: Turn::Began,
+            since,
+            bytes_per_second: 900,
+            usual_bytes_per_second: 100,
+        };
+        let told = |since: &str| {
+            format!(
+                r#""direction":"out","state":"began","since":{since},"bytes_per_second":900,"usual_bytes_per_second":100"#
+            )
+        };
         let [tor, confirmed] = [Class::Tor.name(), Evidence::Confirmed.name()];
         let events = [
             (Event::NewlyLit { address }, r#""address":"10.0.0.1""#.to_owned()),
@@ -209,6 +337,22 @@ mod tests {
                 r#""address":"10.0.0.1","before":"02:00:00:00:00:01","now":"02:00:00:00:00:02""#.to_owned(),
             ),
             (Event::Loss { what: "flows".to_owned(), count: 3 }, r#""what":"flows","count":3"#.to_owned()),
+            (Event::Surge(unusual(Some(jiff::Timestamp::UNIX_EPOCH))), told(r#""1970-01-01T00:00:00Z""#)),
+            (Event::Collapse(unusual(None)), told("null")),
+            (
+                Event::UpstreamShift {
+                    state: Turn::Over,
+                    since: None,
+                    from: "a".to_owned(),
+                    to: "b".to_owned(),
+                    share: Fraction::of(0.30004),
+                },
+                r#""state":"over","since":null,"from":"a","to":"b","share":0.3"#.to_owned(),
+            ),
+            (
+                Event::SensorBlind { state: Turn::Began, since: jiff::Timestamp::UNIX_EPOCH, seconds: 60 },
+                r#""state":"began","since":"1970-01-01T00:00:00Z","seconds":60"#.to_owned(),
+            ),
         ];
         assert_eq!(events.each_ref().map(|(event, _)| event.name()), Event::NAMES);
         for (event, rest) in events {

@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, str::FromStr, sync::Arc};
 
-use sensor_ebpf::class::{Class, Evidence, Family};
+use sensor_ebpf::{
+    abi::Direction,
+    class::{Class, Evidence, Family},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::cidr::Cidr;
@@ -60,6 +63,19 @@ pub(super) mod some_evidence {
 
     pub(in crate::summary) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Evidence>, D::Error> {
         Ok(Option::<Named>::deserialize(from)?.map(|named| named.0))
+    }
+}
+
+/// `#[serde(with)]` of a direction.
+pub(super) mod direction {
+    use super::*;
+
+    pub(in crate::summary) fn serialize<S: Serializer>(direction: &Direction, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(direction.name())
+    }
+
+    pub(in crate::summary) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Direction, D::Error> {
+        named(deserializer, "direction", Direction::ALL.into_iter(), Direction::name)
     }
 }
 

@@ -16,7 +16,7 @@ use super::{MAX_ROWS, Row, plain, traffic};
 use crate::{
     summary::{
         ClassHostRecord, Count, CounterpartRecord, Event, EventRecord, HostRecord, NetworkRecord, ServiceRecord,
-        Summary,
+        Summary, Turn, Unusual,
     },
     upstream::mac_text,
 };
@@ -193,9 +193,28 @@ fn event_line(record: &EventRecord) -> String {
             format!("{} answers for {address}, which was {}", mac_text(*now), mac_text(*before))
         }
         Event::Loss { what, count } => format!("LOST: {count} {what}"),
+        Event::Surge(unusual) => unusually("far more", unusual),
+        Event::Collapse(unusual) => unusually("far less", unusual),
+        Event::UpstreamShift { state: Turn::Began, from, to, share, .. } => {
+            format!("{:.0} % of its traffic shifted to {to}, most of it from {from}", 100.0 * share.value())
+        }
+        Event::UpstreamShift { state: Turn::Over, from, to, .. } => {
+            format!("its traffic is shared among upstreams as usual again, after a shift from {from} to {to}")
+        }
+        Event::SensorBlind { state: Turn::Began, since, .. } => format!("BLIND since {since}: nothing is counted"),
+        Event::SensorBlind { state: Turn::Over, since, seconds } => {
+            format!("BLIND since {since} for {seconds} s, which is over")
+        }
     };
     let network = record.network.as_deref().map(|network| format!(" {network}:")).unwrap_or_default();
     format!("{}{network} {what}", record.at)
+}
+
+fn unusually(how: &str, unusual: &Unusual) -> String {
+    let Unusual { direction, state, bytes_per_second, usual_bytes_per_second: usual, .. } = unusual;
+    let is_over = if *state == Turn::Over { ", which is over" } else { "" };
+    let direction = direction.name();
+    format!("{how} traffic {direction} than usual{is_over}: {bytes_per_second} B/s, usual at this hour are {usual} B/s")
 }
 
 #[cfg(test)]
