@@ -26,6 +26,8 @@ mod foreign;
 mod full;
 #[path = "root_life/handover.rs"]
 mod handover;
+#[path = "root_life/history.rs"]
+mod history;
 #[path = "root_life/kill.rs"]
 mod kill;
 #[path = "root_life/metrics.rs"]
