@@ -14,6 +14,7 @@ mod memory;
 mod metrics;
 mod nearest;
 mod raw;
+mod store;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -50,6 +51,7 @@ pub use self::{
     },
     memory::{DEFAULT_MEMORY, MAX_MEMORY, MIN_MEMORY, Memory},
     metrics::Metrics,
+    store::{Age, MAX_AGE_DAYS, MIN_AGE_DAYS, MIN_HISTORY_DAYS, Retention, Store},
     upstream::{MAX_UPSTREAM_ADDRESSES, MAX_UPSTREAMS, MAX_VLAN, Upstream},
     values::{
         DEFAULT_INTERVAL, InterfaceName, Interval, MAX_INTERFACE_NAME_LEN, MAX_INTERVAL, MAX_NAME_LEN,
@@ -108,6 +110,8 @@ pub struct Config {
     pub exporters: Vec<Exporter>,
     /// Where metrics and health can be asked for; `None`: nowhere.
     pub metrics: Option<Metrics>,
+    /// Where years of records are kept, and how long; `None`: nowhere, unless the command line names a folder.
+    pub store: Option<Store>,
 }
 
 /// Folders of what outlives the agent; absolute paths.
@@ -250,6 +254,17 @@ impl Config {
     /// Rows in which each CPU counts far ends; `None`: they are not told apart.
     pub fn counterpart_rows(&self) -> Option<u32> {
         self.tells_far_ends().then_some(self.limits.max_counterparts)
+    }
+
+    /// Where a store is unless the command line says otherwise; `None`: nowhere, as with a command line that has no file.
+    pub fn store_folder(&self) -> Option<PathBuf> {
+        let in_state = || self.keep.as_ref().map(|keep| keep.state_dir.join(store::FOLDER));
+        self.store.as_ref().map(|store| store.path.clone()).or_else(in_state)
+    }
+
+    /// How long a store keeps what, wherever it is.
+    pub fn retention(&self) -> Retention {
+        self.store.as_ref().map_or(Retention::DEFAULT, |store| store.retention)
     }
 
     /// The configuration of a command line without a file.

@@ -14,6 +14,7 @@ mod collector;
 mod devices;
 mod durable;
 mod exposed;
+mod kept;
 mod nic;
 mod plan;
 mod ports;
@@ -35,7 +36,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
-    anomalies::Anomalies, collector::Collector, devices::Devices, durable::Durable, exposed::Exposed, reload::Reloads,
+    collector::Collector, devices::Devices, durable::Durable, exposed::Exposed, kept::Kept, reload::Reloads,
     shipping::Shipping,
 };
 use crate::{
@@ -53,7 +54,7 @@ use crate::{
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 /// Counts on the interfaces of `config` and writes a summary of every interval, until SIGINT or SIGTERM; then detaches and writes
-/// the last one. What is written goes into the store in the folder `store` as well. `file` is where the configuration was read, and is read again on SIGHUP and at a command's request.
+/// the last one. What is written goes into the store in the folder `store` as well, or in that of the configuration. `file` is where the configuration was read, and is read again on SIGHUP and at a command's request.
 ///
 /// # Errors
 /// Something of the configuration cannot be had; nothing stays attached.
@@ -67,8 +68,8 @@ pub fn run(config: Config, file: Option<&Path>, format: Format, store: Option<&P
 }
 
 /// Takes the programs of a sensor off its interfaces, writes what was counted and not reported yet to where its records go, and removes all of its
-/// pins. `config` is what it was configured as, where that is still known: who its neighbours are, and its exporters. What is written goes into the
-/// store in the folder `store` as well.
+/// pins. `config` is what it was configured as, where that is still known: who its neighbours are, its exporters and its store. What is written goes into
+/// the store in the folder `store` as well.
 ///
 /// # Errors
 /// An agent is running, or something cannot be removed; what was counted is not lost then.
@@ -79,8 +80,10 @@ pub fn detach(
     format: Format,
     store: Option<&Path>,
 ) -> Result<()> {
-    let networks = config.map_or(&[][..], |config| &config.networks);
-    let store = store.map(|folder| Store::open(folder, networks, false)).transpose()?;
+    let store = match config {
+        Some(config) => Kept::open(config, store)?.1,
+        None => store.map(|folder| Store::open(folder, &[], false)).transpose()?,
+    };
     let mut durable = Durable::open(sensor, keep)?;
     durable.name_by(config.map_or(&[], |config| &config.upstreams));
     control::remove_left(&keep.state_dir);
@@ -119,8 +122,7 @@ struct Running {
     /// Of a sensor with exporters.
     shipping: Option<Shipping>,
     exposed: Exposed,
-    /// Of a sensor with a store.
-    anomalies: Option<Anomalies>,
+    kept: Kept,
     /// Records that are due to be written: those of earlier runs first.
     backlog: VecDeque<Summary>,
     /// When the interval ends.
@@ -134,8 +136,7 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format, store: Op
     let mut reloads = Reloads::new(file)?;
     let exposed = Exposed::open(&config)?;
     // Before anything is attached: a sensor whose records cannot be kept does not start.
-    let anomalies = store.map(|folder| Anomalies::new(folder, &config));
-    let store = store.map(|folder| Store::open(folder, &config.networks, false)).transpose()?;
+    let (kept, store) = Kept::open(&config, store)?;
     let mut devices = Devices::new()?;
     let mut backlog = VecDeque::new();
     let (collector, durable, shipping) = match &config.keep {
@@ -173,9 +174,8 @@ async fn pipeline(config: Config, file: Option<&Path>, format: Format, store: Op
     let outlet = shipping.as_ref().map_or(Outlet::Stdout(format), Shipping::outlet);
     let mut writer = Writer::start(outlet, store, exposed.shared())?;
     let due = Interval::holding(Timestamp::now(), config.interval.duration()).end;
-    let unclosed = false;
     let mut running =
-        Running { config, devices, collector, durable, shipping, exposed, anomalies, backlog, due, unclosed };
+        Running { config, devices, collector, durable, shipping, exposed, kept, backlog, due, unclosed: false };
     running.meet().await;
     running.expose();
     running.count(&mut stop, &mut reloads, &mut writer).await?;
@@ -253,8 +253,7 @@ impl Running {
 
     /// Notes what was otherwise than usual, as far as that is known.
     async fn compare(&mut self, until: Timestamp) {
-        let Some(anomalies) = &mut self.anomalies else { return };
-        anomalies.found(until).await.into_iter().for_each(|event| self.collector.note(event));
+        self.kept.news(until).await.into_iter().for_each(|event| self.collector.note(event));
     }
 
     /// Closes the interval that ends at `until`; its records are due to be written then.
@@ -284,12 +283,10 @@ impl Running {
     /// Goes by another configuration from here on.
     fn configure(&mut self, config: Config, lists: Arc<Lists>) {
         self.collector.configure(&config, lists);
-        if let Some(anomalies) = &mut self.anomalies {
-            anomalies.configure(&config);
-        }
         if let Some(durable) = &mut self.durable {
             durable.configure(&config);
         }
+        self.kept.configure(&config);
         let other = config.interval != self.config.interval;
         self.config = config;
         if other {

@@ -57,6 +57,7 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<()> {
         Ok(links) => interfaces(config, &links).into_iter().try_for_each(&mut finding)?,
         Err(error) => finding((Severity::Missing, format!("{error:#}")))?,
     }
+    findings::of_store(config).into_iter().try_for_each(&mut finding)?;
     if let Some(keep) = &config.keep {
         finding(match bpf::check_bpffs(&keep.bpffs) {
             Ok(()) => (Severity::Good, format!("maps and links can be pinned in {}", keep.bpffs.display())),

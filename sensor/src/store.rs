@@ -2,42 +2,49 @@
 //!
 //! An interval is taken once, by sensor, epoch and sequence, however often it comes: what adds up is in the file together with the sequence that it came with.
 
+mod archive;
 mod exchange;
 mod keep;
 mod read;
 mod rows;
+mod rules;
 mod schema;
 mod spans;
+mod spread;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;
 
 use std::{
+    collections::VecDeque,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use rusqlite::{Connection, OpenFlags};
+use anyhow::{Context as _, Result, bail};
+use rusqlite::Connection;
 
-pub use self::keep::Level;
+pub use self::{archive::Archive, keep::Level, rules::Rules};
 use self::{
-    rows::{Rows, Zones},
+    keep::Cut,
+    rows::{Rows, When},
     spans::Spans,
 };
 use crate::{
-    config::Network,
+    config::{Config, Network, Retention},
     summary::{Key, Summary},
 };
 
-/// The folder of a store in the state folder.
-const FOLDER: &str = "store";
 /// The file in the folder of a store.
 const FILE: &str = "store.sqlite";
 /// Intervals that go into one commit where many come at once.
 const BATCH: usize = 1024;
+/// Rows of traffic that go into one commit: of long intervals few intervals have as many.
+const ROWS: usize = 100_000;
+/// An interval of so many seconds or more is written record by record: each may be a row for every minute of weeks.
+const LONG: i64 = DAY_SECONDS;
 /// Seconds of a day.
 const DAY_SECONDS: i64 = 86_400;
 /// How long one commit waits for another program's.
@@ -45,25 +52,22 @@ const BUSY: Duration = Duration::from_secs(10);
 /// How long intervals may wait for others, where they come one by one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where a sensor with that state folder has its store unless another folder is named.
-pub fn folder(state_dir: &Path) -> PathBuf {
-    state_dir.join(FOLDER)
-}
-
 /// A store that is written to.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    zones: Zones,
+    rules: Rules,
     replaces: bool,
     /// The epoch that intervals come from, its number, and which of them are there.
     source: Option<Source>,
     pending: Rows,
     waiting: usize,
     since: Instant,
-    /// Day of the newest record when what was too old was last removed.
-    pruned: Option<i64>,
+    /// Day of the newest record, and what was in force, when what is too old was last looked for.
+    pruned: Option<(i64, Retention)>,
+    /// What of that is there yet.
+    cuts: VecDeque<Cut>,
     newest: i64,
 }
 
@@ -98,20 +102,36 @@ impl Store {
         let connection = Connection::open(&path).with_context(|| unreadable(&path))?;
         connection.busy_timeout(BUSY)?;
         schema::prepare(&connection).with_context(|| unreadable(&path))?;
-        let zones = Zones::of(networks);
+        let rules = Rules::of(networks, Retention::DEFAULT);
         let (pending, since) = (Rows::default(), Instant::now());
         Ok(Self {
             connection,
             path,
-            zones,
+            rules,
             replaces,
             source: None,
             pending,
             waiting: 0,
             since,
             pruned: None,
+            cuts: VecDeque::new(),
             newest: 0,
         })
+    }
+
+    /// The same, by what a configuration says of networks and of how long what is kept.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for(folder: &Path, config: &Config, replaces: bool) -> Result<Self> {
+        let store = Self::open(folder, &config.networks, replaces)?;
+        store.rules.replace(&config.networks, config.retention());
+        Ok(store)
+    }
+
+    /// What it goes by, which a reload may change.
+    pub fn rules(&self) -> Rules {
+        self.rules.clone()
     }
 
     /// Takes an interval. It is on disk with the next [`commit`](Self::commit), or some intervals later.
@@ -122,16 +142,28 @@ impl Store {
         let Key { sequence, start, end, .. } = summary.key;
         let is_live = summary.ledger.iter().any(|side| side.attached.is_some());
         self.begin(&summary.key, is_live)?;
+        let is_long = When::of(&summary.key).seconds() >= LONG;
+        if is_long {
+            self.commit()?;
+        }
         let Some(source) = &mut self.source else { bail!("a store without a source; report it") };
         if source.spans.has(sequence) {
             return Ok(Taken::Known);
         }
         let blind = summary.ledger.iter().filter_map(|side| side.blind_ms).max().unwrap_or_default();
         source.spans.add(sequence, (start.as_microsecond(), end.as_microsecond()), blind, is_live);
-        self.pending.add(summary, &self.zones);
-        self.waiting += 1;
         self.newest = self.newest.max(start.as_second());
-        if self.waiting >= BATCH || self.since.elapsed() >= PATIENCE {
+        if is_long {
+            let committed = self.commit_long(summary);
+            if committed.is_err() {
+                // What is there is what is on disk: it comes again.
+                self.source = None;
+            }
+            return committed.map(|()| Taken::New);
+        }
+        self.pending.add(summary, &self.rules.now().zones);
+        self.waiting += 1;
+        if self.waiting >= BATCH || self.pending.len() >= ROWS || self.since.elapsed() >= PATIENCE {
             self.commit()?;
         }
         Ok(Taken::New)
@@ -150,11 +182,27 @@ impl Store {
         write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
         transaction.commit().with_context(fix)?;
         (self.pending, self.waiting) = (Rows::default(), 0);
-        let day = self.newest / DAY_SECONDS;
-        if self.pruned.replace(day) != Some(day) {
-            self.prune()?;
+        self.prune_some()
+    }
+
+    /// Has a long interval on disk, in one commit as any other.
+    fn commit_long(&mut self, summary: &Summary) -> Result<()> {
+        let Some(source) = &self.source else { return Ok(()) };
+        let fix = || unwritable(&self.path);
+        let transaction = self.connection.transaction().with_context(fix)?;
+        let rules = self.rules.now();
+        for record in &summary.networks {
+            let mut rows = Rows::default();
+            rows.network(record, When::of(&summary.key), &rules.zones);
+            write::rows(&transaction, source.id, &rows).with_context(fix)?;
         }
-        Ok(())
+        let mut rows = Rows::default();
+        rows.others(summary, &rules.zones);
+        drop(rules);
+        write::rows(&transaction, source.id, &rows).with_context(fix)?;
+        write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
+        transaction.commit().with_context(fix)?;
+        self.prune_some()
     }
 
     /// The next interval is one of this epoch.
@@ -209,44 +257,4 @@ fn unreadable(path: &Path) -> String {
 /// What to do about one that takes nothing.
 fn unwritable(path: &Path) -> String {
     format!("{}: cannot be written; free disk space, or see to the disk", path.display())
-}
-
-/// A store that is read.
-#[derive(Debug)]
-pub struct Archive {
-    connection: Connection,
-    path: PathBuf,
-}
-
-impl Archive {
-    /// Opens the store in a folder, as it is at that moment.
-    ///
-    /// # Errors
-    /// There is none, or it is of another version or damaged.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
-        if !path.is_file() {
-            bail!(
-                "{}: there is no store; write one with sensor run --store or sensor replay --store, or name its folder",
-                folder.display()
-            );
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).with_context(|| unreadable(&path))?;
-        connection.busy_timeout(BUSY)?;
-        schema::prepare(&connection).with_context(|| unreadable(&path))?;
-        // All that is asked sees the same records.
-        connection.execute_batch("BEGIN").with_context(|| unreadable(&path))?;
-        Ok(Self { connection, path })
-    }
-
-    /// Bytes on disk.
-    pub fn size(&self) -> u64 {
-        self.path.metadata().map_or(0, |metadata| metadata.len())
-    }
-
-    /// What went wrong with a question.
-    fn damaged(&self, error: rusqlite::Error) -> anyhow::Error {
-        anyhow!(error).context(format!("{}: cannot be read; restore it from a copy", self.path.display()))
-    }
 }

@@ -5,6 +5,7 @@ mod addresses;
 mod change;
 mod counterparts;
 mod coverage;
+mod kept;
 mod parts;
 mod period;
 mod profile;
@@ -24,7 +25,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use sensor_ebpf::class::{Class, Family};
 use serde::Serialize;
 
-use self::parts::Whole;
+use self::{kept::Steps, parts::Whole};
 
 pub use self::{
     addresses::Addresses,
@@ -34,8 +35,8 @@ pub use self::{
     period::Period,
     profile::Profile,
     records::{
-        ActiveBlock, ClassHost, DAY, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Systems, Volume,
-        day,
+        ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Systems,
+        Volume, day,
     },
     resample::Interval,
     services::ServiceFact,
@@ -140,14 +141,24 @@ impl Study {
         let coverage = Coverage::of(records, network, period)?;
         let baseline_coverage = Coverage::of(records, network, baseline)?;
         let mut insufficient_data = BTreeMap::new();
+        let figures = [("coverage.packets", period), ("baseline_coverage.packets", baseline)];
+        kept::ledger(records, figures, &mut insufficient_data)?;
+        let steps = |period| Steps::of(records, network, Detail::Quarters, period);
+        let (steps, earlier_steps) = (steps(period)?, steps(baseline)?);
         let volume = VolumeFact::of(
             records,
             network,
-            (period, &coverage),
-            (baseline, &baseline_coverage),
+            (period, &coverage, &steps),
+            (baseline, &baseline_coverage, &earlier_steps),
             &mut insufficient_data,
         )?;
+        let gone = |period| kept::why_sights_are_gone(records, network, period);
+        let (gone, earlier_gone) = (gone(period)?, gone(baseline)?);
+        if let Some(why) = &gone {
+            insufficient_data.insert("suspicious.addresses", why.clone());
+        }
         let blind = coverage.why_sights_are_insufficient().or_else(|| baseline_coverage.why_sights_are_insufficient());
+        let blind = blind.or(gone).or(earlier_gone);
         let (addresses, services) = match blind {
             None => (
                 Some(Addresses::of(records, network, period, baseline)?),
@@ -159,7 +170,10 @@ impl Study {
                 (None, None)
             }
         };
-        let wholes = [Whole { period, bytes: volume.bytes }, Whole { period: baseline, bytes: volume.baseline_bytes }];
+        let wholes = [
+            Whole { period, steps: &steps, bytes: volume.bytes },
+            Whole { period: baseline, steps: &earlier_steps, bytes: volume.baseline_bytes },
+        ];
         let classes = parts::classes(records, network, wholes)?;
         let of_hidden = |bytes: fn(&ClassShare) -> i64| -> i64 {
             let hides = |row: &&ClassShare| hidden.iter().any(|class| class.name() == row.class);
@@ -183,7 +197,7 @@ impl Study {
             hidden_by_day: parts::hidden_by_day([&earlier, &class_days], hidden),
             hidden_classes: hidden.iter().map(|class| class.name()).collect(),
             upstream_shifts: upstreams::shifts(&upstream_days),
-            profile: Profile::of(records, network, zone, period, baseline)?,
+            profile: Profile::of(records, network, zone, [&steps, &earlier_steps], &mut insufficient_data)?,
             mining: Suspicious::of(records, question, Family::Mining, [&class_days, &earlier])?,
             p2p: Suspicious::of(records, question, Family::P2p, [&class_days, &earlier])?,
             counterparts: Counterparts::of(records, network, wholes, &systems)?,

@@ -15,8 +15,8 @@ use crate::{
     config::ClickHouse,
     export::Questions,
     study::{
-        ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, SEAM, SILENCE, Service, Span, Systems, Volume,
-        class, day, mark,
+        ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, QUARTER, Records, SEAM, SILENCE, Service, Span, Systems,
+        Volume, class, day, mark,
     },
     summary::{AddressSet, CounterpartRecord},
 };
@@ -83,6 +83,7 @@ struct SpanRow {
     #[serde(deserialize_with = "moment")]
     ends: Timestamp,
     blind: u64,
+    coarse: u64,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +135,50 @@ impl Warehouse {
         rows.context("the server's tables are of another version; apply docs/clickhouse/schema.sql of this one")
     }
 
+    /// What a network exchanged in a range of steps, which `begins` tells of each row.
+    fn parts(
+        &self,
+        network: &str,
+        dimension: Dimension,
+        step: i64,
+        range: Range<i64>,
+        begins: &str,
+    ) -> Result<Vec<Part>> {
+        let time = if step == DAY {
+            self.time(&range)?
+        } else {
+            Timestamp::from_second(range.start)?..Timestamp::from_second(range.end)?
+        };
+        let missing = format!("if(counterpart = '', '{}', counterpart)", CounterpartRecord::UNKNOWN);
+        let (table, name, evidence_name) = match dimension {
+            Dimension::Total => ("network", "''".to_owned(), "''"),
+            Dimension::Upstream => ("network", "toString(upstream)".to_owned(), "''"),
+            Dimension::Class => ("network", "toString(class)".to_owned(), "evidence"),
+            Dimension::Country => ("counterpart", format!("if(country = '', {missing}, country)"), "''"),
+            Dimension::System => ("counterpart", format!("if(asn = 0, {missing}, concat('AS', toString(asn)))"), "''"),
+            Dimension::List => ("counterpart", "toString(arrayJoin(list))".to_owned(), "''"),
+        };
+        let [packets, bytes] =
+            if table == "network" { ["net_packets", "net_bytes"] } else { ["toInt64(packets)", "toInt64(bytes)"] };
+        let sum = |column: &str, direction: &str| format!("sumIf({column}, direction = '{direction}')");
+        let question = format!(
+            "SELECT toInt64({begins}) AS begins, toString({name}) AS name, toString({evidence_name}) AS evidence, {} AS in_packets, {} AS in_bytes, \
+             {} AS out_packets, {} AS out_bytes FROM {table} FINAL WHERE network = {} AND {} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            sum(packets, "in"),
+            sum(bytes, "in"),
+            sum(packets, "out"),
+            sum(bytes, "out"),
+            quoted(network),
+            within(&time)
+        );
+        let part = |row: TrafficRow| {
+            let TrafficRow { begins, name, in_packets, in_bytes, out_packets, out_bytes, .. } = row;
+            let volume = Volume { in_packets, in_bytes, out_packets, out_bytes };
+            Part { start: begins, name, evidence: Evidence::named(&row.evidence), volume }
+        };
+        Ok(self.rows(&question)?.into_iter().map(part).collect())
+    }
+
     /// The days of a time in the zone, as the server finds them.
     fn day_of(&self, column: &str) -> String {
         format!("toInt32(toDate({column}, {}))", quoted(self.zone.iana_name().unwrap_or("UTC")))
@@ -182,41 +227,14 @@ impl Records for Warehouse {
     }
 
     fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
-        let time = if step == DAY {
-            self.time(&range)?
-        } else {
-            Timestamp::from_second(range.start)?..Timestamp::from_second(range.end)?
-        };
         let begins =
             if step == DAY { self.day_of("start") } else { format!("intDiv(toUnixTimestamp(start), {step}) * {step}") };
-        let missing = format!("if(counterpart = '', '{}', counterpart)", CounterpartRecord::UNKNOWN);
-        let (table, name, evidence_name) = match dimension {
-            Dimension::Total => ("network", "''".to_owned(), "''"),
-            Dimension::Upstream => ("network", "toString(upstream)".to_owned(), "''"),
-            Dimension::Class => ("network", "toString(class)".to_owned(), "evidence"),
-            Dimension::Country => ("counterpart", format!("if(country = '', {missing}, country)"), "''"),
-            Dimension::System => ("counterpart", format!("if(asn = 0, {missing}, concat('AS', toString(asn)))"), "''"),
-            Dimension::List => ("counterpart", "toString(arrayJoin(list))".to_owned(), "''"),
-        };
-        let [packets, bytes] =
-            if table == "network" { ["net_packets", "net_bytes"] } else { ["toInt64(packets)", "toInt64(bytes)"] };
-        let sum = |column: &str, direction: &str| format!("sumIf({column}, direction = '{direction}')");
-        let question = format!(
-            "SELECT toInt64({begins}) AS begins, toString({name}) AS name, toString({evidence_name}) AS evidence, {} AS in_packets, {} AS in_bytes, \
-             {} AS out_packets, {} AS out_bytes FROM {table} FINAL WHERE network = {} AND {} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-            sum(packets, "in"),
-            sum(bytes, "in"),
-            sum(packets, "out"),
-            sum(bytes, "out"),
-            quoted(network),
-            within(&time)
-        );
-        let part = |row: TrafficRow| {
-            let TrafficRow { begins, name, in_packets, in_bytes, out_packets, out_bytes, .. } = row;
-            let volume = Volume { in_packets, in_bytes, out_packets, out_bytes };
-            Part { start: begins, name, evidence: Evidence::named(&row.evidence), volume }
-        };
-        Ok(self.rows(&question)?.into_iter().map(part).collect())
+        self.parts(network, dimension, step, range, &begins)
+    }
+
+    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
+        let begins = range.start.to_string();
+        self.parts(network, dimension, step, range, &begins)
     }
 
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {
@@ -310,20 +328,26 @@ impl Records for Warehouse {
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
         let (live, replayed) = (SEAM.as_millis(), SILENCE.as_millis());
         let question = format!(
-            "SELECT sensor, toUnixTimestamp64Milli(min(one.begins)) AS begins, toUnixTimestamp64Milli(max(one.ends)) AS ends, sum(one.blind) AS blind FROM (
+            "SELECT sensor, toUnixTimestamp64Milli(min(one.begins)) AS begins, toUnixTimestamp64Milli(max(one.ends)) AS ends, sum(one.blind) AS blind, \
+             sum(one.coarse) AS coarse FROM (
                 SELECT *, sum(is_new) OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS UNBOUNDED PRECEDING) AS island FROM (
                     SELECT *, toUnixTimestamp64Milli(begins) - toUnixTimestamp64Milli(lagInFrame(ends, 1, begins)
                         OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
                         > if(is_live, {live}, {replayed}) AS is_new
                     FROM (SELECT sensor, epoch, sequence, min(start) AS begins, max(end) AS ends, max(coalesce(blind_ms, 0)) AS blind,
-                        max(isNotNull(attached)) AS is_live
+                        max(isNotNull(attached)) AS is_live,
+                        toUnixTimestamp64Milli(ends) - toUnixTimestamp64Milli(begins) AS length,
+                        if(is_live AND length > {QUARTER} * 1000, length, 0) AS coarse
                         FROM ledger FINAL WHERE start < fromUnixTimestamp64Milli({}) AND end > fromUnixTimestamp64Milli({})
                         GROUP BY sensor, epoch, sequence))) AS one
              GROUP BY sensor, epoch, island ORDER BY begins",
             time.end.as_millisecond(),
             time.start.as_millisecond()
         );
-        let span = |row: SpanRow| Span { sensor: row.sensor, start: row.begins, end: row.ends, blind_ms: row.blind };
+        let span = |row: SpanRow| {
+            let SpanRow { sensor, begins: start, ends: end, blind: blind_ms, coarse: coarse_ms } = row;
+            Span { sensor, start, end, blind_ms, coarse_ms }
+        };
         Ok(self.rows(&question)?.into_iter().map(span).collect())
     }
 

@@ -91,8 +91,11 @@ impl ReplayArgs {
         if !export && store.is_none() {
             return replay(&options, &mut BufWriter::new(io::stdout().lock()));
         }
-        let networks = config.as_ref().map_or(&[][..], |config| &config.networks);
-        let mut store = store.map(|folder| Store::open(&folder, networks, replace)).transpose()?;
+        let open = |folder: PathBuf| match &config {
+            Some(config) => Store::open_for(&folder, config, replace),
+            None => Store::open(&folder, &[], replace),
+        };
+        let mut store = store.map(open).transpose()?;
         let exports = |config: &&Config| export || !config.exporters.is_empty();
         let mut history = config.as_ref().filter(exports).map(History::start).transpose()?;
         replay_to(&options, &mut |summary| {

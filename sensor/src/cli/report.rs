@@ -6,14 +6,16 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use jiff::{civil::Date, tz::TimeZone};
 
+use super::patience::with_patience;
 use crate::{
+    cidr::quote,
     config::{ClickHouse, Config, Network},
     report,
-    store::{self, Archive},
+    store::Archive,
     study::{Period, Question, Records, Study},
     warehouse::Warehouse,
 };
@@ -34,7 +36,7 @@ pub(super) struct ReportArgs {
     /// Configuration file: networks, their zones, what counts as hidden
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder of the store; without it that in the state folder of the configuration
+    /// Folder of the store; without it that of the configuration, or the one in its state folder
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Ask the ClickHouse server at this URL instead: tables of docs/clickhouse, as an exporter of the configuration fills them
@@ -45,16 +47,16 @@ pub(super) struct ReportArgs {
     network: Option<String>,
     /// First day of the period, in the network's zone
     #[arg(long, value_name = "DATE")]
-    from: Date,
+    from: String,
     /// The day after its last
     #[arg(long, value_name = "DATE")]
-    to: Date,
+    to: String,
     /// First day of the period it is compared with; without it as many days before the other
-    #[arg(long, value_name = "DATE", requires = "baseline_to")]
-    baseline_from: Option<Date>,
+    #[arg(long, value_name = "DATE")]
+    baseline_from: Option<String>,
     /// The day after its last
-    #[arg(long, value_name = "DATE", requires = "baseline_from")]
-    baseline_to: Option<Date>,
+    #[arg(long, value_name = "DATE")]
+    baseline_to: Option<String>,
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
@@ -68,11 +70,7 @@ impl ReportArgs {
         let config = Config::load_for_replay(&self.config)?;
         let network = self.network(&config)?;
         let zone = &network.timezone;
-        let period = Period::new(self.from, self.to, zone).context("--from and --to")?;
-        let baseline = match self.baseline_from.zip(self.baseline_to) {
-            Some((from, to)) => Period::new(from, to, zone).context("--baseline-from and --baseline-to")?,
-            None => Period::new(self.from.checked_sub(self.from.until(self.to)?)?, self.from, zone)?,
-        };
+        let (period, baseline) = self.periods(zone)?;
         let (place, records) = self.records(&config, zone)?;
         let name = network.name.to_string();
         let (first, last) = records.days(&name)?.with_context(|| {
@@ -87,7 +85,7 @@ impl ReportArgs {
         }
         let hidden = config.report.hidden_classes.clone();
         let question = Question { network: name, zone: zone.clone(), period, baseline, hidden };
-        let study = Study::of(&*records, &question)?;
+        let study = with_patience(&format!("asking {place}"), || Study::of(&*records, &question))?;
         let text = match self.format {
             Format::Json => serde_json::to_string_pretty(&study)? + "\n",
             Format::Md => report::markdown(&study),
@@ -100,14 +98,43 @@ impl ReportArgs {
         }
     }
 
+    /// The period, and the one that it is compared with.
+    fn periods(&self, zone: &TimeZone) -> Result<(Period, Period)> {
+        let (from, to) = (date("--from", &self.from)?, date("--to", &self.to)?);
+        let period = Period::new(from, to, zone).context("--from and --to")?;
+        let baseline = match (&self.baseline_from, &self.baseline_to) {
+            (Some(from), Some(to)) => {
+                let (from, to) = (date("--baseline-from", from)?, date("--baseline-to", to)?);
+                Period::new(from, to, zone).context("--baseline-from and --baseline-to")?
+            }
+            (None, None) => {
+                let before = from.until(to).and_then(|length| from.checked_sub(length));
+                let before = before.context(
+                    "--from: there are no days before it to compare with; give --baseline-from and --baseline-to",
+                )?;
+                Period::new(before, from, zone).context("the days before --from")?
+            }
+            (Some(_), None) => bail!(
+                "--baseline-from alone is no period: give --baseline-to, the day after its last, or leave out both"
+            ),
+            (None, Some(_)) => {
+                bail!("--baseline-to alone is no period: give --baseline-from, its first day, or leave out both")
+            }
+        };
+        Ok((period, baseline))
+    }
+
     /// Who keeps the records, and where that is.
     fn records(&self, config: &Config, zone: &TimeZone) -> Result<(String, Box<dyn Records>)> {
         if let Some(url) = &self.clickhouse {
             let server = ClickHouse::at(url, &config.exporters).context("--clickhouse")?;
             return Ok((url.clone(), Box::new(Warehouse::new(&server, zone)?)));
         }
-        let kept = || config.keep.as_ref().map(|keep| store::folder(&keep.state_dir));
-        let folder = self.store.clone().or_else(kept).context("there is no store; name its folder with --store")?;
+        let folder = self
+            .store
+            .clone()
+            .or_else(|| config.store_folder())
+            .context("there is no store; name its folder with --store")?;
         Ok((folder.display().to_string(), Box::new(Archive::open(&folder)?)))
     }
 
@@ -123,4 +150,10 @@ impl ReportArgs {
             (None, _) => Err(anyhow!("there are several networks; name one with --network: {}", names())),
         }
     }
+}
+
+/// A day, as an argument names it.
+fn date(argument: &str, text: &str) -> Result<Date> {
+    let quoted = quote(text);
+    text.parse().map_err(|_| anyhow!("{argument} {quoted} is no date; write year, month and day, such as 2026-03-31"))
 }

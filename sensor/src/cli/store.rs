@@ -3,13 +3,14 @@
 use std::{
     fs::File,
     io::{self, BufReader, BufWriter, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use crate::{
+    config::{Config, Retention},
     store::{Archive, Store},
     study::{Period, Records as _},
 };
@@ -20,19 +21,28 @@ pub(super) struct StoreArgs {
     command: StoreCommand,
 }
 
+/// A store, and what it goes by.
+#[derive(Debug, Args)]
+struct Which {
+    /// Folder of the store; without it that of the configuration, or the one in its state folder
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    store: Option<PathBuf>,
+    /// Configuration file, which says how long what is kept; without it the defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
     /// Say what is in a store: networks, days, rows, size
     Info {
-        /// Folder of the store
-        #[arg(long, value_name = "DIR")]
-        store: PathBuf,
+        #[command(flatten)]
+        which: Which,
     },
     /// Remove what is older than it is kept, and give the space back
     Vacuum {
-        /// Folder of the store
-        #[arg(long, value_name = "DIR")]
-        store: PathBuf,
+        #[command(flatten)]
+        which: Which,
     },
     /// Write all rows as JSON lines, for another store; or one table as CSV
     Export {
@@ -57,25 +67,28 @@ enum StoreCommand {
 impl StoreArgs {
     pub(super) fn execute(self) -> Result<()> {
         match self.command {
-            StoreCommand::Info { store } => info(&store),
-            StoreCommand::Vacuum { store } => {
-                let removed = existing(&store)?.vacuum()?;
-                Ok(writeln!(io::stdout(), "{removed} rows removed")?)
-            }
+            StoreCommand::Info { which } => which.info(),
+            StoreCommand::Vacuum { which } => which.vacuum(),
             StoreCommand::Export { store, csv } => {
+                const FIX: &str = "cannot write the rows; free disk space, or write them elsewhere";
                 let archive = Archive::open(&store)?;
                 let mut out = BufWriter::new(io::stdout().lock());
-                match csv {
+                let exported = match csv {
                     Some(table) => archive.export_csv(&table, &mut out),
                     None => archive.export(&mut out),
-                }
+                };
+                exported.map_err(|error| {
+                    let is_output = error.chain().any(|cause| cause.is::<io::Error>());
+                    if is_output { error.context(FIX) } else { error }
+                })
             }
             StoreCommand::Import { store, file } => {
                 let mut target = Store::open(&store, &[], false)?;
                 let rows = if file.as_os_str() == "-" {
                     target.import(&mut io::stdin().lock())
                 } else {
-                    let open = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
+                    let open =
+                        File::open(&file).with_context(|| format!("cannot open {}; check the path", file.display()))?;
                     target.import(&mut BufReader::new(open)).with_context(|| file.display().to_string())
                 };
                 Ok(writeln!(io::stdout(), "{} rows read", rows?)?)
@@ -84,24 +97,40 @@ impl StoreArgs {
     }
 }
 
-/// A store that is there, to be written to.
-fn existing(folder: &Path) -> Result<Store> {
-    Archive::open(folder)?;
-    Store::open(folder, &[], false)
-}
+impl Which {
+    /// Its folder, and the configuration, if any.
+    fn found(self) -> Result<(PathBuf, Option<Config>)> {
+        let config = self.config.as_deref().map(Config::load_for_replay).transpose()?;
+        let configured = || config.as_ref().and_then(Config::store_folder);
+        let folder = self.store.or_else(configured).context("there is no store; name its folder with --store")?;
+        Ok((folder, config))
+    }
 
-fn info(folder: &Path) -> Result<()> {
-    let archive = Archive::open(folder)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}: {:.1} MB", folder.display(), archive.size() as f64 / 1e6)?;
-    for network in archive.networks()? {
-        if let Some((first, last)) = archive.days(&network)? {
-            writeln!(out, "network {network}: {} to {}", Period::date(first), Period::date(last))?;
+    fn vacuum(self) -> Result<()> {
+        let (folder, config) = self.found()?;
+        // One that is there: to open it for writing would make it.
+        Archive::open(&folder)?;
+        let mut store = match &config {
+            Some(config) => Store::open_for(&folder, config, false)?,
+            None => Store::open(&folder, &[], false)?,
+        };
+        let removed = store.vacuum()?;
+        Ok(writeln!(io::stdout(), "{removed} rows removed")?)
+    }
+
+    fn info(self) -> Result<()> {
+        let (folder, config) = self.found()?;
+        let archive = Archive::open(&folder)?;
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}: {:.1} MB", folder.display(), archive.size() as f64 / 1e6)?;
+        for network in archive.networks()? {
+            if let Some((first, last)) = archive.days(&network)? {
+                writeln!(out, "network {network}: {} to {}", Period::date(first), Period::date(last))?;
+            }
         }
+        for level in archive.levels(&config.as_ref().map_or(Retention::DEFAULT, Config::retention))? {
+            writeln!(out, "{}: {} rows, kept {}", level.name, level.rows, level.age)?;
+        }
+        Ok(())
     }
-    for level in archive.levels()? {
-        let kept = level.days.map_or_else(|| "always".to_owned(), |days| format!("{days} days"));
-        writeln!(out, "{}: {} rows, kept {kept}", level.name, level.rows)?;
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@ mod events;
 mod export;
 mod labels;
 mod metrics;
+mod store;
 mod upstreams;
 
 use std::{
@@ -60,6 +61,9 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
     let (report, events) = (check.report(&raw.report), check.events(&raw.events));
     let (spool, exporters) = (check.spool(&raw.spool), check.exporters(&raw.exporters));
     let metrics = raw.metrics.as_ref().and_then(|raw| check.metrics(raw));
+    let keep = sensor.as_ref().and_then(|sensor| sensor.keep.as_ref());
+    let store = raw.store.as_ref().zip(keep).map(|(raw, keep)| check.store(raw, &keep.state_dir));
+    check.weeks(&raw.events, &events, store.as_ref());
     let complete = complete && purpose == Purpose::Run;
     if raw.interfaces.is_empty() && complete {
         check.problems.add(&START, "no interface is configured; add [[interface]] with name = \"eth0\"");
@@ -80,6 +84,7 @@ pub(super) fn check(raw: &RawConfig, path: &Path, purpose: Purpose, problems: &m
         spool,
         exporters,
         metrics,
+        store,
         ..sensor
     })
 }
@@ -128,6 +133,7 @@ pub(super) fn from_args(args: Args) -> Result<Config, ConfigError> {
         spool: DEFAULT_SPOOL,
         exporters: vec![],
         metrics: None,
+        store: None,
     });
     problems.finish(config)
 }
@@ -154,8 +160,8 @@ impl Check<'_, '_> {
         };
         let interval = raw.interval.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
         let memory = raw.memory.as_ref().map_or(Some(Default::default()), |text| self.parse(text));
-        let state_dir = self.folder("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR);
-        let bpffs = self.folder("bpffs", raw.bpffs.as_ref(), DEFAULT_BPFFS);
+        let state_dir = self.folder("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR.into());
+        let bpffs = self.folder("bpffs", raw.bpffs.as_ref(), DEFAULT_BPFFS.into());
         Some(Config {
             sensor_id: sensor_id?,
             interval: interval?,
@@ -173,11 +179,12 @@ impl Check<'_, '_> {
             spool: DEFAULT_SPOOL,
             exporters: vec![],
             metrics: None,
+            store: None,
         })
     }
 
-    fn folder(&mut self, key: &str, raw: Option<&Text>, default: &str) -> PathBuf {
-        let path = PathBuf::from(raw.map_or(default, |text| text.get_ref()));
+    fn folder(&mut self, key: &str, raw: Option<&Text>, default: PathBuf) -> PathBuf {
+        let path = raw.map_or(default, |text| text.get_ref().into());
         if let Some(text) = raw.filter(|_| !path.is_absolute()) {
             let message = format!("{key} {} is a relative path; write an absolute one", quote(text.get_ref()));
             self.problems.add(&text.span(), message);

@@ -27,6 +27,7 @@ const EVENTS: &str = "[events]";
 const SPOOL: &str = "[spool]";
 const EXPORTER: &str = "[[exporter]]";
 const METRICS: &str = "[metrics]";
+const STORE: &str = "[store]";
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -44,6 +45,7 @@ pub(super) struct RawConfig {
     pub(super) spool: RawSpool,
     pub(super) exporters: Vec<RawExporter>,
     pub(super) metrics: Option<RawMetrics>,
+    pub(super) store: Option<RawStore>,
 }
 
 /// `[sensor]`.
@@ -172,6 +174,18 @@ pub(super) struct RawMetrics {
     pub(super) prefixes: Option<Spanned<bool>>,
 }
 
+/// `[store]`.
+#[derive(Debug)]
+pub(super) struct RawStore {
+    pub(super) path: Option<Text>,
+    pub(super) keep_minutes: Option<Text>,
+    pub(super) keep_quarters: Option<Text>,
+    pub(super) keep_prefixes: Option<Text>,
+    pub(super) keep_sights: Option<Text>,
+    pub(super) keep_ledger: Option<Text>,
+    pub(super) keep_events: Option<Text>,
+}
+
 /// Takes a document apart; `None` where it is no TOML. Problems of any kind are added.
 pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfig> {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -237,8 +251,25 @@ pub(super) fn decode(text: &str, problems: &mut Problems<'_>) -> Option<RawConfi
         config.metrics = Some(RawMetrics { listen: section.required("listen"), prefixes: section.switch("prefixes") });
         section.finish();
     }
+    if let Some((table, span)) = root.table("store") {
+        config.store = Some(store(Section::new(STORE, table, span, root.problems)));
+    }
     root.finish();
     Some(config)
+}
+
+fn store(mut section: Section<'_, '_, '_, '_>) -> RawStore {
+    let raw = RawStore {
+        path: section.text("path"),
+        keep_minutes: section.text("keep_minutes"),
+        keep_quarters: section.text("keep_quarters"),
+        keep_prefixes: section.text("keep_prefixes"),
+        keep_sights: section.text("keep_sights"),
+        keep_ledger: section.text("keep_ledger"),
+        keep_events: section.text("keep_events"),
+    };
+    section.finish();
+    raw
 }
 
 fn upstream(mut section: Section<'_, '_, '_, '_>) -> RawUpstream {

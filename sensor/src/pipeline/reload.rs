@@ -283,6 +283,7 @@ impl Running {
             None => vec!["[[exporter]]"],
         });
         from_next_start.extend(self.exposed.waiting_for_next_start(&self.config));
+        from_next_start.extend(self.kept.waiting_for_next_start(&self.config));
         let from_next_start = from_next_start.into_iter().map(String::from).collect();
         Reloaded { generation, prefixes, networks, new_maps, from_next_start, read_ms, build_ms, flip_ms }
     }

@@ -3,7 +3,7 @@
 use rtnetlink::packet_route::link::LinkLayerType;
 
 use super::links::{Attached, Link};
-use crate::config::{Interface, XdpMode};
+use crate::config::{Config, Interface, XdpMode};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,13 @@ const OUR_PROGRAMS: &str = "sensor_";
 
 /// An XDP program that is attached, with its name where the kernel tells it.
 pub(super) type Program = (Attached, Option<String>);
+
+/// Where records are kept, and how long; without a store nothing.
+pub(super) fn of_store(config: &Config) -> Option<Finding> {
+    let store = config.store.as_ref()?;
+    let ages = store.retention.all().map(|(what, age)| format!("{what} {age}"));
+    Some((Severity::Good, format!("records are kept in {}: {}, days forever", store.path.display(), ages.join(", "))))
+}
 
 /// Everything about one interface: its line, and what is wrong; `has_upstream_by_vlan`: a configured upstream there is told by its VLAN.
 pub(super) fn of_interface(

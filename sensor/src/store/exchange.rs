@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::{
     Archive, Store,
     table::{TABLES, Table},
+    unwritable,
     write::Names,
 };
 
@@ -29,13 +30,14 @@ impl Archive {
     pub fn export(&self, to: &mut dyn Write) -> Result<()> {
         for table in &TABLES {
             let fields = table.fields();
-            table.rows(&self.connection, &mut |row| {
+            let exported = table.rows(&self.connection, &mut |row| {
                 let mut object = Map::new();
                 object.insert("table".to_owned(), table.name.into());
                 object.extend(fields.iter().map(|field| (*field).to_owned()).zip(row));
                 serde_json::to_writer(&mut *to, &object)?;
                 Ok(to.write_all(b"\n")?)
-            })?;
+            });
+            exported.map_err(|error| self.placed(error))?;
         }
         Ok(to.flush()?)
     }
@@ -49,11 +51,12 @@ impl Archive {
         let table = table.with_context(|| format!("{name:?} is no table; name one of {}", tables().join(", ")))?;
         to.write_all(table.fields().join(",").as_bytes())?;
         to.write_all(b"\r\n")?;
-        table.rows(&self.connection, &mut |row| {
+        let exported = table.rows(&self.connection, &mut |row| {
             let cells: Vec<String> = row.iter().map(cell).collect();
             to.write_all(cells.join(",").as_bytes())?;
             Ok(to.write_all(b"\r\n")?)
-        })?;
+        });
+        exported.map_err(|error| self.placed(error))?;
         Ok(to.flush()?)
     }
 }
@@ -66,12 +69,14 @@ impl Store {
     pub fn import(&mut self, from: &mut dyn BufRead) -> Result<u64> {
         let (mut line, mut number) = (Vec::new(), 0_u64);
         loop {
-            let transaction = self.connection.transaction()?;
+            let transaction = self.connection.transaction().with_context(|| unwritable(&self.path))?;
             let mut names = Names::new(&transaction);
             let mut has_more = true;
             for _ in 0..ROWS {
                 line.clear();
-                let read = std::io::Read::take(&mut *from, MAX_LINE as u64).read_until(b'\n', &mut line)?;
+                let read = std::io::Read::take(&mut *from, MAX_LINE as u64)
+                    .read_until(b'\n', &mut line)
+                    .context("cannot be read; name a file of `sensor store export`")?;
                 has_more = read > 0;
                 if !has_more {
                     break;
@@ -85,10 +90,18 @@ impl Store {
                     table(&row)?.put(&transaction, &mut names, &row)
                 };
                 let mut put = put;
-                put().with_context(|| format!("line {number} is none of `sensor store export`; export it again"))?;
+                put().map_err(|error| {
+                    // A line is not to blame for what the disk does.
+                    let why = if error.is::<rusqlite::Error>() {
+                        unwritable(&self.path)
+                    } else {
+                        format!("line {number} is none of `sensor store export`; export it again")
+                    };
+                    error.context(why)
+                })?;
             }
             drop(names);
-            transaction.commit()?;
+            transaction.commit().with_context(|| unwritable(&self.path))?;
             if !has_more {
                 // Which intervals there are may have changed.
                 self.source = None;

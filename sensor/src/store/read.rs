@@ -12,7 +12,8 @@ use super::{
     spans::{Run, Spans},
 };
 use crate::study::{
-    ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, Service, Span, Systems, Volume, class,
+    ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Systems,
+    Volume, class,
 };
 
 /// Intervals of a source.
@@ -55,9 +56,14 @@ fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<IpAddr> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, rusqlite::types::Type::Text, Box::new(error)))
 }
 
+/// What a row of traffic has behind three other columns.
+fn volume(row: &Row<'_>) -> rusqlite::Result<Volume> {
+    Ok(Volume { in_packets: row.get(3)?, in_bytes: row.get(4)?, out_packets: row.get(5)?, out_bytes: row.get(6)? })
+}
+
 impl Archive {
     /// All rows of a question.
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         question: &str,
         parameters: impl rusqlite::Params,
@@ -104,14 +110,42 @@ impl Records for Archive {
             WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
             GROUP BY start, traffic.name, evidence ORDER BY start, names.name, evidence";
         self.all(question, params![network, dimension as u8, step, range.start, range.end], |row| {
-            let volume = Volume {
-                in_packets: row.get(3)?,
-                in_bytes: row.get(4)?,
-                out_packets: row.get(5)?,
-                out_bytes: row.get(6)?,
-            };
-            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume })
+            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume: volume(row)? })
         })
+    }
+
+    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
+        // Added up here: SQLite would sort the rows first, of which a year has a million and more.
+        let question = "SELECT name, evidence, '', in_packets, in_bytes, out_packets, out_bytes FROM traffic
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5";
+        let mut sums: BTreeMap<(i64, i64), Volume> = BTreeMap::new();
+        self.all(question, params![network, dimension as u8, step, range.start, range.end], |row| {
+            *sums.entry((row.get(0)?, row.get(1)?)).or_default() += volume(row)?;
+            Ok(())
+        })?;
+        let part = |((number, evidence), volume)| -> Result<Part> {
+            let names = self.all("SELECT name FROM names WHERE id = ?1", [number], |row| row.get(0))?;
+            let name = names.into_iter().next().unwrap_or_default();
+            Ok(Part { start: range.start, name, evidence: self::evidence(evidence), volume })
+        };
+        let mut parts = sums.into_iter().map(part).collect::<Result<Vec<Part>>>()?;
+        parts.sort_by(|a, b| (&a.name, a.evidence).cmp(&(&b.name, b.evidence)));
+        Ok(parts)
+    }
+
+    fn since(&self, network: &str, detail: Detail) -> Result<Option<i64>> {
+        let number = "(SELECT id FROM names WHERE name = ?1)";
+        let total = Dimension::Total as u8;
+        let steps = |step: i64| {
+            format!("SELECT min(start) FROM traffic WHERE network = {number} AND dimension = {total} AND step = {step}")
+        };
+        let question = match detail {
+            Detail::Minutes => steps(MINUTE),
+            Detail::Quarters => steps(QUARTER),
+            Detail::Sights => format!("SELECT min(day) FROM heard WHERE network = {number}"),
+            Detail::Ledger => "SELECT min(start) FROM ledger WHERE ?1 IS NOT NULL".to_owned(),
+        };
+        Ok(self.all(&question, [network], |row| row.get(0))?.into_iter().next().flatten())
     }
 
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {
@@ -189,11 +223,14 @@ impl Records for Archive {
     }
 
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
-        let question = "SELECT sensor, start, end, blind_ms FROM spans JOIN sources ON sources.id = spans.source
+        let question =
+            "SELECT sensor, start, end, blind_ms, first, last FROM spans JOIN sources ON sources.id = spans.source
             WHERE start < ?2 AND end > ?1 ORDER BY start";
         self.all(question, params![time.start.as_microsecond(), time.end.as_microsecond()], |row| {
-            let blind_ms = row.get::<_, i64>(3)?.cast_unsigned();
-            Ok(Span { sensor: row.get(0)?, start: moment(row, 1)?, end: moment(row, 2)?, blind_ms })
+            let [blind_ms, first, last] = [row.get::<_, i64>(3)?, row.get(4)?, row.get(5)?].map(i64::cast_unsigned);
+            let run = Run { last, start: row.get(1)?, end: row.get(2)?, blind_ms };
+            let coarse_ms = run.as_sum(first).cast_unsigned() / 1000;
+            Ok(Span { sensor: row.get(0)?, start: moment(row, 1)?, end: moment(row, 2)?, blind_ms, coarse_ms })
         })
     }
 

@@ -9,10 +9,14 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use sensor_ebpf::class::{Class, Evidence};
 
+use super::spread::Spread;
 use crate::{
     config::Network,
     study::{DAY, Dimension, Heard, MINUTE, QUARTER, Volume, day, mark},
-    summary::{ClassHostRecord, Count, CounterpartRecord, EventRecord, LedgerRecord, ServiceRecord, Summary},
+    summary::{
+        ClassHostRecord, Count, CounterpartRecord, EventRecord, Key, LedgerRecord, NetworkRecord, ServiceRecord,
+        Summary,
+    },
 };
 
 /// Of which network, by what, in which step, beginning when, which of it, how sure.
@@ -50,7 +54,20 @@ impl Zones {
 
     /// The number of the day in the network's zone; of one that nobody knows, of UTC.
     pub(super) fn day(&self, network: &str, at: Timestamp) -> i32 {
-        day(at, self.0.get(network).unwrap_or(&TimeZone::UTC))
+        day(at, self.of_network(network))
+    }
+
+    /// The second at which the day after that of a moment begins.
+    fn tomorrow(&self, network: &str, at: Timestamp) -> i64 {
+        let zone = self.of_network(network);
+        let next = zone.to_datetime(at).date().tomorrow().and_then(|date| date.to_zoned(zone.clone()));
+        // There is none after the last day that can be told.
+        next.map_or(i64::MAX, |next| next.timestamp().as_second())
+    }
+
+    fn of_network(&self, network: &str) -> &TimeZone {
+        const UTC: &TimeZone = &TimeZone::UTC;
+        self.0.get(network).unwrap_or(UTC)
     }
 }
 
@@ -59,51 +76,108 @@ pub(super) fn evidence_number(evidence: Option<Evidence>) -> i64 {
     evidence.map_or(0, |evidence| evidence as i64 + 1)
 }
 
-/// The beginning of the step that holds a moment.
-fn step(at: Timestamp, seconds: i64) -> i64 {
-    at.as_second().div_euclid(seconds) * seconds
+/// When an interval was.
+#[derive(Clone, Copy)]
+pub(super) struct When {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+impl When {
+    pub(super) const fn of(key: &Key) -> Self {
+        Self { start: key.start, end: key.end }
+    }
+
+    /// How long, in seconds.
+    pub(super) fn seconds(self) -> i64 {
+        self.end.duration_since(self.start).as_secs()
+    }
+
+    /// What came in it, by the steps that it covers. What is no longer than the finest of them is in the one in which it began.
+    fn steps(self, volume: Volume, seconds: i64) -> impl Iterator<Item = (i64, Volume)> {
+        let [start, end] = [self.start, self.end].map(Timestamp::as_microsecond);
+        let is_short = end - start <= MINUTE * 1_000_000;
+        let steps = Spread::new(volume, start..if is_short { start } else { end }).steps(seconds);
+        // Of a few packets in a month most steps have none.
+        steps.filter(move |(_, volume)| is_short || *volume != Volume::default())
+    }
+
+    /// The same by days of a network. They are made of its quarters of an hour, so that these add up to them.
+    fn days(self, volume: Volume, network: &str, zones: &Zones) -> Vec<(i32, Volume)> {
+        let mut days: Vec<(i32, Volume)> = Vec::new();
+        let mut tomorrow = i64::MIN;
+        for (start, volume) in self.steps(volume, QUARTER) {
+            match days.last_mut() {
+                Some((_, sum)) if start < tomorrow => *sum += volume,
+                _ => {
+                    // The first quarter began before the interval.
+                    let begins = Timestamp::from_second(start).unwrap_or_default().max(self.start);
+                    days.push((zones.day(network, begins), volume));
+                    tomorrow = if self.seconds() > MINUTE { zones.tomorrow(network, begins) } else { i64::MAX };
+                }
+            }
+        }
+        days
+    }
 }
 
 impl Rows {
-    /// Adds what goes into sums. What is longer than a step is in the one in which it began.
+    /// How many rows of traffic there are.
+    pub(super) fn len(&self) -> usize {
+        self.traffic.len()
+    }
+
+    /// Adds what goes into sums.
     pub(super) fn add(&mut self, summary: &Summary, zones: &Zones) {
-        let start = summary.key.start;
-        for record in &summary.networks {
-            let signed = |count: u64, moved: u64| count.cast_signed() - moved.cast_signed();
-            let Count { packets, bytes, .. } = record.count;
-            let volume = Volume::of(
-                record.direction,
-                signed(packets, record.moved.moved_packets),
-                signed(bytes, record.moved.moved_bytes),
-            );
-            let day = i64::from(zones.day(&record.network, start));
-            let mut add = |dimension, name: &Arc<str>, evidence| {
-                let mut at = |step, start| {
-                    let place = (Arc::clone(&record.network), dimension, step, start, Arc::clone(name), evidence);
-                    *self.traffic.entry(place).or_default() += volume;
-                };
-                if dimension == Dimension::Total {
-                    at(MINUTE, step(start, MINUTE));
-                }
-                at(QUARTER, step(start, QUARTER));
-                at(DAY, day);
-            };
-            let none: Arc<str> = "".into();
-            add(Dimension::Total, &none, 0);
-            let upstream = record.upstream.as_ref().unwrap_or(&none);
-            add(Dimension::Upstream, upstream, 0);
-            add(Dimension::Class, &record.class.name().into(), evidence_number(record.evidence));
-            if let Some(asn) = record.upstream_asn {
-                self.systems.insert(Arc::clone(upstream), (asn, None));
+        summary.networks.iter().for_each(|record| self.network(record, When::of(&summary.key), zones));
+        self.others(summary, zones);
+    }
+
+    /// Adds what a network exchanged.
+    pub(super) fn network(&mut self, record: &NetworkRecord, when: When, zones: &Zones) {
+        let signed = |count: u64, moved: u64| count.cast_signed() - moved.cast_signed();
+        let (Count { packets, bytes, .. }, moved) = (record.count, record.moved);
+        let volume =
+            Volume::of(record.direction, signed(packets, moved.moved_packets), signed(bytes, moved.moved_bytes));
+        let none: Arc<str> = "".into();
+        let upstream = record.upstream.as_ref().unwrap_or(&none);
+        let parts = [
+            (Dimension::Total, &none, 0),
+            (Dimension::Upstream, upstream, 0),
+            (Dimension::Class, &record.class.name().into(), evidence_number(record.evidence)),
+        ];
+        let mut add = |dimension, step, start, name: &Arc<str>, evidence, volume| {
+            let place = (Arc::clone(&record.network), dimension, step, start, Arc::clone(name), evidence);
+            *self.traffic.entry(place).or_default() += volume;
+        };
+        for (start, volume) in when.steps(volume, MINUTE) {
+            add(Dimension::Total, MINUTE, start, &none, 0, volume);
+        }
+        let quarters = when.steps(volume, QUARTER).map(|(start, volume)| (QUARTER, start, volume));
+        let days = when.days(volume, &record.network, zones).into_iter();
+        for (step, start, volume) in quarters.chain(days.map(|(day, volume)| (DAY, day.into(), volume))) {
+            for (dimension, name, evidence) in parts {
+                add(dimension, step, start, name, evidence, volume);
             }
         }
-        summary.counterparts.iter().for_each(|record| self.counterpart(record, start, zones));
+        if let Some(asn) = record.upstream_asn {
+            self.systems.insert(Arc::clone(upstream), (asn, None));
+        }
+    }
+
+    /// Adds what else an interval has.
+    pub(super) fn others(&mut self, summary: &Summary, zones: &Zones) {
+        let when = When::of(&summary.key);
+        let start = when.start;
+        summary.counterparts.iter().for_each(|record| self.counterpart(record, when, zones));
         for record in &summary.prefixes {
-            let day = zones.day(record.network.as_deref().unwrap_or_default(), start);
             let Count { packets, bytes, .. } = record.count;
-            let place = (day, record.prefix.to_string(), record.network.clone());
-            *self.prefixes.entry(place).or_default() +=
-                Volume::of(record.direction, packets.cast_signed(), bytes.cast_signed());
+            let volume = Volume::of(record.direction, packets.cast_signed(), bytes.cast_signed());
+            let network = record.network.as_deref().unwrap_or_default();
+            for (day, volume) in when.days(volume, network, zones) {
+                let place = (day, record.prefix.to_string(), record.network.clone());
+                *self.prefixes.entry(place).or_default() += volume;
+            }
         }
         for record in &summary.hosts {
             let day = zones.day(&record.network, start);
@@ -136,16 +210,19 @@ impl Rows {
         }
         let events = summary.events.iter().cloned().enumerate();
         self.events.extend(events.map(|(place, event)| (summary.key.sequence, place, event)));
-        summary.ledger.iter().for_each(|record| self.side(record, step(start, QUARTER)));
+        summary.ledger.iter().for_each(|record| self.side(record, when));
     }
 
     /// Far ends are told apart by day alone: there are many of them.
-    fn counterpart(&mut self, record: &CounterpartRecord, start: Timestamp, zones: &Zones) {
+    fn counterpart(&mut self, record: &CounterpartRecord, when: When, zones: &Zones) {
         let Count { packets, bytes, .. } = record.count;
         let volume = Volume::of(record.direction, packets.cast_signed(), bytes.cast_signed());
-        let day = i64::from(zones.day(&record.network, start));
+        let days = when.days(volume, &record.network, zones);
         let mut add = |dimension, name: Arc<str>| {
-            *self.traffic.entry((Arc::clone(&record.network), dimension, DAY, day, name, 0)).or_default() += volume;
+            for (day, volume) in &days {
+                let place = (Arc::clone(&record.network), dimension, DAY, i64::from(*day), Arc::clone(&name), 0);
+                *self.traffic.entry(place).or_default() += *volume;
+            }
         };
         let missing: Arc<str> = record.counterpart.unwrap_or(CounterpartRecord::UNKNOWN).into();
         let country = record.country.as_ref().and_then(|letters| std::str::from_utf8(letters).ok());
@@ -158,11 +235,15 @@ impl Rows {
         }
     }
 
-    fn side(&mut self, record: &LedgerRecord, start: i64) {
+    fn side(&mut self, record: &LedgerRecord, when: When) {
         let mut add = |counter: String, value: u64| {
             if value > 0 {
-                let place = (start, record.interface.clone(), record.direction, counter);
-                *self.ledger.entry(place).or_default() += value;
+                // One number is spread as any of a volume is.
+                let value = Volume { in_packets: value.cast_signed(), ..Volume::default() };
+                for (start, part) in when.steps(value, QUARTER) {
+                    let place = (start, record.interface.clone(), record.direction, counter.clone());
+                    *self.ledger.entry(place).or_default() += part.in_packets.cast_unsigned();
+                }
             }
         };
         for (counter, value) in [

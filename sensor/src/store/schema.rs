@@ -68,8 +68,6 @@ const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PR
 /// # Errors
 /// It is of a later version, or no store.
 pub(super) fn prepare(connection: &Connection) -> Result<()> {
-    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
-    let (application, version) = (number("application_id")?, number("user_version")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
         connection.execute_batch(SETTINGS)?;
@@ -78,6 +76,17 @@ pub(super) fn prepare(connection: &Connection) -> Result<()> {
         );
         return connection.execute_batch(&make).context("cannot make its tables; free disk space");
     }
+    check(connection)?;
+    Ok(connection.execute_batch(SETTINGS)?)
+}
+
+/// Sees whether the tables of a store are of this version.
+///
+/// # Errors
+/// They are of a later version, or of no store.
+pub(super) fn check(connection: &Connection) -> Result<()> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
     if application != APPLICATION {
         bail!("this is a database of something else; name another folder");
     }
@@ -86,5 +95,5 @@ pub(super) fn prepare(connection: &Connection) -> Result<()> {
             "it is of version {version}, and this sensor has version {VERSION}; use the sensor that wrote it, or another folder"
         );
     }
-    Ok(connection.execute_batch(SETTINGS)?)
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! A store has each interval once, however it came, and says what it cannot do.
 
+pub(crate) mod keep;
+mod long;
 mod measure;
 
 use std::{collections::BTreeMap, fs, sync::Arc};

@@ -33,6 +33,8 @@ pub struct Coverage {
     pub seconds: f64,
     /// Seconds of it in which at least one sensor was at work.
     pub measured_seconds: f64,
+    /// Seconds of them that are known as sums alone: of intervals longer than a quarter of an hour, which are taken to have been even.
+    pub coarse_seconds: f64,
     /// Time without one, a minute and longer.
     pub gaps: Vec<Gap>,
     /// Packets that sensors know to have lost.
@@ -112,6 +114,7 @@ impl Coverage {
         Ok(Self {
             seconds: seconds(time.start, time.end),
             measured_seconds: (measured - blind as f64 / 1000.0).max(0.0),
+            coarse_seconds: spans.iter().map(|span| coarse(span, &time)).sum::<f64>().min(measured),
             gaps: gaps.collect(),
             lost_packets: group("lost").values().sum(),
             seen_packets: count("seen_packets"),
@@ -147,6 +150,14 @@ impl Coverage {
     }
 }
 
+/// Seconds of a span within a time that are known as sums alone; of a span that is so in part, as large a part of what is within.
+fn coarse(span: &Span, time: &std::ops::Range<Timestamp>) -> f64 {
+    let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64().max(0.0);
+    let whole = seconds(span.start, span.end);
+    let inside = seconds(span.start.max(time.start), span.end.min(time.end));
+    if whole > 0.0 { span.coarse_ms as f64 / 1000.0 * (inside / whole) } else { 0.0 }
+}
+
 /// Time that at least one span covers, within a time, in order.
 pub(crate) fn merged(spans: &[Span], time: &std::ops::Range<Timestamp>) -> Vec<(Timestamp, Timestamp)> {
     let mut inside: Vec<(Timestamp, Timestamp)> = spans
@@ -172,7 +183,7 @@ mod tests {
     #[test]
     fn spans_of_several_sensors_are_one_time() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let span = |start, end| Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0 };
+        let span = |start, end| Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0, coarse_ms: 0 };
         let spans = [span(50, 70), span(0, 10), span(5, 20), span(20, 30), span(60, 65), span(90, 200)];
         let merged = merged(&spans, &(at(3)..at(100)));
         assert_eq!(merged, [(at(3), at(30)), (at(50), at(70)), (at(90), at(100))]);

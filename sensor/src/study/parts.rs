@@ -6,7 +6,7 @@ use anyhow::Result;
 use sensor_ebpf::class::{Class, Evidence};
 use serde::Serialize;
 
-use super::{DAY, Dimension, Period, QUARTER, Records, class, share};
+use super::{DAY, Dimension, Period, Records, class, kept::Steps, share};
 
 /// One part, in both periods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -44,22 +44,25 @@ pub struct ClassShare {
 #[derive(Clone, Copy)]
 pub(super) struct Whole<'a> {
     pub(super) period: &'a Period,
+    pub(super) steps: &'a Steps,
     pub(super) bytes: i64,
 }
 
-/// Bytes of each part, and of how sure it is: by quarters of an hour, or by days where there is nothing finer.
+/// Bytes of each part, and of how sure it is: by quarters of an hour, or by days where nothing finer is kept.
 fn bytes(
     records: &dyn Records,
     network: &str,
     dimension: Dimension,
-    period: &Period,
+    Whole { period, steps, .. }: Whole<'_>,
 ) -> Result<BTreeMap<String, BTreeMap<Option<Evidence>, i64>>> {
-    let (step, range) = match dimension {
-        Dimension::Total | Dimension::Upstream | Dimension::Class => (QUARTER, period.seconds()),
-        Dimension::Country | Dimension::System | Dimension::List => (DAY, period.day_steps()),
+    let parts = match dimension {
+        Dimension::Total | Dimension::Upstream | Dimension::Class => steps.sums(records, network, dimension)?,
+        Dimension::Country | Dimension::System | Dimension::List => {
+            records.sums(network, dimension, DAY, period.day_steps())?
+        }
     };
     let mut sums: BTreeMap<String, BTreeMap<Option<Evidence>, i64>> = BTreeMap::new();
-    for part in records.traffic(network, dimension, step, range)? {
+    for part in parts {
         *sums.entry(part.name).or_default().entry(part.evidence).or_default() += part.volume.bytes();
     }
     Ok(sums)
@@ -72,11 +75,11 @@ pub(super) fn shares(
     dimension: Dimension,
     [now, before]: [Whole<'_>; 2],
 ) -> Result<Vec<(String, Share)>> {
-    let sums = |period| -> Result<BTreeMap<String, i64>> {
-        let parts = bytes(records, network, dimension, period)?.into_iter();
+    let sums = |whole| -> Result<BTreeMap<String, i64>> {
+        let parts = bytes(records, network, dimension, whole)?.into_iter();
         Ok(parts.map(|(name, parts)| (name, parts.values().sum())).collect())
     };
-    Ok(compared([(sums(now.period)?, now.bytes), (sums(before.period)?, before.bytes)]))
+    Ok(compared([(sums(now)?, now.bytes), (sums(before)?, before.bytes)]))
 }
 
 /// Parts of two periods side by side, with what these had in all; the largest first.
@@ -98,8 +101,8 @@ fn compared([(now, whole), (before, baseline_whole)]: [(BTreeMap<String, i64>, i
 
 /// All classes in the period and the other one, the largest first.
 pub(super) fn classes(records: &dyn Records, network: &str, [now, before]: [Whole<'_>; 2]) -> Result<Vec<ClassShare>> {
-    let of = |period| bytes(records, network, Dimension::Class, period);
-    let (mut sure, earlier) = (of(now.period)?, of(before.period)?);
+    let of = |whole| bytes(records, network, Dimension::Class, whole);
+    let (mut sure, earlier) = (of(now)?, of(before)?);
     let sum = |(name, parts): (&String, &BTreeMap<_, i64>)| (name.clone(), parts.values().sum());
     let sums = |parts: &BTreeMap<String, BTreeMap<_, i64>>| parts.iter().map(sum).collect();
     let shares = compared([(sums(&sure), now.bytes), (sums(&earlier), before.bytes)]);

@@ -53,6 +53,17 @@ impl Period {
         days.start.into()..days.end.into()
     }
 
+    /// The number of the day that holds a second.
+    pub(super) fn day(&self, second: i64) -> i32 {
+        day(Timestamp::from_second(second).unwrap_or_default(), &self.zone)
+    }
+
+    /// The second at which the day with a number begins.
+    pub(super) fn begin(&self, number: i64) -> Result<i64> {
+        let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(number)?)?;
+        Ok(date.to_zoned(self.zone.clone())?.timestamp().as_second())
+    }
+
     /// The date of a number of a day.
     pub fn date(number: i32) -> String {
         let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(number));

@@ -1,10 +1,12 @@
 //! When in the week a network is busy, in its own zone.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
 use serde::Serialize;
 
-use super::{Dimension, Period, QUARTER, Records, share};
+use super::{Dimension, QUARTER, Records, kept::Steps, share};
 
 /// Hours of a week.
 const HOURS: usize = 168;
@@ -16,7 +18,7 @@ const OFFICE: std::ops::Range<i8> = 8..18;
 pub struct Profile {
     /// The zone, by its name in the time zone database.
     pub timezone: String,
-    /// Of the period, all weeks added.
+    /// Of the period, all weeks added; empty where that cannot be said.
     pub hours: Vec<i64>,
     /// Of the other one.
     pub baseline_hours: Vec<i64>,
@@ -35,19 +37,24 @@ impl Profile {
         records: &dyn Records,
         network: &str,
         zone: &TimeZone,
-        period: &Period,
-        baseline: &Period,
+        [steps, earlier]: [&Steps; 2],
+        insufficient: &mut BTreeMap<&'static str, String>,
     ) -> Result<Self> {
-        let hours = |period: &Period| -> Result<Vec<i64>> {
+        let mut hours = |figure, steps: &Steps| -> Result<Vec<i64>> {
+            if let Some(why) = steps.why_not("quarters of an hour") {
+                // A week of other weeks than the period's would pass for that of the period.
+                insufficient.insert(figure, why);
+                return Ok(vec![]);
+            }
             let mut hours = vec![0; HOURS];
-            for part in records.traffic(network, Dimension::Total, QUARTER, period.seconds())? {
+            for part in records.traffic(network, Dimension::Total, QUARTER, steps.seconds.clone())? {
                 if let Some(sum) = hours.get_mut(hour_of_week(part.start, zone)) {
                     *sum += part.volume.bytes();
                 }
             }
             Ok(hours)
         };
-        let (hours, baseline_hours) = (hours(period)?, hours(baseline)?);
+        let (hours, baseline_hours) = (hours("profile", steps)?, hours("baseline_profile", earlier)?);
         Ok(Self {
             timezone: zone.iana_name().unwrap_or("UTC").to_owned(),
             office_hours_share: share_of(&hours, is_office),

@@ -43,6 +43,19 @@ pub enum Dimension {
     List,
 }
 
+/// What may be kept less long than sums by day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// A network's total by the minute.
+    Minutes,
+    /// Its total, upstreams and classes by the quarter of an hour.
+    Quarters,
+    /// What was seen at its addresses, by day.
+    Sights,
+    /// Counters of frames of all interfaces, by the quarter of an hour.
+    Ledger,
+}
+
 /// Packets and bytes in both directions; less than nothing where more turned out to be of another class than was of this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
@@ -68,21 +81,22 @@ impl Volume {
 
     /// In both directions.
     pub const fn bytes(&self) -> i64 {
-        self.in_bytes + self.out_bytes
+        self.in_bytes.saturating_add(self.out_bytes)
     }
 
     /// In both directions.
     pub const fn packets(&self) -> i64 {
-        self.in_packets + self.out_packets
+        self.in_packets.saturating_add(self.out_packets)
     }
 }
 
 impl AddAssign for Volume {
     fn add_assign(&mut self, other: Self) {
-        self.in_packets += other.in_packets;
-        self.in_bytes += other.in_bytes;
-        self.out_packets += other.out_packets;
-        self.out_bytes += other.out_bytes;
+        // Beyond that is a damaged file, which is to end no report with a panic.
+        self.in_packets = self.in_packets.saturating_add(other.in_packets);
+        self.in_bytes = self.in_bytes.saturating_add(other.in_bytes);
+        self.out_packets = self.out_packets.saturating_add(other.out_packets);
+        self.out_bytes = self.out_bytes.saturating_add(other.out_bytes);
     }
 }
 
@@ -180,6 +194,8 @@ pub struct Span {
     pub end: Timestamp,
     /// How long of it nothing was attached, in milliseconds.
     pub blind_ms: u64,
+    /// How long of it intervals were that are longer than a quarter of an hour, in milliseconds: of these nothing but sums is known.
+    pub coarse_ms: u64,
 }
 
 /// Numbers of autonomous systems, and what these are called.
@@ -198,6 +214,16 @@ pub trait Records {
 
     /// What a network exchanged in steps that begin in a range, by a dimension: each part once a step.
     fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
+
+    /// The same summed over all of these steps: each part once, as if it began with the range.
+    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
+
+    /// Beginning of the oldest record of a detail that is kept, in seconds since 1970, of sights the number of its day; `None`: there is none. Whoever makes steps
+    /// of what they consist of when they are asked for has them all.
+    fn since(&self, network: &str, detail: Detail) -> Result<Option<i64>> {
+        let (_, _) = (network, detail);
+        Ok(Some(i64::MIN))
+    }
 
     /// Its active addresses.
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>>;

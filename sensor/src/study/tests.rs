@@ -9,7 +9,11 @@ use super::*;
 use crate::{
     store::{
         Archive, Store,
-        tests::{NETWORK, history, network},
+        tests::{
+            NETWORK, history,
+            keep::{FOREVER, RETENTION, hours, take_by},
+            network,
+        },
     },
     summary::Summary,
 };
@@ -155,4 +159,62 @@ fn an_empty_period_has_no_figures_and_no_errors() {
     assert_eq!(study.baseline_coverage.gaps.len(), 1);
     let text = serde_json::to_string(&study).unwrap();
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+}
+
+/// All facts of a study but for those that `gone` names.
+fn facts(study: &Study, gone: &[&str]) -> serde_json::Value {
+    let mut facts = serde_json::to_value(study).unwrap();
+    for place in gone.iter().chain(&["/insufficient_data"]) {
+        *facts.pointer_mut(place).unwrap() = serde_json::Value::Null;
+    }
+    facts
+}
+
+#[test]
+fn what_is_not_kept_any_more_changes_no_figure_or_is_said_to_be_gone() {
+    let zone = TimeZone::get("Asia/Kathmandu").unwrap();
+    let [all, some] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    // Days end in the middle of an hour of UTC, and what is too old ends in the middle of a day.
+    let summaries = hours("2026-01-01T03:00:00Z", 70);
+    take_by(&all, &summaries, FOREVER);
+    take_by(&some, &summaries, RETENTION);
+    let study = |folder: &tempfile::TempDir, days| {
+        Study::of(&Archive::open(folder.path()).unwrap(), &question(&zone, days)).unwrap()
+    };
+    const PEAK: [&str; 2] = ["/volume/peak_bits_per_second", "/volume/percentile_95_bits_per_second"];
+    const WEEKS: [&str; 3] = ["hours", "office_hours_share", "weekend_share"];
+    let of_week = |baseline: &str| WEEKS.map(|what| format!("/profile/{baseline}{what}"));
+    let counters = |coverage: &str| {
+        let names = ["seen_packets", "matched_packets", "other_packets", "unparsed", "degraded", "shed"];
+        names.map(|name| format!("/{coverage}/{name}"))
+    };
+    // The last week and the first: of the latter there are days alone.
+    let days = [(2026, 3, 6), (2026, 3, 12), (2026, 1, 2), (2026, 1, 9)];
+    let (before, after) = (study(&all, days), study(&some, days));
+    let gone = [&of_week("baseline_")[..], &counters("baseline_coverage")].concat();
+    let mut gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    gone.extend(["/addresses", "/services", "/baseline_coverage/one_way_share"]);
+    assert_eq!(facts(&after, &gone), facts(&before, &gone));
+    assert!(before.insufficient_data.keys().all(|figure| *figure == "volume.growth_rate_interval"));
+    let said: Vec<&str> = after.insufficient_data.keys().copied().collect();
+    let expected =
+        ["addresses", "baseline_coverage.packets", "baseline_profile", "services", "volume.growth_rate_interval"];
+    assert_eq!(said, expected);
+    assert_eq!((after.addresses, after.profile.baseline_hours.len()), (None, 0));
+    // A period in which steps end, in the middle of a day.
+    let days = [(2026, 1, 5), (2026, 2, 20), (2026, 2, 20), (2026, 3, 10)];
+    let (before, after) = (study(&all, days), study(&some, days));
+    let gone =
+        [&of_week("")[..], &counters("coverage"), &counters("baseline_coverage"), &PEAK.map(String::from)].concat();
+    let mut gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    gone.extend(["/addresses", "/services"]);
+    assert_eq!(facts(&after, &gone), facts(&before, &gone));
+    assert!(before.volume.peak_bits_per_second.is_some() && after.volume.peak_bits_per_second.is_none());
+    let why = &after.insufficient_data["profile"];
+    assert!(
+        why.starts_with("quarters of an hour before 2026-01-1") && why.ends_with(" are not kept any more"),
+        "{why}"
+    );
+    assert!(after.insufficient_data["volume.peak"].starts_with("minutes before 2026-02-20 "), "{after:?}");
+    assert!(after.insufficient_data["coverage.packets"].contains("counters of frames before 2026-02-20"));
 }

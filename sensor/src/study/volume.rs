@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Coverage, DAY, Dimension, Interval, MINUTE, Period, QUARTER, Records, growth, resample};
+use super::{
+    Coverage, DAY, Detail, Dimension, Interval, MINUTE, Period, Records, growth,
+    kept::{self, Steps},
+    resample,
+};
 
 /// Seconds of the steps of which peak and percentile are told, as transit is billed.
 const BILLED: i64 = 300;
@@ -45,17 +49,14 @@ impl VolumeFact {
     pub(super) fn of(
         records: &dyn Records,
         network: &str,
-        (period, coverage): (&Period, &Coverage),
-        (baseline, baseline_coverage): (&Period, &Coverage),
+        (period, coverage, steps): (&Period, &Coverage, &Steps),
+        (baseline, baseline_coverage, earlier_steps): (&Period, &Coverage, &Steps),
         insufficient: &mut BTreeMap<&'static str, String>,
     ) -> Result<Self> {
-        let sums = |period: &Period| -> Result<[i64; 4]> {
-            let parts = records.traffic(network, Dimension::Total, QUARTER, period.seconds())?;
-            let sum = |of: fn(&super::Volume) -> i64| parts.iter().map(|part| of(&part.volume)).sum();
-            Ok([sum(super::Volume::bytes), sum(super::Volume::packets), sum(|v| v.in_bytes), sum(|v| v.out_bytes)])
-        };
-        let [bytes, packets, in_bytes, out_bytes] = sums(period)?;
-        let [baseline_bytes, baseline_packets, ..] = sums(baseline)?;
+        let sums =
+            |steps: &Steps| Ok::<_, anyhow::Error>(kept::volume(&steps.sums(records, network, Dimension::Total)?));
+        let (whole, earlier) = (sums(steps)?, sums(earlier_steps)?);
+        let (bytes, baseline_bytes) = (whole.bytes(), earlier.bytes());
         let days = [by_day(records, network, period)?, by_day(records, network, baseline)?];
         let rates = [coverage.rates(&days[0]), baseline_coverage.rates(&days[1])];
         let growth_rate_interval = resample::growth(&rates[0], &rates[1], WEEK);
@@ -64,9 +65,14 @@ impl VolumeFact {
             let why = format!("fewer than {least} measured weeks in one of the periods");
             insufficient.insert("volume.growth_rate_interval", why);
         }
-        let mut billed = five_minutes(records, network, period)?;
-        if billed.is_empty() {
-            insufficient.insert("volume.peak", "minutes of the period are not kept any more".to_owned());
+        let minutes = Steps::of(records, network, Detail::Minutes, period)?;
+        let mut billed = five_minutes(records, network, &minutes)?;
+        if let Some(why) = minutes.why_not("minutes") {
+            // Of a part of the period neither would be that of the period.
+            billed.clear();
+            insufficient.insert("volume.peak", why);
+        } else if billed.is_empty() {
+            insufficient.insert("volume.peak", "the period has no traffic".to_owned());
         }
         // Measured minutes in which nothing came count as nothing.
         let steps = (coverage.measured_seconds / BILLED as f64) as usize;
@@ -77,11 +83,11 @@ impl VolumeFact {
         let per_second = |bytes: i64, seconds: f64| if seconds > 0.0 { bytes as f64 / seconds } else { 0.0 };
         Ok(Self {
             bytes,
-            packets,
-            in_bytes,
-            out_bytes,
+            packets: whole.packets(),
+            in_bytes: whole.in_bytes,
+            out_bytes: whole.out_bytes,
             baseline_bytes,
-            baseline_packets,
+            baseline_packets: earlier.packets(),
             growth_percent: growth(bytes as f64, baseline_bytes as f64),
             growth_rate_percent: growth(
                 per_second(bytes, coverage.measured_seconds),
@@ -102,9 +108,9 @@ pub(super) fn by_day(records: &dyn Records, network: &str, period: &Period) -> R
 }
 
 /// Bytes of each five minutes with traffic.
-fn five_minutes(records: &dyn Records, network: &str, period: &Period) -> Result<Vec<i64>> {
+fn five_minutes(records: &dyn Records, network: &str, minutes: &Steps) -> Result<Vec<i64>> {
     let mut sums: BTreeMap<i64, i64> = BTreeMap::new();
-    for part in records.traffic(network, Dimension::Total, MINUTE, period.seconds())? {
+    for part in records.traffic(network, Dimension::Total, MINUTE, minutes.seconds.clone())? {
         *sums.entry(part.start.div_euclid(BILLED)).or_default() += part.volume.bytes();
     }
     Ok(sums.into_values().collect())

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::config::{
-    Events,
+    Events, Store,
     events::{MAX_BLIND, MAX_EVENT_NUMBER, MAX_EVENT_WEEKS, MAX_LEAST_RATE, MIN_EVENT_WEEKS},
     raw::{Number, RawEvents},
 };
@@ -23,5 +23,19 @@ impl Check<'_, '_> {
         set(&mut events.least_rate, "least_rate", &raw.least_rate, 0, MAX_LEAST_RATE);
         set(&mut events.blind_seconds, "blind_seconds", &raw.blind_seconds, 1, MAX_BLIND);
         events
+    }
+    /// A store keeps the weeks that are compared with.
+    pub(super) fn weeks(&mut self, raw: &RawEvents, events: &Events, store: Option<&Store>) {
+        let kept = store.and_then(|store| store.retention.quarters.days());
+        if let (Some(number), Some(days)) = (&raw.weeks, kept)
+            && days < events.weeks * 7
+        {
+            let message = format!(
+                "weeks cannot be {}, for keep_quarters is {days} days; keep {}d or more, or compare with fewer weeks",
+                events.weeks,
+                events.weeks * 7
+            );
+            self.problems.add(&number.span(), message);
+        }
     }
 }

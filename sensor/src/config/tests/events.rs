@@ -34,6 +34,12 @@ fn thresholds_that_cannot_be() {
         let column = line.find('=').unwrap() + 3;
         assert_eq!(errors_before_least(&format!("[events]\n{line}")), format!("s.toml:2:{column}: {expected}"));
     }
+    let store = "[store]\nkeep_minutes = \"56d\"\nkeep_quarters = \"69d\"";
+    assert_eq!(
+        errors_before_least(&format!("[events]\nweeks = 10\n{store}")),
+        "s.toml:2:9: weeks cannot be 10, for keep_quarters is 69 days; keep 70d or more, or compare with fewer weeks"
+    );
+    assert_eq!(parse(&format!("[events]\nweeks = 9\n{store}\n{LEAST}")).unwrap().events.weeks, 9);
     let unknown = errors_before_least("[events]\nweek = 4");
     assert_eq!(unknown, "s.toml:2:1: unknown key \"week\" in [events]; did you mean \"weeks\"?");
 }

@@ -61,6 +61,11 @@ fn what(figure: &str) -> &str {
     match figure {
         "volume.growth_rate_interval" => "Confidence interval of the growth",
         "volume.peak" => "Peak and 95th percentile",
+        "profile" => "Hours of the week",
+        "baseline_profile" => "Hours of the week in the baseline",
+        "coverage.packets" => "Frames and packets that were seen",
+        "baseline_coverage.packets" => "Frames and packets that were seen in the baseline",
+        "suspicious.addresses" => "Addresses with mining and peer-to-peer",
         "addresses" => "Active addresses",
         "services" => "Services",
         other => other,
@@ -75,6 +80,7 @@ fn rows(periods: [&Coverage; 2]) -> Vec<Vec<Cell>> {
     let mut rows = vec![
         row("Length", &|coverage| seconds(coverage.seconds)),
         row("Measured", &|coverage| seconds(coverage.measured_seconds)),
+        row("Known as sums of more than 15 minutes", &|coverage| seconds(coverage.coarse_seconds)),
         row("Measured share", &|coverage| share(words::part(coverage))),
         row("Directions heard", &|coverage| coverage.vantage.into()),
         row("Flows heard in one direction alone", &|coverage| share(coverage.one_way_share)),

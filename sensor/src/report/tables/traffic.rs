@@ -119,21 +119,26 @@ pub(super) fn week(study: &Study) -> Section {
             brief: false,
         }
     };
+    let periods = [("hours", "period", &profile.hours), ("baseline-hours", "baseline", &profile.baseline_hours)];
+    let known = periods.into_iter().filter(|(_, _, of_it)| !of_it.is_empty());
+    let hours = known.map(|(id, period, of_it)| hours(id, period, of_it));
+    let missing = ["profile", "baseline_profile"].into_iter().filter_map(|figure| study.insufficient_data.get(figure));
     Section {
         id: "week",
         title: "The week",
-        notes: vec![],
-        tables: vec![
-            Table {
-                id: "week",
-                caption: "Shares of hours".to_owned(),
-                head: vec!["Hours", "Share", "Share before"],
-                rows: kinds.into_iter().map(row).collect(),
-                brief: true,
-            },
-            hours("hours", "period", &profile.hours),
-            hours("baseline-hours", "baseline", &profile.baseline_hours),
-        ],
+        notes: missing
+            .map(|why| format!("Its hours cannot be told in full ({}: {why}).", words::INSUFFICIENT))
+            .collect(),
+        tables: [Table {
+            id: "week",
+            caption: "Shares of hours".to_owned(),
+            head: vec!["Hours", "Share", "Share before"],
+            rows: kinds.into_iter().map(row).collect(),
+            brief: true,
+        }]
+        .into_iter()
+        .chain(hours)
+        .collect(),
     }
 }
 

@@ -81,6 +81,10 @@ fn of(period: &str, coverage: &Coverage) -> Vec<String> {
         let share = text::percent(share);
         said.push(format!("{share} of the flows of the {period} were heard in one direction alone; scans nobody answers are among them."));
     }
+    if coverage.coarse_seconds > 0.0 {
+        let time = text::duration(coverage.coarse_seconds);
+        said.push(format!("Of {time} of the {period} nothing but sums is known: they were taken to have come evenly, which hides peaks."));
+    }
     let sum = |counters: &BTreeMap<String, u64>| counters.values().fold(0_u64, |sum, more| sum.saturating_add(*more));
     let told = [
         (sum(&coverage.degraded), "packets of the {} were counted with a reservation"),

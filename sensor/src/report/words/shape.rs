@@ -60,7 +60,8 @@ pub(in crate::report) fn label(upstream: &Upstream) -> String {
 pub(super) fn week(study: &Study) -> Sentence {
     let profile = &study.profile;
     let (Some(office), Some(weekend)) = (profile.office_hours_share, profile.weekend_share) else {
-        return Sentence::missing("week", "When in the week the network is busy", "the period has no traffic");
+        let why = study.insufficient_data.get("profile").map_or("the period has no traffic", String::as_str);
+        return Sentence::missing("week", "When in the week the network is busy", why);
     };
     let shares = format!(
         "Office hours (Monday to Friday 08:00 to 18:00, {}) hold {} of all bytes, Saturday and Sunday {}",

@@ -78,11 +78,12 @@ fn whose(study: &Study, family: Family, found: &Suspicious) -> String {
         String::new()
     };
     let all = if guessed > 0 { "All of it that is more than a guess" } else { "All of it" };
-    let is_incomplete = study.addresses.as_ref().is_some_and(|addresses| addresses.incomplete);
+    let is_incomplete = study.addresses.as_ref().is_some_and(|addresses| addresses.incomplete)
+        || study.insufficient_data.contains_key("suspicious.addresses");
     let whose = match &*found.addresses {
         [] if guessed > 0 => String::new(),
         [] => " At which addresses it was seen is not in the records.".to_owned(),
-        // There was no room for all addresses: others may have it, too.
+        // There was no room for all addresses, or those of some days are not kept: others may have it, too.
         some if is_incomplete => {
             format!(" It was seen at {} or more.", text::count(some.len(), "address", "addresses"))
         }
