@@ -15,8 +15,6 @@ mod engine;
 mod history;
 #[path = "collectors/running.rs"]
 mod running;
-#[path = "support/tcp.rs"]
-mod tcp;
 
 use std::{collections::BTreeMap, time::Duration};
 

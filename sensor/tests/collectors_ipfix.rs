@@ -16,8 +16,6 @@ mod history;
 mod reported;
 #[path = "collectors/running.rs"]
 mod running;
-#[path = "support/tcp.rs"]
-mod tcp;
 
 use std::{
     collections::BTreeMap,

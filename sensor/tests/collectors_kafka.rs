@@ -13,8 +13,6 @@ mod command;
 mod history;
 #[path = "collectors/running.rs"]
 mod running;
-#[path = "support/tcp.rs"]
-mod tcp;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

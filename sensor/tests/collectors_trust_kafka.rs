@@ -14,8 +14,6 @@ mod command;
 mod history;
 #[path = "collectors/running.rs"]
 mod running;
-#[path = "support/tcp.rs"]
-mod tcp;
 #[path = "collectors/tls.rs"]
 mod tls;
 

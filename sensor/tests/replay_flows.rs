@@ -3,19 +3,17 @@
 
 #[path = "support/command.rs"]
 mod command;
-#[path = "support/tcp.rs"]
-mod tcp;
 
 use std::{fs, path::Path};
 
-use sensor::capture::{LinkType, Timestamp, write::PcapWriter};
+use sensor::{
+    capture::{LinkType, Timestamp, write::PcapWriter},
+    testing::tcp::{CLIENT_MAC, End, SERVER_MAC, connection, segment},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use self::{
-    command::{finish, sensor},
-    tcp::{CLIENT_MAC, End, SERVER_MAC, connection, segment},
-};
+use self::command::{finish, sensor};
 
 const CLIENT: End = ([192, 0, 2, 1], 40_000);
 const SERVER: End = ([198, 51, 100, 2], 2222);

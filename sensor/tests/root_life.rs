@@ -48,8 +48,6 @@ mod stage;
 mod store;
 #[path = "root_life/strays.rs"]
 mod strays;
-#[path = "support/tcp.rs"]
-mod tcp;
 #[path = "root_veth/totals.rs"]
 #[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod totals;

@@ -10,14 +10,14 @@ use std::{
     process::Command,
 };
 
-use sensor::capture::{LinkType, Timestamp, write::PcapWriter};
+use sensor::{
+    capture::{LinkType, Timestamp, write::PcapWriter},
+    testing::tcp::{self, CLIENT_MAC, SERVER_MAC},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{
-    command,
-    tcp::{self, CLIENT_MAC, SERVER_MAC},
-};
+use crate::command;
 
 /// Packets and bytes by what they are of: `prefix`, `network`, `moved` (what network records take off earlier ones) or `counterpart`, and what tells
 /// records of that kind apart.

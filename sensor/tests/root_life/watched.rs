@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sensor::testing::{
     netns::{LINK, within},
     socket::Sender,
+    tcp::{self, End},
 };
 use serde_json::Value;
 
@@ -12,7 +13,6 @@ use crate::{
     agent::eventually,
     root::is_root,
     stage::{Settings, Stage},
-    tcp::{self, End},
 };
 
 const CLIENT: [u8; 4] = [203, 0, 113, 7];

@@ -1,23 +1,24 @@
 //! TCP connections, frame by frame.
 
 /// An address and a port.
-pub(crate) type End = ([u8; 4], u16);
+pub type End = ([u8; 4], u16);
 
 /// Of whoever opens connections, as the sensor's link shows it.
-pub(crate) const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Of whoever answers.
-pub(crate) const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+pub const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
 /// A frame of a connection.
-pub(crate) struct Sent {
+#[derive(Clone, Debug)]
+pub struct Sent {
     /// Whether the client sends it.
-    #[allow(dead_code, reason = "shared with tests that need other parts of it")]
-    pub(crate) by_client: bool,
-    pub(crate) frame: Vec<u8>,
+    pub by_client: bool,
+    /// From the destination MAC to the last byte of the payload.
+    pub frame: Vec<u8>,
 }
 
 /// A TCP segment in an Ethernet frame without padding.
-pub(crate) fn segment(
+pub fn segment(
     [to_mac, from_mac]: [[u8; 6]; 2],
     [from, to]: [End; 2],
     sequence: u32,
@@ -38,7 +39,7 @@ pub(crate) fn segment(
 }
 
 /// A handshake, and one line each way in two pieces: the server's first.
-pub(crate) fn connection(client: End, server: End, lines: [&str; 2]) -> Vec<Sent> {
+pub fn connection(client: End, server: End, lines: [&str; 2]) -> Vec<Sent> {
     let sent = |by_client, sequence, flags, payload: &[u8]| {
         let (macs, ends) = match by_client {
             true => ([SERVER_MAC, CLIENT_MAC], [client, server]),
