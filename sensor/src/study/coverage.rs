@@ -145,7 +145,9 @@ impl Coverage {
 
     /// Bytes per measured second of days of which enough was measured, from the first to the last.
     pub(super) fn rates(&self, bytes: &BTreeMap<i32, i64>) -> Vec<f64> {
-        let enough = self.by_day.iter().filter(|(_, (measured, whole))| *measured >= LEAST_OF_DAY * whole);
+        // A zone that changed sides of the date line has a day without a second.
+        let is_enough = |(measured, whole): &(f64, f64)| *whole > 0.0 && *measured >= LEAST_OF_DAY * whole;
+        let enough = self.by_day.iter().filter(|(_, day)| is_enough(day));
         enough.map(|(day, (measured, _))| bytes.get(day).copied().unwrap_or_default() as f64 / measured).collect()
     }
 }

@@ -1,5 +1,9 @@
 //! Answers against those that somebody would find who has all intervals before him.
 
+mod edges;
+mod made;
+mod properties;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, civil::date, tz::TimeZone};
