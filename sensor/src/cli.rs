@@ -2,6 +2,7 @@
 
 mod check;
 mod detach;
+mod import;
 mod reload;
 mod replay;
 mod report;

@@ -2,12 +2,16 @@
 //!
 //! An interval is taken once, by sensor, epoch and sequence, however often it comes: what adds up is in the file together with the sequence that it came with.
 
+mod cover;
 mod exchange;
+mod flows;
 mod keep;
 mod read;
 mod rows;
 mod schema;
 mod spans;
+mod spread;
+mod sums;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,13 +26,17 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::{Connection, OpenFlags};
 
-pub use self::keep::Level;
+pub use self::{
+    flows::{Imported, Nature, Past},
+    keep::Level,
+};
 use self::{
     rows::{Rows, Zones},
     spans::Spans,
 };
 use crate::{
     config::Network,
+    study::Method,
     summary::{Key, Summary},
 };
 
@@ -163,7 +171,7 @@ impl Store {
         let is_same = |source: &Source| source.epoch == epoch && source.sensor == key.sensor;
         if !self.source.as_ref().is_some_and(is_same) {
             self.commit()?;
-            let id = table::source(&self.connection, &key.sensor, &epoch, is_live)?;
+            let id = table::source(&self.connection, &key.sensor, &epoch, is_live, Method::Counted)?;
             let spans = read::spans_of(&self.connection, id)?;
             self.source = Some(Source { sensor: key.sensor.clone(), epoch, id, spans });
         }
@@ -189,7 +197,7 @@ impl Store {
         }
         if !self.replaces {
             bail!(
-                "{}: sensor {:?} has records from {} in it already, of another capture or configuration (epoch {epoch}); \
+                "{}: sensor {:?} has records from {} in it already, of another capture, archive or configuration (epoch {epoch}); \
                  replay with --replace, name another sensor with --sensor-id, or another store",
                 self.path.display(),
                 key.sensor,

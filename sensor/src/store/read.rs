@@ -12,7 +12,8 @@ use super::{
     spans::{Run, Spans},
 };
 use crate::study::{
-    ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, Records, Service, Span, Systems, Volume, class,
+    ActiveBlock, ClassHost, DAY, Dimension, Heard, Method, Part, QUARTER, Records, Service, Span, Systems, Volume,
+    class,
 };
 
 /// Intervals of a source.
@@ -40,9 +41,50 @@ pub(super) fn overlapping(
     find.query_row(params![source, sensor, start, end], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
 }
 
+/// A time that another source measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    pub(super) id: i64,
+    pub(super) sensor: String,
+    pub(super) epoch: String,
+    pub(super) is_live: bool,
+    pub(super) method: Method,
+    /// Microseconds since 1970.
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// Times of all sources but one that overlap another time.
+pub(super) fn others(
+    connection: &Connection,
+    (sensor, epoch): (&str, &str),
+    (start, end): (i64, i64),
+) -> rusqlite::Result<Vec<Other>> {
+    let mut find = connection.prepare_cached(
+        "SELECT sources.id, sensor, epoch, live, method, sampling, start, end FROM sources JOIN spans ON spans.source = sources.id
+         WHERE NOT (sensor = ?1 AND epoch = ?2) AND start < ?4 AND end > ?3 ORDER BY start",
+    )?;
+    let other = |row: &Row<'_>| {
+        let method = Method::named(&row.get::<_, String>(4)?, row.get(5)?).unwrap_or(Method::Counted);
+        let [id, start, end] = [row.get(0)?, row.get(6)?, row.get(7)?];
+        Ok(Other { id, sensor: row.get(1)?, epoch: row.get(2)?, is_live: row.get(3)?, method, start, end })
+    };
+    find.query_map(params![sensor, epoch, start, end], other)?.collect()
+}
+
 /// What number of evidence is in a row.
 fn evidence(number: i64) -> Option<Evidence> {
     Evidence::ALL.get(usize::try_from(number - 1).ok()?).copied()
+}
+
+/// What four columns from this one on hold.
+fn volume(row: &Row<'_>, place: usize) -> rusqlite::Result<Volume> {
+    Ok(Volume {
+        in_packets: row.get(place)?,
+        in_bytes: row.get(place + 1)?,
+        out_packets: row.get(place + 2)?,
+        out_bytes: row.get(place + 3)?,
+    })
 }
 
 fn moment(row: &Row<'_>, place: usize) -> rusqlite::Result<Timestamp> {
@@ -93,14 +135,21 @@ impl Records for Archive {
             WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
             GROUP BY start, traffic.name, evidence ORDER BY start, names.name, evidence";
         self.all(question, params![network, dimension as u8, step, range.start, range.end], |row| {
-            let volume = Volume {
-                in_packets: row.get(3)?,
-                in_bytes: row.get(4)?,
-                out_packets: row.get(5)?,
-                out_bytes: row.get(6)?,
-            };
-            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume })
+            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume: volume(row, 3)? })
         })
+    }
+
+    fn methods(&self, network: &str, range: Range<i64>) -> Result<BTreeMap<Method, Volume>> {
+        let question = "SELECT method, sampling, sum(in_packets), sum(in_bytes), sum(out_packets), sum(out_bytes)
+            FROM traffic JOIN sources ON sources.id = source
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
+            GROUP BY method, sampling";
+        let parameters = params![network, Dimension::Total as u8, QUARTER, range.start, range.end];
+        let rows = self.all(question, parameters, |row| {
+            let method = Method::named(&row.get::<_, String>(0)?, row.get(1)?).unwrap_or(Method::Counted);
+            Ok((method, volume(row, 2)?))
+        })?;
+        Ok(rows.into_iter().collect())
     }
 
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {

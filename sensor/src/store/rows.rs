@@ -140,7 +140,7 @@ impl Rows {
     }
 
     /// Far ends are told apart by day alone: there are many of them.
-    fn counterpart(&mut self, record: &CounterpartRecord, start: Timestamp, zones: &Zones) {
+    pub(super) fn counterpart(&mut self, record: &CounterpartRecord, start: Timestamp, zones: &Zones) {
         let Count { packets, bytes, .. } = record.count;
         let volume = Volume::of(record.direction, packets.cast_signed(), bytes.cast_signed());
         let day = i64::from(zones.day(&record.network, start));

@@ -1,5 +1,6 @@
 //! A store has each interval once, however it came, and says what it cannot do.
 
+mod flows;
 mod measure;
 
 use std::{collections::BTreeMap, fs, sync::Arc};
@@ -200,7 +201,7 @@ fn what_is_exported_is_the_same_in_another_store() {
     Archive::open(other.path()).unwrap().export_csv("traffic", &mut csv).unwrap();
     let csv = String::from_utf8(csv).unwrap();
     assert!(
-        csv.starts_with("sensor,epoch,live,network,dimension,step,start,name,")
+        csv.starts_with("sensor,epoch,live,method,sampling,network,dimension,step,start,name,")
             && csv.contains(",\"with \"\"quotes\"\", and commas\",")
     );
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::IpAddr,
     ops::{AddAssign, Range},
     time::Duration,
@@ -182,6 +183,51 @@ pub struct Span {
     pub blind_ms: u64,
 }
 
+/// How records came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// A sensor counted each packet.
+    Counted,
+    /// Routers told of flows, of which they saw one packet in so many, at least 1.
+    Flows(u32),
+}
+
+impl Method {
+    /// Its name in stores.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Flows(_) => "flows",
+        }
+    }
+
+    /// Of how many packets one was seen.
+    pub const fn sampling(self) -> u32 {
+        match self {
+            Self::Counted => 1,
+            Self::Flows(sampling) => sampling,
+        }
+    }
+
+    /// The one of that name and sampling.
+    pub fn named(name: &str, sampling: u32) -> Option<Self> {
+        match name {
+            "counted" => Some(Self::Counted),
+            "flows" => (sampling > 0).then_some(Self::Flows(sampling)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counted => f.write_str(self.name()),
+            Self::Flows(sampling) => write!(f, "{} 1:{sampling}", self.name()),
+        }
+    }
+}
+
 /// Numbers of autonomous systems, and what these are called.
 pub type Systems = BTreeMap<String, (u32, Option<String>)>;
 
@@ -198,6 +244,14 @@ pub trait Records {
 
     /// What a network exchanged in steps that begin in a range, by a dimension: each part once a step.
     fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
+
+    /// The same in all, by how it is known; where nobody says so, it was counted.
+    fn methods(&self, network: &str, range: Range<i64>) -> Result<BTreeMap<Method, Volume>> {
+        let parts = self.traffic(network, Dimension::Total, QUARTER, range)?;
+        let mut sum = Volume::default();
+        parts.iter().for_each(|part| sum += part.volume);
+        Ok(if parts.is_empty() { BTreeMap::new() } else { BTreeMap::from([(Method::Counted, sum)]) })
+    }
 
     /// Its active addresses.
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>>;

@@ -65,7 +65,10 @@ impl VolumeFact {
             insufficient.insert("volume.growth_rate_interval", why);
         }
         let mut billed = five_minutes(records, network, period)?;
-        if billed.is_empty() {
+        if let Some(why) = coverage.why_minutes_are_insufficient() {
+            billed.clear();
+            insufficient.insert("volume.peak", why);
+        } else if billed.is_empty() {
             insufficient.insert("volume.peak", "minutes of the period are not kept any more".to_owned());
         }
         // Measured minutes in which nothing came count as nothing.

@@ -63,6 +63,14 @@ fn what(figure: &str) -> &str {
         "volume.peak" => "Peak and 95th percentile",
         "addresses" => "Active addresses",
         "services" => "Services",
+        "upstreams" => "Upstreams of the period",
+        "baseline_upstreams" => "Upstreams of the baseline",
+        "hidden_share" => "Hidden share of the period",
+        "baseline_hidden_share" => "Hidden share of the baseline",
+        "mining" => "Mining in the period",
+        "baseline_mining" => "Mining in the baseline",
+        "p2p" => "Peer-to-peer in the period",
+        "baseline_p2p" => "Peer-to-peer in the baseline",
         other => other,
     }
 }
@@ -76,6 +84,10 @@ fn rows(periods: [&Coverage; 2]) -> Vec<Vec<Cell>> {
         row("Length", &|coverage| seconds(coverage.seconds)),
         row("Measured", &|coverage| seconds(coverage.measured_seconds)),
         row("Measured share", &|coverage| share(words::part(coverage))),
+        row("Known from", &|coverage| coverage.methods.join(", ").into()),
+        row("Error of packets by sampling (95 % confidence)", &|coverage| {
+            coverage.sampling_error_percent.map_or_else(super::blank, |error| share(error / 100.0))
+        }),
         row("Directions heard", &|coverage| coverage.vantage.into()),
         row("Flows heard in one direction alone", &|coverage| share(coverage.one_way_share)),
         row("Frames seen", &|coverage| number(coverage.seen_packets)),
