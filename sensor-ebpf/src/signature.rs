@@ -77,6 +77,19 @@ pub fn guess(opening: &Opening) -> Option<(Class, Evidence)> {
     if let Some(class) = by_service().or_else(|| table::by_first_byte(opening, is_udp)) {
         return Some((class, Evidence::Payload));
     }
+    by_port(listed, is_udp)
+}
+
+/// What a flow seems to be of which only protocol and ports (in host order) are known: the guess of a packet whose bytes say nothing.
+pub fn by_ports(protocol: u8, ports: [u16; 2]) -> Option<(Class, Evidence)> {
+    match protocol {
+        protocol::TCP | protocol::UDP => by_port(service::of(ports), protocol == protocol::UDP),
+        number => by_number(number).map(|class| (class, Evidence::Payload)),
+    }
+}
+
+#[inline(always)]
+fn by_port(listed: service::Listed, is_udp: bool) -> Option<(Class, Evidence)> {
     let [over_tcp, over_udp] = listed.classes;
     let class = if is_udp { over_udp } else { over_tcp };
     (class != Class::Unknown).then_some((class, Evidence::Port))

@@ -2,6 +2,7 @@
 
 mod check;
 mod detach;
+mod import;
 mod patience;
 mod reload;
 mod replay;

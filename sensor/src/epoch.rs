@@ -103,7 +103,12 @@ impl EpochHasher {
         self.field(content);
     }
 
-    /// Adds the bytes of a capture.
+    /// How an archive of flows is read: whatever changes what becomes of its records.
+    pub fn archive(&mut self, settings: &[&[u8]]) {
+        settings.iter().for_each(|setting| self.field(setting));
+    }
+
+    /// Adds the bytes of a capture, or of an archive.
     ///
     /// # Errors
     /// They cannot be read.

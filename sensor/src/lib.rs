@@ -13,6 +13,7 @@ pub mod control;
 pub mod counterpart;
 pub mod epoch;
 pub mod export;
+pub mod flows;
 pub mod inspect;
 pub mod interval;
 pub mod lists;

@@ -36,14 +36,25 @@ pub struct Native {
 
 /// A trie as the lookup reads it.
 #[derive(Debug)]
-struct Table {
+pub(crate) struct Table {
     trie: Trie,
     roots: Vec<Words>,
 }
 
 impl Table {
-    fn new(trie: Trie) -> Self {
+    pub(crate) fn new(trie: Trie) -> Self {
         Self { roots: trie.root_lines(|entry| entry).collect(), trie }
+    }
+
+    /// What an address gets; `None` where the table points outside of itself.
+    pub(crate) fn find(&self, address: IpAddr) -> Option<Entry> {
+        match address {
+            IpAddr::V4(address) => lookup::v4(self, 0, address.to_bits()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                lookup::v6(self, 0, [(bits >> 64) as u64, bits as u64])
+            }
+        }
     }
 }
 
@@ -90,14 +101,7 @@ impl Native {
 
     /// Whether an address lies in a watched network.
     pub fn is_watched(&self, address: IpAddr) -> bool {
-        let entry = match address {
-            IpAddr::V4(address) => lookup::v4(self, 0, address.to_bits()),
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                lookup::v6(self, 0, [(bits >> 64) as u64, bits as u64])
-            }
-        };
-        entry.and_then(Entry::network).is_some()
+        self.table.find(address).and_then(Entry::network).is_some()
     }
 }
 

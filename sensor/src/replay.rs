@@ -19,11 +19,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use sensor_ebpf::abi::Side;
 
+pub(crate) use self::source::Source;
+use self::watched::Watched;
 pub use self::{
     engine::{Engine, EngineKind},
     frame::{Framer, LinkFrame},
 };
-use self::{source::Source, watched::Watched};
 use crate::{
     bpf::{LabelPlan, REPLAY_FLOWS},
     capture::{Capture, LinkType},

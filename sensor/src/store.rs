@@ -3,7 +3,9 @@
 //! An interval is taken once, by sensor, epoch and sequence, however often it comes: what adds up is in the file together with the sequence that it came with.
 
 mod archive;
+mod cover;
 mod exchange;
+mod flows;
 mod keep;
 mod read;
 mod rows;
@@ -11,6 +13,7 @@ mod rules;
 mod schema;
 mod spans;
 mod spread;
+mod sums;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -26,7 +29,12 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rusqlite::Connection;
 
-pub use self::{archive::Archive, keep::Level, rules::Rules};
+pub use self::{
+    archive::Archive,
+    flows::{Imported, Nature, Past},
+    keep::Level,
+    rules::Rules,
+};
 use self::{
     keep::Cut,
     rows::{Rows, When},
@@ -34,6 +42,7 @@ use self::{
 };
 use crate::{
     config::{Config, Network, Retention},
+    study::Method,
     summary::{Key, Summary},
 };
 
@@ -211,7 +220,7 @@ impl Store {
         let is_same = |source: &Source| source.epoch == epoch && source.sensor == key.sensor;
         if !self.source.as_ref().is_some_and(is_same) {
             self.commit()?;
-            let id = table::source(&self.connection, &key.sensor, &epoch, is_live)?;
+            let id = table::source(&self.connection, &key.sensor, &epoch, is_live, Method::Counted)?;
             let spans = read::spans_of(&self.connection, id)?;
             self.source = Some(Source { sensor: key.sensor.clone(), epoch, id, spans });
         }
@@ -237,7 +246,7 @@ impl Store {
         }
         if !self.replaces {
             bail!(
-                "{}: sensor {:?} has records from {} in it already, of another capture or configuration (epoch {epoch}); \
+                "{}: sensor {:?} has records from {} in it already, of another capture, archive or configuration (epoch {epoch}); \
                  replay with --replace, name another sensor with --sensor-id, or another store",
                 self.path.display(),
                 key.sensor,

@@ -35,8 +35,8 @@ pub use self::{
     period::Period,
     profile::Profile,
     records::{
-        ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Systems,
-        Volume, day,
+        ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Method, Part, QUARTER, Records, Service, Span,
+        Systems, Volume, day,
     },
     resample::Interval,
     services::ServiceFact,
@@ -49,6 +49,9 @@ pub(crate) use self::{
     records::{SEAM, SILENCE, class, is_marked, mark},
     upstreams::called as upstream_name,
 };
+
+/// What cannot be said of a baseline whose classes are guesses.
+const BASELINE_CLASSES: [&str; 3] = ["baseline_hidden_share", "baseline_mining", "baseline_p2p"];
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -96,10 +99,10 @@ pub struct Study {
     pub hidden_by_day: BTreeMap<String, f64>,
     /// Classes that hide.
     pub hidden_classes: Vec<&'static str>,
-    /// Work for mining pools.
-    pub mining: Suspicious,
-    /// Networks of equals.
-    pub p2p: Suspicious,
+    /// Work for mining pools; nothing where that cannot be said.
+    pub mining: Option<Suspicious>,
+    /// Networks of equals; nothing where that cannot be said.
+    pub p2p: Option<Suspicious>,
     /// With whom.
     pub counterparts: Counterparts,
     /// What was measured, and what could not be seen.
@@ -180,11 +183,30 @@ impl Study {
             classes.iter().filter(hides).map(bytes).sum()
         };
         let class_days = |period| parts::class_days(records, network, period);
-        let (class_days, earlier) = (class_days(period)?, class_days(baseline)?);
-        let upstream_days = |period| upstreams::days(records, network, period);
-        let (upstream_days, earlier_upstreams) = (upstream_days(period)?, upstream_days(baseline)?);
+        let is_told = [&coverage, &baseline_coverage].map(|coverage| !coverage.has_flows);
+        let class_days = [class_days(period)?, class_days(baseline)?];
+        let [now, before] = [0, 1].map(|place: usize| is_told[place].then_some(&class_days[place]));
+        let suspicious = |family| now.map(|now| Suspicious::of(records, question, family, (now, before))).transpose();
+        for (coverage, figures) in
+            [(&coverage, ["hidden_share", "mining", "p2p"]), (&baseline_coverage, BASELINE_CLASSES)]
+        {
+            if let Some(why) = coverage.why_classes_are_insufficient() {
+                insufficient_data.extend(figures.map(|figure| (figure, why.clone())));
+            }
+        }
         let systems = records.systems()?;
-        let upstreams = upstreams::upstreams(records, network, wholes, [&earlier_upstreams, &upstream_days], &systems)?;
+        let why = |period, coverage| upstreams::why_insufficient(records, network, period, coverage);
+        let whys = [why(period, &coverage)?, why(baseline, &baseline_coverage)?];
+        let upstream_days = |place: usize, period| -> Result<Option<upstreams::Days>> {
+            whys[place].is_none().then(|| upstreams::days(records, network, period)).transpose()
+        };
+        let (upstream_days, earlier) = (upstream_days(0, period)?, upstream_days(1, baseline)?);
+        let upstreams = match &upstream_days {
+            Some(days) => upstreams::upstreams(records, network, wholes, (days, earlier.as_ref()), &systems)?,
+            None => vec![],
+        };
+        let figures = ["upstreams", "baseline_upstreams"];
+        insufficient_data.extend(figures.into_iter().zip(whys).filter_map(|(figure, why)| Some((figure, why?))));
         let mut sensors: Vec<String> = coverage.sensors.iter().chain(&baseline_coverage.sensors).cloned().collect();
         sensors.sort();
         sensors.dedup();
@@ -192,14 +214,15 @@ impl Study {
             network: network.clone(),
             period: period.clone(),
             baseline: baseline.clone(),
-            hidden_share: share(of_hidden(|row| row.bytes), volume.bytes),
-            baseline_hidden_share: share(of_hidden(|row| row.baseline_bytes), volume.baseline_bytes),
-            hidden_by_day: parts::hidden_by_day([&earlier, &class_days], hidden),
+            hidden_share: share(of_hidden(|row| row.bytes), volume.bytes).filter(|_| is_told[0]),
+            baseline_hidden_share: share(of_hidden(|row| row.baseline_bytes), volume.baseline_bytes)
+                .filter(|_| is_told[1]),
+            hidden_by_day: parts::hidden_by_day([before, now], hidden),
             hidden_classes: hidden.iter().map(|class| class.name()).collect(),
-            upstream_shifts: upstreams::shifts(&upstream_days),
+            upstream_shifts: upstream_days.as_ref().map(upstreams::shifts).unwrap_or_default(),
             profile: Profile::of(records, network, zone, [&steps, &earlier_steps], &mut insufficient_data)?,
-            mining: Suspicious::of(records, question, Family::Mining, [&class_days, &earlier])?,
-            p2p: Suspicious::of(records, question, Family::P2p, [&class_days, &earlier])?,
+            mining: suspicious(Family::Mining)?,
+            p2p: suspicious(Family::P2p)?,
             counterparts: Counterparts::of(records, network, wholes, &systems)?,
             provenance: Provenance { sensor_version: env!("CARGO_PKG_VERSION"), sensors },
             volume,

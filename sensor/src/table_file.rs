@@ -34,6 +34,7 @@ pub use self::{
 };
 pub(crate) use self::{
     lines::parse_asn,
+    open::text,
     rows::{bytes, rows},
 };
 use crate::cidr::Cidr;

@@ -69,7 +69,7 @@ impl World {
 
 fn span(start: i64, end: i64) -> Span {
     let at = |second| Timestamp::from_second(second).unwrap();
-    Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0 }
+    Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0, coarse_ms: 0 }
 }
 
 /// The first quarter of an hour of the watched week.

@@ -1,14 +1,14 @@
 //! `sensor store`.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::import::ImportArgs;
 use crate::{
     config::{Config, Retention},
     store::{Archive, Store},
@@ -53,15 +53,8 @@ enum StoreCommand {
         #[arg(long, value_name = "TABLE")]
         csv: Option<String>,
     },
-    /// Read what another store exported; read twice, it is there once
-    Import {
-        /// Folder of the store, made where there is none
-        #[arg(long, value_name = "DIR")]
-        store: PathBuf,
-        /// JSON lines of `sensor store export`; `-` is standard input
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    /// Read what another store exported, or archives of flows; read twice, it is there once
+    Import(ImportArgs),
 }
 
 impl StoreArgs {
@@ -82,17 +75,7 @@ impl StoreArgs {
                     if is_output { error.context(FIX) } else { error }
                 })
             }
-            StoreCommand::Import { store, file } => {
-                let mut target = Store::open(&store, &[], false)?;
-                let rows = if file.as_os_str() == "-" {
-                    target.import(&mut io::stdin().lock())
-                } else {
-                    let open =
-                        File::open(&file).with_context(|| format!("cannot open {}; check the path", file.display()))?;
-                    target.import(&mut BufReader::new(open)).with_context(|| file.display().to_string())
-                };
-                Ok(writeln!(io::stdout(), "{} rows read", rows?)?)
-            }
+            StoreCommand::Import(args) => args.execute(),
         }
     }
 }

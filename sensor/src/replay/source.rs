@@ -1,4 +1,4 @@
-//! A capture that can be read twice: once for the epoch, once for its frames.
+//! A capture, or an archive of flows, that can be read twice: once for the epoch, once for what is in it.
 
 use std::{
     fs::{self, File},
@@ -14,21 +14,21 @@ use crate::capture::Capture;
 /// The name of standard input, as an argument.
 const STDIN: &str = "-";
 
-/// A capture file, or a copy of a pipe in an unnamed file.
+/// A file, or a copy of a pipe in an unnamed file.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     name: PathBuf,
     copy: Option<File>,
 }
 
 impl Source {
     /// Takes `path`. What can be read only once, standard input and other pipes, is read to its end first.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let copy = if path == Path::new(STDIN) {
-            Some(copy(io::stdin().lock()).context("cannot copy the capture on standard input")?)
+            Some(copy(io::stdin().lock()).context("cannot copy what comes on standard input")?)
         } else if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
             let pipe = File::open(path).and_then(copy);
-            Some(pipe.with_context(|| format!("cannot copy the capture in {}", path.display()))?)
+            Some(pipe.with_context(|| format!("cannot copy what comes from {}", path.display()))?)
         } else {
             None
         };
@@ -37,7 +37,7 @@ impl Source {
     }
 
     /// The name to show.
-    pub(super) fn name(&self) -> &Path {
+    pub(crate) fn name(&self) -> &Path {
         &self.name
     }
 
@@ -50,8 +50,8 @@ impl Source {
     }
 
     /// A reader of its bytes, from the first.
-    pub(super) fn bytes(&self) -> Result<impl Read> {
-        Ok(File::open(self.path())?)
+    pub(crate) fn bytes(&self) -> Result<File> {
+        File::open(self.path()).with_context(|| format!("cannot open {}", self.name.display()))
     }
 
     fn path(&self) -> PathBuf {

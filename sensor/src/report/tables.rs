@@ -99,6 +99,14 @@ fn blank() -> Cell {
 /// Columns that tables of parts have in common.
 const SHARES: [&str; 6] = ["Bytes", "Share", "Bytes before", "Share before", "Change of share", "Growth of bytes"];
 
+/// Their cells, of what the baseline may not tell.
+fn shares_now(of: &Share, is_told_before: bool) -> Vec<Cell> {
+    if is_told_before {
+        return shares(of);
+    }
+    vec![number(of.bytes), share(of.share), unknown(), unknown(), unknown(), unknown()]
+}
+
 /// Their cells.
 fn shares(of: &Share) -> Vec<Cell> {
     let grown = match words::growth_of(of.bytes, of.baseline_bytes) {
@@ -124,8 +132,8 @@ pub(super) fn sections(study: &Study) -> Vec<Section> {
         hosts::addresses(study),
         hosts::services(study),
         traffic::hidden(study),
-        traffic::suspicious("mining", "Mining", &study.mining),
-        traffic::suspicious("p2p", "Peer-to-peer", &study.p2p),
+        traffic::suspicious("mining", "Mining", study.mining.as_ref()),
+        traffic::suspicious("p2p", "Peer-to-peer", study.p2p.as_ref()),
         traffic::counterparts("country", "Counterparts: countries", "Country", &study.counterparts.country),
         traffic::counterparts("asn", "Counterparts: autonomous systems", "System", &study.counterparts.asn),
         traffic::counterparts("list", "Counterparts: lists", "List", &study.counterparts.list),

@@ -125,13 +125,13 @@ fn mining_is_told_with_its_step_and_whose_it_is() {
     assert!(
         said(&study, "mining").ends_with("1.0 kB of it are a guess by port, and no address is held to it for that.")
     );
-    study.mining.step = Some(Step { date: "2019-04-03".to_owned(), ratio: None });
-    study.mining.addresses.push("198.51.100.10".parse().unwrap());
+    study.mining.as_mut().unwrap().step = Some(Step { date: "2019-04-03".to_owned(), ratio: None });
+    study.mining.as_mut().unwrap().addresses.push("198.51.100.10".parse().unwrap());
     assert!(said(&study, "mining").contains("On 2019-04-03 it began."));
     assert!(said(&study, "mining").contains("through two addresses, 198.51.100.9 and 198.51.100.10."));
     study.addresses.as_mut().unwrap().incomplete = true;
     assert!(said(&study, "mining").contains("It was seen at 2 addresses or more."));
-    study.mining.bytes = 0;
+    study.mining.as_mut().unwrap().bytes = 0;
     assert_eq!(said(&study, "mining"), "Mining traffic is gone: none was found, 1.0 MB before.");
 }
 

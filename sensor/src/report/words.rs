@@ -96,7 +96,8 @@ fn volume(study: &Study) -> Sentence {
         }
         _ => String::new(),
     };
-    Sentence::new("volume", text::growth(growth), format!("{changed}{sure}: {sums}.{unsure}"))
+    let mixed = limits::mixed(study).map_or_else(String::new, |mixed| format!(" {mixed}"));
+    Sentence::new("volume", text::growth(growth), format!("{changed}{sure}: {sums}.{unsure}{mixed}"))
 }
 
 /// Nothing of the baseline was measured: nothing can be said to be new, or more.
@@ -109,12 +110,7 @@ fn without_baseline(what: &str) -> String {
     format!("{what} cannot be said ({INSUFFICIENT}: the baseline was not measured).")
 }
 
-/// "12.0 % (before: 3.4 %)"; of a baseline without traffic nothing has a share.
-fn now_and_before(study: &Study, now: f64, before: f64) -> String {
-    now_and_before_or_unknown(Some(now), (study.volume.baseline_bytes > 0).then_some(before))
-}
-
-/// The same of shares that may be unknown.
+/// "12.0 % (before: 3.4 %)", of shares that may be unknown.
 fn now_and_before_or_unknown(now: Option<f64>, before: Option<f64>) -> String {
     format!("{} (before: {})", text::percent_or_unknown(now), text::percent_or_unknown(before))
 }
@@ -122,6 +118,11 @@ fn now_and_before_or_unknown(now: Option<f64>, before: Option<f64>) -> String {
 /// "45.0 % now, 1.0 % before" as a figure.
 fn arrow(before: f64, now: f64) -> String {
     format!("{} → {}", text::percent(before), text::percent(now))
+}
+
+/// Why a figure cannot be said, if so.
+fn why<'a>(study: &'a Study, figure: &str) -> Option<&'a str> {
+    study.insufficient_data.get(figure).map(String::as_str)
 }
 
 /// Growth of bytes in words: "+120.0 %", "new", "gone".

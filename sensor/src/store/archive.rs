@@ -82,11 +82,17 @@ fn connect(folder: &Path, path: &Path) -> Result<Connection> {
     let open = |query: &str| -> Result<Connection> {
         let connection = Connection::open_with_flags(uri(path, query)?, flags)?;
         connection.busy_timeout(BUSY)?;
-        schema::check(&connection)?;
+        if schema::version(&connection)? < schema::VERSION {
+            bail!(Older);
+        }
         connection.execute_batch("PRAGMA temp_store = MEMORY")?;
         Ok(connection)
     };
     match open("") {
+        Err(error) if error.is::<Older>() => {
+            upgrade(path)?;
+            return open("").with_context(|| unreadable(path));
+        }
         Err(error) if wants_making(&error) => {}
         opened => return opened.with_context(|| unreadable(path)),
     }
@@ -98,6 +104,19 @@ fn connect(folder: &Path, path: &Path) -> Result<Connection> {
         );
     }
     open("?immutable=1").with_context(|| unreadable(path))
+}
+
+/// A store was written by an earlier version of the sensor.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it is of an earlier version; run `sensor store vacuum` on it once, as a user that may write to it")]
+struct Older;
+
+/// Makes a store of this version of it: the one thing that a reader changes.
+fn upgrade(path: &Path) -> Result<()> {
+    let fix = || anyhow!(Older).context(unreadable(path));
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|_| fix())?;
+    connection.busy_timeout(BUSY)?;
+    schema::prepare(&connection).map_err(|error| error.context(fix()))
 }
 
 /// Whether that is what goes wrong where the file beside the store cannot be made.

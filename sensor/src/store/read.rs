@@ -12,8 +12,8 @@ use super::{
     spans::{Run, Spans},
 };
 use crate::study::{
-    ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Part, QUARTER, Records, Service, Span, Systems,
-    Volume, class,
+    ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Method, Part, QUARTER, Records, Service, Span,
+    Systems, Volume, class,
 };
 
 /// Intervals of a source.
@@ -41,9 +41,50 @@ pub(super) fn overlapping(
     find.query_row(params![source, sensor, start, end], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
 }
 
+/// A time that another source measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Other {
+    pub(super) id: i64,
+    pub(super) sensor: String,
+    pub(super) epoch: String,
+    pub(super) is_live: bool,
+    pub(super) method: Method,
+    /// Microseconds since 1970.
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// Times of all sources but one that overlap another time.
+pub(super) fn others(
+    connection: &Connection,
+    (sensor, epoch): (&str, &str),
+    (start, end): (i64, i64),
+) -> rusqlite::Result<Vec<Other>> {
+    let mut find = connection.prepare_cached(
+        "SELECT sources.id, sensor, epoch, live, method, sampling, start, end FROM sources JOIN spans ON spans.source = sources.id
+         WHERE NOT (sensor = ?1 AND epoch = ?2) AND start < ?4 AND end > ?3 ORDER BY start",
+    )?;
+    let other = |row: &Row<'_>| {
+        let method = Method::named(&row.get::<_, String>(4)?, row.get(5)?).unwrap_or(Method::Counted);
+        let [id, start, end] = [row.get(0)?, row.get(6)?, row.get(7)?];
+        Ok(Other { id, sensor: row.get(1)?, epoch: row.get(2)?, is_live: row.get(3)?, method, start, end })
+    };
+    find.query_map(params![sensor, epoch, start, end], other)?.collect()
+}
+
 /// What number of evidence is in a row.
 fn evidence(number: i64) -> Option<Evidence> {
     Evidence::ALL.get(usize::try_from(number - 1).ok()?).copied()
+}
+
+/// What four columns from this one on hold.
+fn volume(row: &Row<'_>, place: usize) -> rusqlite::Result<Volume> {
+    Ok(Volume {
+        in_packets: row.get(place)?,
+        in_bytes: row.get(place + 1)?,
+        out_packets: row.get(place + 2)?,
+        out_bytes: row.get(place + 3)?,
+    })
 }
 
 fn moment(row: &Row<'_>, place: usize) -> rusqlite::Result<Timestamp> {
@@ -54,11 +95,6 @@ fn address(row: &Row<'_>, place: usize) -> rusqlite::Result<IpAddr> {
     let text: String = row.get(place)?;
     text.parse()
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(place, rusqlite::types::Type::Text, Box::new(error)))
-}
-
-/// What a row of traffic has behind three other columns.
-fn volume(row: &Row<'_>) -> rusqlite::Result<Volume> {
-    Ok(Volume { in_packets: row.get(3)?, in_bytes: row.get(4)?, out_packets: row.get(5)?, out_bytes: row.get(6)? })
 }
 
 impl Archive {
@@ -110,17 +146,17 @@ impl Records for Archive {
             WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
             GROUP BY start, traffic.name, evidence ORDER BY start, names.name, evidence";
         self.all(question, params![network, dimension as u8, step, range.start, range.end], |row| {
-            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume: volume(row)? })
+            Ok(Part { start: row.get(0)?, name: row.get(1)?, evidence: evidence(row.get(2)?), volume: volume(row, 3)? })
         })
     }
 
     fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
         // Added up here: SQLite would sort the rows first, of which a year has a million and more.
-        let question = "SELECT name, evidence, '', in_packets, in_bytes, out_packets, out_bytes FROM traffic
+        let question = "SELECT name, evidence, in_packets, in_bytes, out_packets, out_bytes FROM traffic
             WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5";
         let mut sums: BTreeMap<(i64, i64), Volume> = BTreeMap::new();
         self.all(question, params![network, dimension as u8, step, range.start, range.end], |row| {
-            *sums.entry((row.get(0)?, row.get(1)?)).or_default() += volume(row)?;
+            *sums.entry((row.get(0)?, row.get(1)?)).or_default() += volume(row, 2)?;
             Ok(())
         })?;
         let part = |((number, evidence), volume)| -> Result<Part> {
@@ -146,6 +182,19 @@ impl Records for Archive {
             Detail::Ledger => "SELECT min(start) FROM ledger WHERE ?1 IS NOT NULL".to_owned(),
         };
         Ok(self.all(&question, [network], |row| row.get(0))?.into_iter().next().flatten())
+    }
+
+    fn methods(&self, network: &str, range: Range<i64>) -> Result<BTreeMap<Method, Volume>> {
+        let question = "SELECT method, sampling, sum(in_packets), sum(in_bytes), sum(out_packets), sum(out_bytes)
+            FROM traffic JOIN sources ON sources.id = source
+            WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
+            GROUP BY method, sampling";
+        let parameters = params![network, Dimension::Total as u8, DAY, range.start, range.end];
+        let rows = self.all(question, parameters, |row| {
+            let method = Method::named(&row.get::<_, String>(0)?, row.get(1)?).unwrap_or(Method::Counted);
+            Ok((method, volume(row, 2)?))
+        })?;
+        Ok(rows.into_iter().collect())
     }
 
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {

@@ -88,6 +88,11 @@ impl When {
         Self { start: key.start, end: key.end }
     }
 
+    /// A moment.
+    pub(super) const fn at(moment: Timestamp) -> Self {
+        Self { start: moment, end: moment }
+    }
+
     /// How long, in seconds.
     pub(super) fn seconds(self) -> i64 {
         self.end.duration_since(self.start).as_secs()
@@ -214,7 +219,7 @@ impl Rows {
     }
 
     /// Far ends are told apart by day alone: there are many of them.
-    fn counterpart(&mut self, record: &CounterpartRecord, when: When, zones: &Zones) {
+    pub(super) fn counterpart(&mut self, record: &CounterpartRecord, when: When, zones: &Zones) {
         let Count { packets, bytes, .. } = record.count;
         let volume = Volume::of(record.direction, packets.cast_signed(), bytes.cast_signed());
         let days = when.days(volume, &record.network, zones);

@@ -8,6 +8,7 @@ use rusqlite::{
 use serde_json::{Map, Value as Json};
 
 use super::write::Names;
+use crate::study::Method;
 
 /// What is in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +133,7 @@ impl Column {
 impl Table {
     /// The names of what [`rows`](Self::rows) has.
     pub(super) fn fields(&self) -> Vec<&'static str> {
-        let source: &[&str] = if self.has_source { &["sensor", "epoch", "live"] } else { &[] };
+        let source: &[&str] = if self.has_source { &["sensor", "epoch", "live", "method", "sampling"] } else { &[] };
         source.iter().copied().chain(self.columns.iter().map(|column| column.name())).collect()
     }
 
@@ -144,7 +145,7 @@ impl Table {
         };
         let columns: Vec<String> = self.columns.iter().map(column).collect();
         let (source, join) = if self.has_source {
-            ("sensor, epoch, live, ", " JOIN sources ON sources.id = t.source")
+            ("sensor, epoch, live, method, sampling, ", " JOIN sources ON sources.id = t.source")
         } else {
             ("", "")
         };
@@ -185,7 +186,8 @@ impl Table {
             let text = |name: &str| field(name)?.as_str().with_context(|| format!("{name} is no text"));
             let (sensor, epoch) = (text("sensor")?, text("epoch")?);
             let is_live = field("live")?.as_i64().context("live is no number")? != 0;
-            values.push(Value::Integer(source(transaction, sensor, epoch, is_live)?));
+            let method = method(row).context("method or sampling is none")?;
+            values.push(Value::Integer(source(transaction, sensor, epoch, is_live, method)?));
             columns.push("source");
         }
         let places = vec!["?"; columns.len()].join(", ");
@@ -196,7 +198,13 @@ impl Table {
 }
 
 /// The number of a source; a new one where it is not known.
-pub(super) fn source(connection: &Connection, sensor: &str, epoch: &str, is_live: bool) -> rusqlite::Result<i64> {
+pub(super) fn source(
+    connection: &Connection,
+    sensor: &str,
+    epoch: &str,
+    is_live: bool,
+    method: Method,
+) -> rusqlite::Result<i64> {
     let find = || {
         let mut find = connection.prepare_cached("SELECT id FROM sources WHERE sensor = ?1 AND epoch = ?2")?;
         find.query_row([sensor, epoch], |row| row.get(0)).optional()
@@ -204,9 +212,15 @@ pub(super) fn source(connection: &Connection, sensor: &str, epoch: &str, is_live
     if let Some(id) = find()? {
         return Ok(id);
     }
-    let add = "INSERT INTO sources(sensor, epoch, live) VALUES (?1, ?2, ?3)";
-    connection.execute(add, params![sensor, epoch, is_live])?;
+    let add = "INSERT INTO sources(sensor, epoch, live, method, sampling) VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection.execute(add, params![sensor, epoch, is_live, method.name(), method.sampling()])?;
     Ok(connection.last_insert_rowid())
+}
+
+/// How the source of a row knows what it tells. What the first version exported does not say so: it counted.
+fn method(row: &Map<String, Json>) -> Option<Method> {
+    let Some(name) = row.get("method") else { return Some(Method::Counted) };
+    Method::named(name.as_str()?, u32::try_from(row.get("sampling")?.as_u64()?).ok()?)
 }
 
 fn json(value: ValueRef<'_>) -> Result<Json> {

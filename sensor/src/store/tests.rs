@@ -1,5 +1,6 @@
 //! A store has each interval once, however it came, and says what it cannot do.
 
+mod flows;
 pub(crate) mod keep;
 mod long;
 mod measure;
@@ -202,7 +203,7 @@ fn what_is_exported_is_the_same_in_another_store() {
     Archive::open(other.path()).unwrap().export_csv("traffic", &mut csv).unwrap();
     let csv = String::from_utf8(csv).unwrap();
     assert!(
-        csv.starts_with("sensor,epoch,live,network,dimension,step,start,name,")
+        csv.starts_with("sensor,epoch,live,method,sampling,network,dimension,step,start,name,")
             && csv.contains(",\"with \"\"quotes\"\", and commas\",")
     );
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{DAY, Dimension, Heard, Period, Records, Span, moment};
+use super::{DAY, Dimension, Heard, Method, Period, Records, Span, Volume, moment};
 
 /// A shorter gap is a restart, and not named.
 const LEAST_GAP: f64 = 60.0;
@@ -14,6 +14,9 @@ const LEAST_GAP: f64 = 60.0;
 const ONE_WAY: f64 = 0.9;
 /// A day of which less was measured is left out where days are compared.
 const LEAST_OF_DAY: f64 = 0.5;
+
+/// Deviations from the mean that hold 95 % of a normal distribution.
+const NORMAL_95: f64 = 1.96;
 
 /// Time without a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -57,9 +60,16 @@ pub struct Coverage {
     pub one_way_share: Option<f64>,
     /// Who measured.
     pub sensors: Vec<String>,
+    /// How what is known came to be: `counted`, or `flows 1:100` where routers told of flows and saw one packet of a hundred.
+    pub methods: Vec<String>,
+    /// By how much the number of packets may be wrong, in percent, with 95 % confidence, for want of those that routers did not look at.
+    pub sampling_error_percent: Option<f64>,
     /// Measured seconds of each day, by its number.
     #[serde(skip)]
     by_day: BTreeMap<i32, (f64, f64)>,
+    /// Whether some of it is known from flows.
+    #[serde(skip)]
+    pub(super) has_flows: bool,
 }
 
 impl Coverage {
@@ -91,6 +101,7 @@ impl Coverage {
             by_day.insert(number, (inside.sum(), seconds(begin, end)));
         }
         let ledger = records.ledger(time.clone())?;
+        let methods = records.methods(network, period.day_steps())?;
         let count = |name: &str| ledger.get(name).copied().unwrap_or_default();
         let group = |name: &str| -> BTreeMap<String, u64> {
             let prefix = format!("{name}.");
@@ -126,13 +137,17 @@ impl Coverage {
             vantage,
             one_way_share: (flows > 0).then(|| one_way_flows as f64 / flows as f64),
             sensors,
+            methods: methods.keys().map(ToString::to_string).collect(),
+            sampling_error_percent: sampling_error(&methods),
             by_day,
+            has_flows: methods.keys().any(|method| *method != Method::Counted),
         })
     }
 
     /// Why nothing can be said of addresses and services, if so.
     pub(super) fn why_sights_are_insufficient(&self) -> Option<String> {
         match self.vantage {
+            _ if self.has_flows => Some(format!("{} do not tell who answered", self.flows())),
             "in" => Some("only packets to the network were seen".to_owned()),
             "out" => Some("only packets from the network were seen".to_owned()),
             "none" => None,
@@ -141,6 +156,22 @@ impl Coverage {
                 .filter(|share| *share >= ONE_WAY)
                 .map(|share| format!("{:.0} % of its flows were heard in one direction alone", 100.0 * share)),
         }
+    }
+
+    /// Why nothing can be said of what takes payload to be told, if so.
+    pub(super) fn why_classes_are_insufficient(&self) -> Option<String> {
+        self.has_flows.then(|| format!("{} tell classes by port alone", self.flows()))
+    }
+
+    /// Why nothing can be said of single minutes, if so.
+    pub(super) fn why_minutes_are_insufficient(&self) -> Option<String> {
+        self.has_flows.then(|| format!("{} tell how much in all, and not when", self.flows()))
+    }
+
+    /// The flows that it is known from, in words.
+    pub(super) fn flows(&self) -> String {
+        let flows = self.methods.iter().filter(|method| **method != Method::Counted.name());
+        flows.cloned().collect::<Vec<_>>().join(" and ")
     }
 
     /// Bytes per measured second of days of which enough was measured, from the first to the last.
@@ -158,6 +189,15 @@ fn coarse(span: &Span, time: &std::ops::Range<Timestamp>) -> f64 {
     let whole = seconds(span.start, span.end);
     let inside = seconds(span.start.max(time.start), span.end.min(time.end));
     if whole > 0.0 { span.coarse_ms as f64 / 1000.0 * (inside / whole) } else { 0.0 }
+}
+
+/// By how much a number of packets may be wrong that was made of a sample, in percent, with 95 % confidence: each packet was in it or not by itself.
+fn sampling_error(methods: &BTreeMap<Method, Volume>) -> Option<f64> {
+    let packets = |volume: &Volume| volume.packets().max(0) as f64;
+    let all: f64 = methods.values().map(packets).sum();
+    let of = |(method, volume): (&Method, &Volume)| packets(volume) * f64::from(method.sampling() - 1);
+    let variance: f64 = methods.iter().map(of).sum();
+    (variance > 0.0).then(|| 100.0 * NORMAL_95 * variance.sqrt() / all)
 }
 
 /// Time that at least one span covers, within a time, in order.
@@ -189,5 +229,21 @@ mod tests {
         let spans = [span(50, 70), span(0, 10), span(5, 20), span(20, 30), span(60, 65), span(90, 200)];
         let merged = merged(&spans, &(at(3)..at(100)));
         assert_eq!(merged, [(at(3), at(30)), (at(50), at(70)), (at(90), at(100))]);
+    }
+
+    #[test]
+    fn a_sample_is_as_sure_as_its_packets_are_many() {
+        let volume = |packets| Volume { in_packets: packets, ..Volume::default() };
+        let of = |parts: &[(Method, i64)]| {
+            sampling_error(&parts.iter().map(|(method, packets)| (*method, volume(*packets))).collect())
+        };
+        assert_eq!(of(&[(Method::Counted, 1_000)]), None);
+        assert_eq!(of(&[(Method::Flows(1), 1_000)]), None);
+        // 10,000 packets of the sample: 1.96 %, and a little less, for one of a hundred was seen.
+        let error = of(&[(Method::Flows(100), 1_000_000)]).unwrap();
+        assert!((error - 1.96 * 0.99_f64.sqrt()).abs() < 1e-9, "{error}");
+        // Half of it counted: half as wrong.
+        let mixed = of(&[(Method::Counted, 1_000_000), (Method::Flows(100), 1_000_000)]).unwrap();
+        assert!((mixed - error / 2.0).abs() < 1e-9, "{mixed}");
     }
 }

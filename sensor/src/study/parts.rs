@@ -129,11 +129,11 @@ pub(super) fn class_days(records: &dyn Records, network: &str, period: &Period) 
     Ok(days)
 }
 
-/// Share of classes that hide on each day that had traffic, of both periods.
-pub(super) fn hidden_by_day(periods: [&ClassDays; 2], hidden: &[Class]) -> BTreeMap<String, f64> {
+/// Share of classes that hide on each day that had traffic, of the periods that tell it.
+pub(super) fn hidden_by_day(periods: [Option<&ClassDays>; 2], hidden: &[Class]) -> BTreeMap<String, f64> {
     let share_of = |(day, classes): (&i32, &BTreeMap<Class, i64>)| {
         let hides = classes.iter().filter(|(class, _)| hidden.contains(class)).map(|(_, bytes)| bytes);
         Some((Period::date(*day), share(hides.sum(), classes.values().sum())?))
     };
-    periods.into_iter().flatten().filter_map(share_of).collect()
+    periods.into_iter().flatten().flatten().filter_map(share_of).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::IpAddr,
     ops::{AddAssign, Range},
     time::Duration,
@@ -198,6 +199,51 @@ pub struct Span {
     pub coarse_ms: u64,
 }
 
+/// How records came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// A sensor counted each packet.
+    Counted,
+    /// Routers told of flows, of which they saw one packet in so many, at least 1.
+    Flows(u32),
+}
+
+impl Method {
+    /// Its name in stores.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Flows(_) => "flows",
+        }
+    }
+
+    /// Of how many packets one was seen.
+    pub const fn sampling(self) -> u32 {
+        match self {
+            Self::Counted => 1,
+            Self::Flows(sampling) => sampling,
+        }
+    }
+
+    /// The one of that name and sampling.
+    pub fn named(name: &str, sampling: u32) -> Option<Self> {
+        match name {
+            "counted" => Some(Self::Counted),
+            "flows" => (sampling > 0).then_some(Self::Flows(sampling)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counted => f.write_str(self.name()),
+            Self::Flows(sampling) => write!(f, "{} 1:{sampling}", self.name()),
+        }
+    }
+}
+
 /// Numbers of autonomous systems, and what these are called.
 pub type Systems = BTreeMap<String, (u32, Option<String>)>;
 
@@ -215,14 +261,27 @@ pub trait Records {
     /// What a network exchanged in steps that begin in a range, by a dimension: each part once a step.
     fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
 
-    /// The same summed over all of these steps: each part once, as if it began with the range.
-    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
+    /// The same summed over all of these steps: each part once, as if it began with the range. Whoever can add up without reading each step does that instead.
+    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
+        let start = range.start;
+        let mut sums: BTreeMap<(String, Option<Evidence>), Volume> = BTreeMap::new();
+        for Part { name, evidence, volume, .. } in self.traffic(network, dimension, step, range)? {
+            *sums.entry((name, evidence)).or_default() += volume;
+        }
+        Ok(sums.into_iter().map(|((name, evidence), volume)| Part { start, name, evidence, volume }).collect())
+    }
 
     /// Beginning of the oldest record of a detail that is kept, in seconds since 1970, of sights the number of its day; `None`: there is none. Whoever makes steps
     /// of what they consist of when they are asked for has them all.
     fn since(&self, network: &str, detail: Detail) -> Result<Option<i64>> {
         let (_, _) = (network, detail);
         Ok(Some(i64::MIN))
+    }
+
+    /// The same of days in all, by how it is known; where nobody says so, it was counted.
+    fn methods(&self, network: &str, range: Range<i64>) -> Result<BTreeMap<Method, Volume>> {
+        let sum = self.sums(network, Dimension::Total, DAY, range)?;
+        Ok(sum.into_iter().map(|part| (Method::Counted, part.volume)).collect())
     }
 
     /// Its active addresses.

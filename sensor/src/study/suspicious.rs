@@ -14,8 +14,8 @@ use super::{Period, Question, Records, change::change, growth, moment, parts::Cl
 pub struct Suspicious {
     /// Bytes in the period.
     pub bytes: i64,
-    /// Bytes in the other one.
-    pub baseline_bytes: i64,
+    /// Bytes in the other one; nothing where that cannot be said.
+    pub baseline_bytes: Option<i64>,
     /// Growth, in percent.
     pub growth_percent: Option<f64>,
     /// Watched addresses with more than a guess by port in the period.
@@ -38,16 +38,17 @@ pub struct Step {
 }
 
 impl Suspicious {
-    /// By the days of the period and of the other one.
+    /// By the days of the period, and of the other one where classes are told there.
     pub(super) fn of(
         records: &dyn Records,
         question: &Question,
         family: Family,
-        [now, before]: [&ClassDays; 2],
+        (now, before): (&ClassDays, Option<&ClassDays>),
     ) -> Result<Self> {
         let Question { network, zone, period, .. } = question;
-        let [now, before] = [now, before].map(|days| of_family(days, family));
-        let (bytes, baseline_bytes): (i64, i64) = (now.values().sum(), before.values().sum());
+        let (now, before) = (of_family(now, family), before.map(|days| of_family(days, family)));
+        let bytes: i64 = now.values().sum();
+        let baseline_bytes: Option<i64> = before.as_ref().map(|days| days.values().sum());
         let mut hosts = records.class_hosts(network, period.days())?;
         hosts.retain(|host| {
             host.class.family() == family && host.evidence.is_some_and(|evidence| evidence > Evidence::Port)
@@ -65,11 +66,11 @@ impl Suspicious {
         Ok(Self {
             bytes,
             baseline_bytes,
-            growth_percent: growth(bytes as f64, baseline_bytes as f64),
+            growth_percent: baseline_bytes.and_then(|before| growth(bytes as f64, before as f64)),
             addresses,
             first_seen: first.map(|first| moment(first, zone)),
             step,
-            by_day: before.iter().chain(&now).map(|(day, bytes)| (Period::date(*day), *bytes)).collect(),
+            by_day: before.iter().flatten().chain(&now).map(|(day, bytes)| (Period::date(*day), *bytes)).collect(),
         })
     }
 }

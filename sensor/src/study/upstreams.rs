@@ -6,12 +6,14 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{
-    DAY, Dimension, Period, Records, Share, Systems,
+    Coverage, DAY, Dimension, Period, QUARTER, Records, Share, Systems,
     change::{Change, change},
     parts::{self, Whole},
-    volume,
+    share, volume,
 };
 
+/// Of flows that name no upstream for a larger share of bytes, no share is told.
+const MOST_UNNAMED: f64 = 0.1;
 /// What neighbours are called that frames do not show.
 const NOBODY: &str = "unknown";
 /// A change of a share by less is not told.
@@ -28,10 +30,10 @@ pub struct Upstream {
     pub bytes: i64,
     /// Their share of all.
     pub share: f64,
-    /// Bytes in the other one.
-    pub baseline_bytes: i64,
+    /// Bytes in the other one; nothing where that does not say which upstreams there were.
+    pub baseline_bytes: Option<i64>,
     /// Their share of all there.
-    pub baseline_share: f64,
+    pub baseline_share: Option<f64>,
     /// Its share of all bytes of each day with traffic, of both periods.
     pub share_by_day: BTreeMap<String, f64>,
 }
@@ -52,16 +54,17 @@ pub struct Shift {
 /// Shares of each upstream on each day with traffic, in order.
 pub(super) type Days = BTreeMap<String, Vec<(i32, f64)>>;
 
-/// All of them, the largest first, by the `days` of both periods.
+/// All of them, the largest first, by the `days` of the periods that tell them: of the period, and perhaps of the other one.
 pub(super) fn upstreams(
     records: &dyn Records,
     network: &str,
     wholes: [Whole<'_>; 2],
-    days: [&Days; 2],
+    (days, earlier): (&Days, Option<&Days>),
     systems: &Systems,
 ) -> Result<Vec<Upstream>> {
+    let is_told = earlier.is_some();
     let shares_of = |name: &str| {
-        let of_it = days.into_iter().filter_map(|days| days.get(name)).flatten();
+        let of_it = [earlier, Some(days)].into_iter().flatten().filter_map(|days| days.get(name)).flatten();
         of_it.map(|(day, share)| (Period::date(*day), *share)).collect()
     };
     let row = |(name, share): (String, Share)| Upstream {
@@ -70,10 +73,32 @@ pub(super) fn upstreams(
         name: called(&name),
         bytes: share.bytes,
         share: share.share,
-        baseline_bytes: share.baseline_bytes,
-        baseline_share: share.baseline_share,
+        baseline_bytes: is_told.then_some(share.baseline_bytes),
+        baseline_share: is_told.then_some(share.baseline_share),
     };
-    Ok(parts::shares(records, network, Dimension::Upstream, wholes)?.into_iter().map(row).collect())
+    let mut shares = parts::shares(records, network, Dimension::Upstream, wholes)?;
+    shares.retain(|(_, share)| is_told || share.bytes != 0);
+    Ok(shares.into_iter().map(row).collect())
+}
+
+/// Why flows of a period do not tell by way of whom, if so.
+pub(super) fn why_insufficient(
+    records: &dyn Records,
+    network: &str,
+    period: &Period,
+    coverage: &Coverage,
+) -> Result<Option<String>> {
+    if !coverage.has_flows {
+        return Ok(None);
+    }
+    let (mut unnamed, mut all) = (0, 0);
+    for part in records.traffic(network, Dimension::Upstream, QUARTER, period.seconds())? {
+        all += part.volume.bytes();
+        unnamed += if part.name.is_empty() { part.volume.bytes() } else { 0 };
+    }
+    let share = share(unnamed, all).unwrap_or_default();
+    let why = || format!("{} name no upstream for {:.0} % of the bytes", coverage.flows(), 100.0 * share);
+    Ok((share > MOST_UNNAMED).then(why))
 }
 
 /// What an upstream is called.

@@ -67,7 +67,7 @@ impl VolumeFact {
         }
         let minutes = Steps::of(records, network, Detail::Minutes, period)?;
         let mut billed = five_minutes(records, network, &minutes)?;
-        if let Some(why) = minutes.why_not("minutes") {
+        if let Some(why) = coverage.why_minutes_are_insufficient().or_else(|| minutes.why_not("minutes")) {
             // Of a part of the period neither would be that of the period.
             billed.clear();
             insufficient.insert("volume.peak", why);

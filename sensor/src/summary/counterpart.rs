@@ -48,7 +48,7 @@ impl CounterpartRecord {
     /// What far ends are called of which no file says anything.
     pub(crate) const UNKNOWN: &'static str = "unknown";
 
-    fn new(network: Arc<str>, direction: Direction, far: Far<'_>, count: Count) -> Self {
+    pub(crate) fn new(network: Arc<str>, direction: Direction, far: Far<'_>, count: Count) -> Self {
         let nothing = Label::default();
         let (label, counterpart) = match far {
             Far::Known(label) if *label != nothing => (label, None),

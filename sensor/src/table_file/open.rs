@@ -58,6 +58,14 @@ pub(super) fn decompress(path: &Path, file: impl Read + 'static) -> Result<(Cont
     Ok((content, reader))
 }
 
+/// What a file of text holds, decompressed; `path` names it in messages.
+///
+/// # Errors
+/// It cannot be read, or is compressed in a way that is not known.
+pub(crate) fn text(path: &Path, file: impl Read + 'static) -> Result<Box<dyn BufRead>, TableError> {
+    decompress(path, file).map(|(_, reader)| reader)
+}
+
 /// A file that tells how much of it was read.
 struct Counted {
     file: File,

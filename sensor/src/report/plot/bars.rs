@@ -22,12 +22,14 @@ const ROWS: usize = 5;
 struct Row {
     name: String,
     now: f64,
-    before: f64,
+    /// Nothing where the baseline does not tell.
+    before: Option<f64>,
 }
 
 impl Row {
-    fn bars(&self) -> [(&'static str, f64, &'static str); 2] {
-        [("baseline", self.before, "before"), ("period", self.now, "now")]
+    fn bars(&self) -> impl Iterator<Item = (&'static str, f64, &'static str)> {
+        let before = self.before.map(|share| ("baseline", share, "before"));
+        before.into_iter().chain([("period", self.now, "now")])
     }
 }
 
@@ -43,20 +45,21 @@ pub(super) fn upstreams(study: &Study) -> Option<Plot> {
 pub(super) fn classes(study: &Study) -> Option<Plot> {
     let row = |class: &crate::study::ClassShare| {
         let hides = if study.hidden_classes.contains(&class.class) { " (hidden)" } else { "" };
-        Row { name: format!("{}{hides}", class.class), now: class.share, before: class.baseline_share }
+        Row { name: format!("{}{hides}", class.class), now: class.share, before: Some(class.baseline_share) }
     };
     plot("classes", "Share of all bytes by class", study.classes.iter().map(row).collect())
 }
 
 pub(super) fn counterparts(id: &'static str, what: &str, rows: &[Counterpart]) -> Option<Plot> {
-    let row = |row: &Counterpart| Row { name: words::counterpart(row), now: row.share, before: row.baseline_share };
+    let row =
+        |row: &Counterpart| Row { name: words::counterpart(row), now: row.share, before: Some(row.baseline_share) };
     plot(id, &format!("Share of all bytes by {what} of the far end"), rows.iter().map(row).collect())
 }
 
 fn plot(id: &'static str, title: &str, rows: Vec<Row>) -> Option<Plot> {
     let all = rows.len();
     let rows: Vec<Row> = rows.into_iter().take(MOST_BARS).collect();
-    let most = rows.iter().flat_map(|row| [row.now, row.before]).fold(0.0, f64::max);
+    let most = rows.iter().flat_map(|row| [row.now, row.before.unwrap_or_default()]).fold(0.0, f64::max);
     if most <= 0.0 {
         return None;
     }
@@ -66,15 +69,17 @@ fn plot(id: &'static str, title: &str, rows: Vec<Row>) -> Option<Plot> {
             @for (place, row) in rows.iter().enumerate() {
                 @let top = place as f64 * ROW;
                 text.name x="0" y=(number(top + 13.0)) { (text::clipped(&row.name, LETTERS)) title { (row.name) } }
-                @for (line, (style, share, when)) in row.bars().into_iter().enumerate() {
+                @for (line, (style, share, when)) in row.bars().enumerate() {
                     @let y = top + 18.0 + line as f64 * (BAR + 1.0);
                     rect class=(style) x="0" y=(number(y)) width=(number(length(share))) height=(number(BAR)) {}
                     text.tick x=(number(length(share) + 6.0)) y=(number(y + 10.5)) { (text::percent(share)) " " (when) }
                 }
             }
         };
-        let said =
-            |row: &Row| format!("{}: {} (before: {})", row.name, text::percent(row.now), text::percent(row.before));
+        let said = |row: &Row| {
+            let before = text::percent_or_unknown(row.before);
+            format!("{}: {} (before: {before})", row.name, text::percent(row.now))
+        };
         let drawing = Drawing {
             id: &format!("plot-{id}-{part}"),
             title,

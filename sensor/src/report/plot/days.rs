@@ -106,7 +106,8 @@ pub(super) fn hidden(study: &Study) -> Option<Plot> {
     figure.plot(study, "Hidden share of all bytes by day.")
 }
 
-pub(super) fn suspicious(id: &'static str, what: &str, study: &Study, found: &Suspicious) -> Option<Plot> {
+pub(super) fn suspicious(id: &'static str, what: &str, study: &Study, found: Option<&Suspicious>) -> Option<Plot> {
+    let found = found?;
     let figure = Figure {
         id,
         title: format!("{what} bytes by day"),

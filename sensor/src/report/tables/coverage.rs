@@ -68,6 +68,14 @@ fn what(figure: &str) -> &str {
         "suspicious.addresses" => "Addresses with mining and peer-to-peer",
         "addresses" => "Active addresses",
         "services" => "Services",
+        "upstreams" => "Upstreams of the period",
+        "baseline_upstreams" => "Upstreams of the baseline",
+        "hidden_share" => "Hidden share of the period",
+        "baseline_hidden_share" => "Hidden share of the baseline",
+        "mining" => "Mining in the period",
+        "baseline_mining" => "Mining in the baseline",
+        "p2p" => "Peer-to-peer in the period",
+        "baseline_p2p" => "Peer-to-peer in the baseline",
         other => other,
     }
 }
@@ -82,6 +90,10 @@ fn rows(periods: [&Coverage; 2]) -> Vec<Vec<Cell>> {
         row("Measured", &|coverage| seconds(coverage.measured_seconds)),
         row("Known as sums of more than 15 minutes", &|coverage| seconds(coverage.coarse_seconds)),
         row("Measured share", &|coverage| share(words::part(coverage))),
+        row("Known from", &|coverage| coverage.methods.join(", ").into()),
+        row("Error of packets by sampling (95 % confidence)", &|coverage| {
+            coverage.sampling_error_percent.map_or_else(super::blank, |error| share(error / 100.0))
+        }),
         row("Directions heard", &|coverage| coverage.vantage.into()),
         row("Flows heard in one direction alone", &|coverage| share(coverage.one_way_share)),
         row("Frames seen", &|coverage| number(coverage.seen_packets)),

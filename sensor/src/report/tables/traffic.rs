@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cell, SHARES, Section, Table, blank, growth, number, rate, seconds, share, shares, unknown};
+use super::{Cell, SHARES, Section, Table, blank, growth, number, rate, seconds, share, shares, shares_now, unknown};
 use crate::{
     report::{text, words},
     study::{Counterpart, Share, Study, Suspicious},
@@ -48,12 +48,11 @@ pub(super) fn volume(study: &Study) -> Section {
         vec!["Peak over five minutes".into(), rate(volume.peak_bits_per_second), blank(), blank()],
         vec!["95th percentile of five minutes".into(), rate(volume.percentile_95_bits_per_second), blank(), blank()],
     ];
-    let peak = study.insufficient_data.get("volume.peak");
-    let notes = peak.map(|why| format!("Peak and percentile cannot be said ({}: {why}).", words::INSUFFICIENT));
+    let notes = missing(study, &[("volume.peak", "Peak and percentile")]);
     Section {
         id: "volume",
         title: "Traffic volume",
-        notes: notes.into_iter().collect(),
+        notes,
         tables: vec![Table {
             id: "volume",
             caption: "Volume in both directions".to_owned(),
@@ -70,10 +69,11 @@ pub(super) fn upstreams(study: &Study) -> Section {
         let of = Share {
             bytes: upstream.bytes,
             share: upstream.share,
-            baseline_bytes: upstream.baseline_bytes,
-            baseline_share: upstream.baseline_share,
+            baseline_bytes: upstream.baseline_bytes.unwrap_or_default(),
+            baseline_share: upstream.baseline_share.unwrap_or_default(),
         };
-        [vec![text::whole_name(&upstream.name).into(), asn], shares(&of)].concat()
+        let cells = shares_now(&of, upstream.baseline_bytes.is_some());
+        [vec![text::whole_name(&upstream.name).into(), asn], cells].concat()
     };
     let shift = |shift: &crate::study::Shift| {
         let name = |name: &str| text::whole_name(name).into();
@@ -95,7 +95,17 @@ pub(super) fn upstreams(study: &Study) -> Section {
             brief: true,
         });
     }
-    Section { id: "upstreams", title: "Upstreams", notes: vec![], tables }
+    let figures = [("upstreams", "Upstreams of the period"), ("baseline_upstreams", "Upstreams of the baseline")];
+    Section { id: "upstreams", title: "Upstreams", notes: missing(study, &figures), tables }
+}
+
+/// That figures cannot be said, and why.
+fn missing(study: &Study, figures: &[(&'static str, &str)]) -> Vec<String> {
+    let note = |(figure, what): &(&'static str, &str)| {
+        let why = study.insufficient_data.get(figure)?;
+        Some(format!("{what} cannot be said ({}: {why}).", words::INSUFFICIENT))
+    };
+    figures.iter().filter_map(note).collect()
 }
 
 pub(super) fn week(study: &Study) -> Section {
@@ -159,7 +169,10 @@ pub(super) fn hidden(study: &Study) -> Section {
     Section {
         id: "hidden",
         title: "Hidden traffic and other classes",
-        notes: vec![],
+        notes: missing(
+            study,
+            &[("hidden_share", "The hidden share"), ("baseline_hidden_share", "The hidden share before")],
+        ),
         tables: vec![Table {
             id: "hidden",
             caption: "Traffic by class".to_owned(),
@@ -170,7 +183,15 @@ pub(super) fn hidden(study: &Study) -> Section {
     }
 }
 
-pub(super) fn suspicious(id: &'static str, title: &'static str, found: &Suspicious) -> Section {
+pub(super) fn suspicious(id: &'static str, title: &'static str, found: Option<&Suspicious>) -> Section {
+    let Some(found) = found else {
+        return Section {
+            id,
+            title,
+            notes: vec![format!("{title} traffic: {}.", words::INSUFFICIENT)],
+            tables: vec![],
+        };
+    };
     let addresses: Vec<String> = found.addresses.iter().map(ToString::to_string).collect();
     let known = |text: Option<String>| text.map_or_else(blank, Cell::from);
     let step = found.step.as_ref().map(|step| {
@@ -179,8 +200,8 @@ pub(super) fn suspicious(id: &'static str, title: &'static str, found: &Suspicio
     });
     let rows = vec![
         vec!["Bytes".into(), number(found.bytes)],
-        vec!["Bytes before".into(), number(found.baseline_bytes)],
-        vec!["Growth".into(), if found.baseline_bytes > 0 { growth(found.growth_percent) } else { blank() }],
+        vec!["Bytes before".into(), found.baseline_bytes.map_or_else(unknown, number)],
+        vec!["Growth".into(), if found.baseline_bytes == Some(0) { blank() } else { growth(found.growth_percent) }],
         vec!["Step within the period".into(), known(step)],
         vec!["First seen".into(), known(found.first_seen.as_deref().map(text::moment))],
         vec!["Number of addresses".into(), number(addresses.len() as i128)],
@@ -228,12 +249,15 @@ pub(super) fn days(study: &Study) -> Section {
     let dates: BTreeSet<&String> = volume
         .keys()
         .chain(study.hidden_by_day.keys())
-        .chain(study.mining.by_day.keys())
-        .chain(study.p2p.by_day.keys())
+        .chain(study.mining.iter().flat_map(|found| found.by_day.keys()))
+        .chain(study.p2p.iter().flat_map(|found| found.by_day.keys()))
         .chain(lit.into_iter().flat_map(|days| days.keys()))
         .collect();
     let bytes = |days: &std::collections::BTreeMap<String, i64>, date: &String| {
         days.get(date).map_or_else(blank, |bytes| number(*bytes))
+    };
+    let of = |found: &Option<Suspicious>, date: &String| {
+        found.as_ref().map_or_else(blank, |found| bytes(&found.by_day, date))
     };
     let row = |date: &String| {
         vec![
@@ -241,8 +265,8 @@ pub(super) fn days(study: &Study) -> Section {
             bytes(volume, date),
             lit.and_then(|days| days.get(date)).map_or_else(blank, |active| number(*active)),
             study.hidden_by_day.get(date).map_or_else(blank, |hidden| share(*hidden)),
-            bytes(&study.mining.by_day, date),
-            bytes(&study.p2p.by_day, date),
+            of(&study.mining, date),
+            of(&study.p2p, date),
         ]
     };
     Section {

@@ -21,7 +21,7 @@ fn period(from: &str, to: &str) -> Period {
 fn nothing() -> Suspicious {
     Suspicious {
         bytes: 0,
-        baseline_bytes: 0,
+        baseline_bytes: Some(0),
         growth_percent: None,
         addresses: vec![],
         first_seen: None,
@@ -84,8 +84,8 @@ pub(super) fn empty() -> Study {
         baseline_hidden_share: None,
         hidden_by_day: BTreeMap::new(),
         hidden_classes: vec![],
-        mining: nothing(),
-        p2p: nothing(),
+        mining: Some(nothing()),
+        p2p: Some(nothing()),
         counterparts: Counterparts { country: vec![], asn: vec![], list: vec![] },
         coverage: coverage(SECONDS),
         baseline_coverage: coverage(SECONDS),
@@ -110,6 +110,7 @@ pub(super) fn one_packet() -> Study {
 fn upstream(name: &str, asn: Option<u32>, bytes: [i64; 2], shares: [f64; 2]) -> Upstream {
     let share_by_day = BTreeMap::from([("2019-04-01".to_owned(), shares[0]), ("2017-04-03".to_owned(), shares[1])]);
     let ([bytes, baseline_bytes], [share, baseline_share]) = (bytes, shares);
+    let (baseline_bytes, baseline_share) = (Some(baseline_bytes), Some(baseline_share));
     Upstream { name: name.to_owned(), asn, bytes, share, baseline_bytes, baseline_share, share_by_day }
 }
 
@@ -205,15 +206,15 @@ pub(super) fn full() -> Study {
     study.hidden_classes = vec!["openvpn", "tor"];
     (study.hidden_share, study.baseline_hidden_share) = (Some(0.05), Some(0.008));
     study.hidden_by_day = days(|day| day).into_iter().map(|(day, part)| (day, part as f64 / 100.0)).collect();
-    study.mining = Suspicious {
+    study.mining = Some(Suspicious {
         bytes: 10_000_000,
-        baseline_bytes: 1_000_000,
+        baseline_bytes: Some(1_000_000),
         growth_percent: Some(900.0),
         addresses: vec!["198.51.100.9".parse().unwrap()],
         first_seen: Some("2017-04-04T12:00:00+08:30".to_owned()),
         step: Some(Step { date: "2019-04-06".to_owned(), ratio: Some(4.0) }),
         by_day: days(|day| day * 100_000),
-    };
+    });
     study.counterparts.country = vec![
         counterpart("CN", None, [1_800_000_000, 600_000_000], [0.45, 0.6]),
         counterpart("IN", None, [1_200_000_000, 0], [0.3, 0.0]),

@@ -8,6 +8,9 @@ use crate::{
     study::{Coverage, Study},
 };
 
+/// What a method is called that has no limits of its own.
+const COUNTED: &str = "counted";
+
 /// How much of both periods was measured.
 pub(super) fn coverage(study: &Study) -> Sentence {
     let (now, before) = (&study.coverage, &study.baseline_coverage);
@@ -27,7 +30,45 @@ pub(super) fn coverage(study: &Study) -> Sentence {
         text::percent(part(before)),
         gaps(before),
     );
-    Sentence::new("coverage", text::percent(part(now)), text)
+    let methods = methods(study).map_or_else(String::new, |methods| format!(" {methods}"));
+    Sentence::new("coverage", text::percent(part(now)), text + &methods)
+}
+
+/// From what both periods are known, where that is not packets that a sensor counted.
+fn methods(study: &Study) -> Option<String> {
+    let of = |coverage: &Coverage| match &*coverage.methods {
+        [] => "nothing".to_owned(),
+        methods => text::list(methods),
+    };
+    let (now, before) = (&study.coverage, &study.baseline_coverage);
+    let is_counted = |coverage: &Coverage| coverage.methods.iter().all(|method| method == COUNTED);
+    if is_counted(now) && is_counted(before) {
+        return None;
+    }
+    let known = format!("The period is known from {}, the baseline from {}.", of(now), of(before));
+    Some(mixed(study).map_or_else(|| known.clone(), |mixed| format!("{known} {mixed}")))
+}
+
+/// That what is compared was measured in several ways.
+pub(super) fn mixed(study: &Study) -> Option<String> {
+    let periods = [("period", &study.coverage), ("baseline", &study.baseline_coverage)];
+    let is_mixed = periods.iter().any(|(_, coverage)| coverage.methods.len() > 1)
+        || (periods.iter().all(|(_, coverage)| !coverage.methods.is_empty())
+            && periods[0].1.methods != periods[1].1.methods);
+    let errors = periods.into_iter().filter_map(|(period, coverage)| {
+        let error = coverage.sampling_error_percent?;
+        Some(format!("the packets of the {period} are sure to ± {} (95 % confidence)", text::percent(error / 100.0)))
+    });
+    let errors: Vec<String> = errors.collect();
+    let sampled = match &*errors {
+        [] => String::new(),
+        errors => format!(" By sampling alone, {}; bytes are less sure than that.", text::list(errors)),
+    };
+    is_mixed.then(|| {
+        format!(
+            "Methods are mixed: flows have the bytes of IP packets as routers report them, and differences may be those between methods.{sampled}"
+        )
+    })
 }
 
 /// Share of a period that was measured.
@@ -71,6 +112,14 @@ pub(in crate::report) fn words(evidence: &str) -> String {
 
 fn of(period: &str, coverage: &Coverage) -> Vec<String> {
     let mut said = Vec::new();
+    if coverage.sampling_error_percent.is_some() {
+        said.push(format!(
+            "In the {period} routers looked at some packets of many: what is `new` or `gone` against it may have been there, unseen."
+        ));
+    }
+    if coverage.methods.len() > 1 {
+        said.push(format!("Within the {period} methods change: a step or shift may be that change."));
+    }
     match coverage.vantage {
         "both" => {}
         "in" => said.push(format!("In the {period} only packets to the network were seen.")),

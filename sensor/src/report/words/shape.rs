@@ -1,6 +1,6 @@
 //! By way of whom, when in the week, how hidden, and with whom.
 
-use super::{INSUFFICIENT, LEAST_CHANGE, Sentence, arrow, growth_of, now_and_before, now_and_before_or_unknown};
+use super::{INSUFFICIENT, LEAST_CHANGE, Sentence, arrow, growth_of, now_and_before_or_unknown, why};
 use crate::{
     report::text,
     study::{Counterpart, Study, Upstream},
@@ -13,16 +13,27 @@ const UNKNOWN: &str = "unknown";
 
 /// The upstream that won most and the one that lost most, and when.
 pub(super) fn upstreams(study: &Study) -> Vec<Sentence> {
-    let won = |upstream: &Upstream| upstream.share - upstream.baseline_share;
+    if let Some(why) = why(study, "upstreams") {
+        return vec![Sentence::missing("upstreams", "Which upstreams carried the traffic", why)];
+    }
+    let won = |upstream: &Upstream| upstream.share - upstream.baseline_share.unwrap_or_default();
     let by_won = |a: &&Upstream, b: &&Upstream| won(a).total_cmp(&won(b));
     let (Some(most), Some(least)) = (study.upstreams.iter().max_by(by_won), study.upstreams.iter().min_by(by_won))
     else {
         return vec![Sentence::missing("upstreams", "Which upstreams carried the traffic", "none was seen")];
     };
     let said = |upstream: &Upstream| {
-        format!("{} carries {}", label(upstream), now_and_before(study, upstream.share, upstream.baseline_share))
+        let before = upstream.baseline_share.filter(|_| study.volume.baseline_bytes > 0);
+        format!("{} carries {}", label(upstream), now_and_before_or_unknown(Some(upstream.share), before))
     };
-    let first = if most.name == least.name {
+    let first = if let Some(why) = why(study, "baseline_upstreams") {
+        let all: Vec<String> = study.upstreams.iter().take(LARGEST).map(said).collect();
+        let text = format!(
+            "{} of all bytes; what they carried before cannot be said ({INSUFFICIENT}: {why}).",
+            text::list(&all)
+        );
+        Sentence::new("upstreams", text::percent(study.upstreams[0].share), text)
+    } else if most.name == least.name {
         let figure = text::percent(most.share);
         Sentence::new("upstreams", figure, format!("{} of all bytes.", said(most)))
     } else if study.volume.baseline_bytes <= 0 {
@@ -39,7 +50,7 @@ pub(super) fn upstreams(study: &Study) -> Vec<Sentence> {
         Sentence::new("upstreams", text::percent(largest.share), text)
     } else {
         let text = format!("{} of all bytes; {}.", said(most), said(least));
-        Sentence::new("upstreams", arrow(most.baseline_share, most.share), text)
+        Sentence::new("upstreams", arrow(most.baseline_share.unwrap_or_default(), most.share), text)
     };
     let shifts = study.upstream_shifts.iter().map(|shift| {
         let (from, to) = (text::name(&shift.from), text::name(&shift.to));
@@ -95,10 +106,13 @@ pub(super) fn hidden(study: &Study) -> Sentence {
         text::list(&study.hidden_classes.iter().map(|class| (*class).to_owned()).collect::<Vec<_>>())
     };
     let Some(now) = study.hidden_share else {
-        return Sentence::missing("hidden", "Which share of traffic is hidden", "the period has no traffic");
+        let why = why(study, "hidden_share").unwrap_or("the period has no traffic");
+        return Sentence::missing("hidden", "Which share of traffic is hidden", why);
     };
+    let before = why(study, "baseline_hidden_share")
+        .map_or_else(String::new, |why| format!(" What it was before cannot be said ({INSUFFICIENT}: {why})."));
     let text = format!(
-        "Hidden traffic ({classes}) makes up {} of all bytes.",
+        "Hidden traffic ({classes}) makes up {} of all bytes.{before}",
         now_and_before_or_unknown(Some(now), study.baseline_hidden_share)
     );
     let figure = study.baseline_hidden_share.map_or_else(|| text::percent(now), |before| arrow(before, now));

@@ -2,7 +2,7 @@
 
 use sensor_ebpf::class::{Evidence, Family};
 
-use super::{Sentence, is_without_baseline, without_baseline};
+use super::{INSUFFICIENT, Sentence, is_without_baseline, why, without_baseline};
 use crate::{
     report::text,
     study::{Study, Suspicious},
@@ -13,16 +13,35 @@ const MULTIPLE: f64 = 2.0;
 
 /// Work for mining pools.
 pub(super) fn mining(study: &Study) -> Sentence {
-    of(study, "mining", "Mining", Family::Mining, &study.mining)
+    of(study, ["mining", "baseline_mining"], "Mining", Family::Mining, study.mining.as_ref())
 }
 
 /// Networks of equals.
 pub(super) fn p2p(study: &Study) -> Sentence {
-    of(study, "p2p", "Peer-to-peer", Family::P2p, &study.p2p)
+    of(study, ["p2p", "baseline_p2p"], "Peer-to-peer", Family::P2p, study.p2p.as_ref())
 }
 
-fn of(study: &Study, section: &'static str, what: &str, family: Family, found: &Suspicious) -> Sentence {
-    let Suspicious { bytes, baseline_bytes, .. } = *found;
+fn of(
+    study: &Study,
+    [section, before]: [&'static str; 2],
+    what: &str,
+    family: Family,
+    found: Option<&Suspicious>,
+) -> Sentence {
+    let Some(found) = found else {
+        let why = why(study, section).unwrap_or("it was not measured");
+        return Sentence::missing(section, &format!("Whether there was {} traffic", what.to_lowercase()), why);
+    };
+    let bytes = found.bytes;
+    let Some(baseline_bytes) = found.baseline_bytes else {
+        let why = why(study, before).unwrap_or("the baseline was not measured");
+        let (much, whose) = match bytes {
+            ..=0 => ("none was found".to_owned(), String::new()),
+            bytes => (text::bytes(bytes), whose(study, family, found)),
+        };
+        let growth = format!("Whether that is more than before cannot be said ({INSUFFICIENT}: {why}).");
+        return Sentence::new(section, much.clone(), format!("{what} traffic: {much}.{whose} {growth}"));
+    };
     if bytes <= 0 && baseline_bytes <= 0 {
         return Sentence::new(
             section,
