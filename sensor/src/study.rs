@@ -146,6 +146,9 @@ impl Study {
         let mut insufficient_data = BTreeMap::new();
         let figures = [("coverage.packets", period), ("baseline_coverage.packets", baseline)];
         kept::ledger(records, figures, &mut insufficient_data)?;
+        for ((figure, _), coverage) in figures.into_iter().zip([&coverage, &baseline_coverage]) {
+            insufficient_data.extend(coverage.why_packets_are_insufficient().map(|why| (figure, why)));
+        }
         let steps = |period| Steps::of(records, network, Detail::Quarters, period);
         let (steps, earlier_steps) = (steps(period)?, steps(baseline)?);
         let volume = VolumeFact::of(

@@ -131,7 +131,7 @@ prefixes = ["192.0.2.0/24"]
 [[metrics]]
 listen = "x"
 "#;
-    let expected = r#"s.toml:1:1: unknown key "colour" in the file; remove it, known keys are sensor, interface, network, accounting, upstream, counterpart, list, report, spool, exporter, metrics, store
+    let expected = r#"s.toml:1:1: unknown key "colour" in the file; remove it, known keys are sensor, interface, network, accounting, upstream, counterpart, list, report, events, spool, exporter, metrics, store
 s.toml:3:6: "a b" is not a sensor id; write 1 to 64 letters, digits, dots, hyphens and underscores, no dot first
 s.toml:4:1: unknown key "intervall" in [sensor]; did you mean "interval"?
 s.toml:5:13: state_dir "state" is a relative path; write an absolute one

@@ -168,6 +168,11 @@ impl Coverage {
         self.has_flows.then(|| format!("{} tell how much in all, and not when", self.flows()))
     }
 
+    /// Why frames and packets that were seen are not known, if so.
+    pub(super) fn why_packets_are_insufficient(&self) -> Option<String> {
+        self.has_flows.then(|| format!("{} have no counters of frames", self.flows()))
+    }
+
     /// The flows that it is known from, in words.
     pub(super) fn flows(&self) -> String {
         let flows = self.methods.iter().filter(|method| **method != Method::Counted.name());

@@ -36,11 +36,13 @@ fn a_study_of_flows_and_counts_says_so_and_withholds_what_flows_cannot_tell() {
         assert_eq!(study.mining.as_ref().unwrap().baseline_bytes, None);
         let told = study.upstreams.iter().any(|upstream| upstream.baseline_share.is_some());
         assert_eq!(told, mac == 1);
-        let mut withheld = vec!["addresses", "baseline_hidden_share", "baseline_mining", "baseline_p2p"];
+        let mut withheld =
+            vec!["addresses", "baseline_coverage.packets", "baseline_hidden_share", "baseline_mining", "baseline_p2p"];
         withheld.extend((mac == 0).then_some("baseline_upstreams"));
         withheld.extend(["services", "volume.growth_rate_interval"]);
         assert_eq!(study.insufficient_data.keys().copied().collect::<Vec<_>>(), withheld);
         assert_eq!(study.insufficient_data["addresses"], "flows 1:100 do not tell who answered");
+        assert_eq!(study.insufficient_data["baseline_coverage.packets"], "flows 1:100 have no counters of frames");
         let text = crate::report::markdown(&study);
         for said in [
             "The period is known from counted, the baseline from flows 1:100.",
