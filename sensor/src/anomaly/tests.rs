@@ -159,6 +159,18 @@ fn what_was_not_measured_is_neither_a_collapse_nor_its_end() {
 }
 
 #[test]
+fn a_sensor_that_was_blind_saw_no_collapse() {
+    let times = |number| if (WATCHED + 100..WATCHED + 108).contains(&number) { 0.0 } else { 1.0 };
+    let mut world = World::new(8, times, |_| 0.7);
+    let time = MONDAY + (WATCHED + 100) * QUARTER..MONDAY + (WATCHED + 108) * QUARTER;
+    assert_eq!(world.told(WATCHED..WATCHED + 200).len(), 4, "two collapses begin and end");
+    let end = world.spans[0].end.as_second();
+    let blind = Span { blind_ms: (8 * QUARTER * 1000) as u64, ..span(time.start, time.end) };
+    world.spans = vec![span(MONDAY, time.start), blind, span(time.end, end)];
+    assert_eq!(world.told(WATCHED..WATCHED + 200), []);
+}
+
+#[test]
 fn too_short_a_past_says_nothing() {
     let times = |number| if number < WATCHED + 100 { 1.0 } else { 8.0 };
     let mut world = World::new(6, times, |_| 0.7);

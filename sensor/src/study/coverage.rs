@@ -76,7 +76,7 @@ impl Coverage {
     pub(super) fn of(records: &dyn Records, network: &str, period: &Period) -> Result<Self> {
         let time = period.time();
         let spans = records.spans(time.clone())?;
-        let blind: u64 = spans.iter().map(|span| span.blind_ms).sum();
+        let blind: u64 = spans.iter().filter(|span| !span.is_blind()).map(|span| span.blind_ms).sum();
         let covered = merged(&spans, &time);
         let seconds = |from: Timestamp, to: Timestamp| (to.as_microsecond() - from.as_microsecond()) as f64 / 1e6;
         let measured: f64 = covered.iter().map(|(from, to)| seconds(*from, *to)).sum();
@@ -205,10 +205,11 @@ fn sampling_error(methods: &BTreeMap<Method, Volume>) -> Option<f64> {
     (variance > 0.0).then(|| 100.0 * NORMAL_95 * variance.sqrt() / all)
 }
 
-/// Time that at least one span covers, within a time, in order.
+/// Time that at least one span covers, within a time, in order; one in which next to nothing was measured is none.
 pub(crate) fn merged(spans: &[Span], time: &std::ops::Range<Timestamp>) -> Vec<(Timestamp, Timestamp)> {
     let mut inside: Vec<(Timestamp, Timestamp)> = spans
         .iter()
+        .filter(|span| !span.is_blind())
         .map(|span| (span.start.max(time.start), span.end.min(time.end)))
         .filter(|(from, to)| from < to)
         .collect();
@@ -232,8 +233,12 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let span = |start, end| Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0, coarse_ms: 0 };
         let spans = [span(50, 70), span(0, 10), span(5, 20), span(20, 30), span(60, 65), span(90, 200)];
-        let merged = merged(&spans, &(at(3)..at(100)));
-        assert_eq!(merged, [(at(3), at(30)), (at(50), at(70)), (at(90), at(100))]);
+        let time = at(3)..at(100);
+        assert_eq!(merged(&spans, &time), [(at(3), at(30)), (at(50), at(70)), (at(90), at(100))]);
+        // Blind for 90 % of it, or for less.
+        for (blind_ms, seen) in [(18_000, vec![]), (17_999, vec![(at(50), at(70))])] {
+            assert_eq!(merged(&[Span { blind_ms, ..span(50, 70) }], &time), seen);
+        }
     }
 
     #[test]

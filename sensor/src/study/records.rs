@@ -199,6 +199,17 @@ pub struct Span {
     pub coarse_ms: u64,
 }
 
+impl Span {
+    /// Of that part of it or more nothing was attached: then it is a gap.
+    const BLIND: f64 = 0.9;
+
+    /// Whether next to nothing of it was measured.
+    pub(super) fn is_blind(&self) -> bool {
+        let length = self.end.duration_since(self.start).as_secs_f64();
+        self.blind_ms > 0 && self.blind_ms as f64 / 1000.0 >= Self::BLIND * length
+    }
+}
+
 /// How records came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
