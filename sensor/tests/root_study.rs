@@ -1,4 +1,5 @@
-//! A running sensor gives the study that a replay of the same frames gives, though its agent be killed on the way.
+//! A running sensor gives the study that a replay of the same frames gives, though its agent be killed on the way; and a history that others made, of which
+//! the truth is known, is studied as it was.
 //!
 //! Each test has namespaces and a BPF file system of its own, which vanish with it.
 #![expect(clippy::unwrap_used, reason = "whatever fails here is a failed test")]
@@ -16,6 +17,8 @@ mod command;
 mod mount;
 #[path = "support/root.rs"]
 mod root;
+#[path = "root_study/shared.rs"]
+mod shared;
 #[path = "support/border.rs"]
 mod truth;
 
