@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "seeds, figures, and why a test was skipped")]
 
 #[path = "root_veth/agent.rs"]
+#[expect(dead_code, reason = "shared with tests that need other parts of it")]
 mod agent;
 #[path = "root_reload/answers.rs"]
 mod answers;

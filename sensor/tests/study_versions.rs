@@ -9,7 +9,6 @@ mod command;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     path::Path,
     thread,
 };
@@ -18,7 +17,7 @@ use sensor::testing::history::{self, PERIODS, Version};
 use serde_json::Value;
 
 use self::{
-    border::{Truth, assert_share, check_sums, column},
+    border::{Truth, assert_share, check_sums, column, texts, told},
     command::{finish, sensor},
 };
 
@@ -46,10 +45,6 @@ fn report(folder: &Path, version: Version) -> Value {
 /// Numbers by day of both periods.
 fn by_day(what: &Value) -> BTreeMap<&str, i64> {
     what.as_object().unwrap().iter().map(|(day, number)| (&**day, number.as_i64().unwrap())).collect()
-}
-
-fn texts(what: &Value) -> BTreeSet<&str> {
-    what.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
 /// Everything that is made of bytes.
@@ -130,20 +125,12 @@ fn check_sights(report: &Value, [before, now]: &[Truth; 2], version: Version) {
     let gone = before.active.difference(&now.active).count();
     assert_eq!(addresses["dark_now"], gone);
     assert_eq!(addresses["incomplete"], false);
-    // Of IPv6 a /64 counts as one address, and is told as that.
-    let told = |address: &IpAddr| match (version, address) {
-        (Version::V6, IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        (_, address) => address.to_string(),
-    };
     let lit: BTreeSet<String> = now.active.difference(&before.active).map(told).collect();
-    assert_eq!(texts(&addresses["newly_lit"]), lit.iter().map(|text| &**text).collect());
+    assert_eq!(texts(&addresses["newly_lit"]), lit);
     // Prefixes are /24s of IPv4, of which one was dark, and again /64s of IPv6, each with its one address.
     let prefixes = texts(&addresses["newly_lit_prefixes"]);
     match version {
-        Version::V4 => assert_eq!(prefixes, BTreeSet::from(["198.51.100.0/24"])),
+        Version::V4 => assert_eq!(prefixes, BTreeSet::from(["198.51.100.0/24".to_owned()])),
         Version::V6 => assert_eq!(prefixes, texts(&addresses["newly_lit"])),
     }
     // So are blocks: a bitmap of a /24, and none of a /64.

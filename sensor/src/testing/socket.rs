@@ -16,6 +16,8 @@ use crate::bpf::interface_index;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pacing looks at the clock after so many frames; below the 256 that a veth queues.
 const BURST: u64 = 64;
+/// And at least so many times a second.
+const LOOKS_PER_SECOND: u64 = 20;
 
 /// Sends whole frames, in order.
 #[derive(Debug)]
@@ -98,7 +100,8 @@ impl Pace {
     /// Waits until one more frame is due.
     pub fn wait(&mut self) {
         self.frames += 1;
-        if self.per_second == 0 || !self.frames.is_multiple_of(BURST) {
+        let burst = BURST.min(self.per_second / LOOKS_PER_SECOND).max(1);
+        if self.per_second == 0 || !self.frames.is_multiple_of(burst) {
             return;
         }
         let due = Duration::from_secs_f64(self.frames as f64 / self.per_second as f64);

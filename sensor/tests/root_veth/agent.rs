@@ -70,6 +70,26 @@ impl Agent {
         }
     }
 
+    /// How many intervals it has told of what an interface received.
+    pub(crate) fn intervals(&self) -> usize {
+        self.records.count(Self::is_interval)
+    }
+
+    /// Waits until it has told more of them than `before`.
+    pub(crate) fn wait_for_interval(&self, before: usize) {
+        let is_over = |lines: &[String]| lines.iter().filter(|line| Self::is_interval(line)).count() > before;
+        assert!(self.records.wait(is_over), "no interval ends: {:#?}", self.messages.taken());
+    }
+
+    fn is_interval(line: &str) -> bool {
+        line.contains(r#""record":"ledger""#) && line.contains(r#""direction":"rx""#)
+    }
+
+    /// Whether it has said something that contains `part`.
+    pub(crate) fn has_said(&self, part: &str) -> bool {
+        self.messages.count(|line| line.contains(part)) > 0
+    }
+
     /// Waits until it has said something that contains `part`.
     pub(crate) fn wait_for_message(&mut self, part: &str) {
         if !self.messages.wait(|lines| lines.iter().any(|line| line.contains(part))) {
@@ -195,6 +215,10 @@ impl Lines {
 
     fn taken(&self) -> Vec<String> {
         self.shared.lines.lock().unwrap().0.clone()
+    }
+
+    fn count(&self, is_one: impl Fn(&str) -> bool) -> usize {
+        self.shared.lines.lock().unwrap().0.iter().filter(|line| is_one(line)).count()
     }
 
     /// A line without an end, where the pipe was closed behind one.

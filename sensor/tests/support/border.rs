@@ -127,14 +127,31 @@ pub(crate) fn assert_share(have: &Value, part: i64, whole: i64, what: &str) {
     assert!((have.as_f64().unwrap() - want).abs() < EXACT, "{what}: {have} for {want}");
 }
 
+/// A list of texts.
+pub(crate) fn texts(what: &Value) -> BTreeSet<String> {
+    what.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// An active address as a report has it: of IPv6 a /64 counts as one, and is told as that.
+pub(crate) fn told(address: &IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
 /// The services of a report, without their times.
-pub(crate) fn services(report: &Value) -> BTreeSet<(IpAddr, u16, &str, &str)> {
-    let row = |row: &'_ Value| -> (IpAddr, u16) {
-        (row["address"].as_str().unwrap().parse().unwrap(), row["port"].as_u64().unwrap() as u16)
+fn services(report: &Value) -> BTreeSet<(IpAddr, u16, &str, &str)> {
+    let service = |one: &'_ Value| {
+        let address = one["address"].as_str().unwrap().parse().unwrap();
+        (address, u16::try_from(one["port"].as_u64().unwrap()).unwrap())
     };
     let all = report["services"].as_array().unwrap().iter();
     all.map(|one| {
-        let (address, port) = row(one);
+        let (address, port) = service(one);
         (address, port, one["protocol"].as_str().unwrap(), one["class"].as_str().unwrap())
     })
     .collect()
