@@ -79,9 +79,9 @@ mod tests {
     }
 
     fn told(spans: &[Span]) -> Vec<(i64, Turn, i64, u64)> {
-        let told = events(spans, 60, &(0..100_000)).into_iter().map(|(at, event)| match event {
-            Event::SensorBlind { state, since, seconds } => (at, state, since.as_second(), seconds),
-            other => panic!("{other:?}"),
+        let told = events(spans, 60, &(0..100_000)).into_iter().map(|(at, event)| {
+            let Event::SensorBlind { state, since, seconds } = event else { panic!("{event:?}") };
+            (at, state, since.as_second(), seconds)
         });
         told.collect()
     }

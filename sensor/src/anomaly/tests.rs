@@ -32,7 +32,9 @@ impl World {
             let (day, hour) = (number / 96 % 7, number % 96 / 4);
             let chance = 0.8 + world.rng.below(400) as f64 / 1000.0;
             let weekend = if day < 5 { 1.0 } else { 0.4 };
-            let rate = (1.0 + 4.0 * (hour as f64 / 24.0 * 3.14).sin()) * weekend * (1.0 + number as f64 / 20_000.0);
+            let rate = (1.0 + 4.0 * (hour as f64 / 24.0 * std::f64::consts::PI).sin())
+                * weekend
+                * (1.0 + number as f64 / 20_000.0);
             let bytes = rate * chance * times(number) * MEGABYTE * QUARTER as f64;
             let share = (share(number) + world.rng.below(40) as f64 / 1000.0).min(1.0);
             world.total.push(part(start, "", bytes));
@@ -77,13 +79,13 @@ const WATCHED: i64 = WEEKS * 672;
 
 fn state(event: &Event) -> (&'static str, Turn, Option<i64>) {
     let number = |since: Option<Timestamp>| since.map(|since| (since.as_second() - MONDAY) / QUARTER);
-    match event {
-        Event::Surge(Unusual { state, since, .. }) | Event::Collapse(Unusual { state, since, .. }) => {
-            (event.name(), *state, number(*since))
-        }
-        Event::UpstreamShift { state, since, .. } => (event.name(), *state, number(*since)),
-        other => panic!("{other:?}"),
-    }
+    let (Event::Surge(Unusual { state, since, .. })
+    | Event::Collapse(Unusual { state, since, .. })
+    | Event::UpstreamShift { state, since, .. }) = event
+    else {
+        panic!("{event:?}")
+    };
+    (event.name(), *state, number(*since))
 }
 
 #[test]
@@ -113,9 +115,9 @@ fn a_surge_and_a_collapse_are_told_once_in_each_direction() {
         (collapse + 104, ("collapse", Turn::Over, Some(collapse))),
     ];
     assert_eq!(found, expected.into_iter().flat_map(|event| [event; 2]).collect::<Vec<_>>());
-    let begins = |(_, event): &'_ (i64, Event)| match event {
-        Event::Surge(unusual) if unusual.state == Turn::Began => Some(unusual.clone()),
-        _ => None,
+    let begins = |(_, event): &(i64, Event)| {
+        if let Event::Surge(unusual) = event { Some(unusual.clone()) } else { None }
+            .filter(|unusual| unusual.state == Turn::Began)
     };
     let directions: Vec<Unusual> = told.iter().filter_map(begins).collect();
     assert_ne!(directions[0].direction, directions[1].direction);

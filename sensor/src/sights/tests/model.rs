@@ -263,7 +263,13 @@ fn compare(taken: &Taken, model: &Model, counts: bool) -> Result<(), TestCaseErr
                 Event::NewlyLitPrefix { prefix } => told.1.insert(prefix),
                 Event::ServiceBorn { address, port, protocol, .. } => told.2.insert((address, port, protocol)),
                 Event::ClassSeen { class, .. } => told.3.insert(class),
-                _ => false,
+                Event::UpstreamNew { .. }
+                | Event::UpstreamMacChanged { .. }
+                | Event::Loss { .. }
+                | Event::Surge(_)
+                | Event::Collapse(_)
+                | Event::UpstreamShift { .. }
+                | Event::SensorBlind { .. } => false,
             };
             prop_assert!(is_once, "{:?}", record);
         }
