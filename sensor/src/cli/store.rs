@@ -83,6 +83,9 @@ fn info(folder: &Path) -> Result<()> {
             writeln!(out, "network {network}: {} to {}", Period::date(first), Period::date(last))?;
         }
     }
+    for (sensor, method, first, last) in archive.sensors()? {
+        writeln!(out, "sensor {sensor}: {method}, from {first:.0} to {last:.0}")?;
+    }
     for level in archive.levels()? {
         let kept = level.days.map_or_else(|| "always".to_owned(), |days| format!("{days} days"));
         writeln!(out, "{}: {} rows, kept {kept}", level.name, level.rows)?;

@@ -122,7 +122,8 @@ impl Coverage {
         sensors.dedup();
         Ok(Self {
             seconds: seconds(time.start, time.end),
-            measured_seconds: (measured - blind as f64 / 1000.0).max(0.0),
+            // The sum of nothing is -0.
+            measured_seconds: (measured - blind as f64 / 1000.0).max(0.0) + 0.0,
             gaps: gaps.collect(),
             lost_packets: group("lost").values().sum(),
             seen_packets: count("seen_packets"),
