@@ -111,6 +111,9 @@ impl Which {
                 writeln!(out, "network {network}: {} to {}", Period::date(first), Period::date(last))?;
             }
         }
+        for (sensor, method, first, last) in archive.sensors()? {
+            writeln!(out, "sensor {sensor}: {method}, from {first:.0} to {last:.0}")?;
+        }
         for level in archive.levels(&config.as_ref().map_or(Retention::DEFAULT, Config::retention))? {
             writeln!(out, "{}: {} rows, kept {}", level.name, level.rows, level.age)?;
         }

@@ -96,8 +96,10 @@ fn volume(study: &Study) -> Sentence {
         }
         _ => String::new(),
     };
-    let mixed = limits::mixed(study).map_or_else(String::new, |mixed| format!(" {mixed}"));
-    Sentence::new("volume", text::growth(growth), format!("{changed}{sure}: {sums}.{unsure}{mixed}"))
+    let said = std::iter::once(format!("{changed}{sure}: {sums}.{unsure}"));
+    let limits = [limits::mixed(study), limits::sampled(study)].into_iter().flatten();
+    let text = said.chain(limits).collect::<Vec<_>>().join(" ");
+    Sentence::new("volume", text::growth(growth), text)
 }
 
 /// Nothing of the baseline was measured: nothing can be said to be new, or more.

@@ -142,6 +142,12 @@ impl Past {
         self.records(&mut |name, read| {
             tally.take(name, &read);
             if let Ok(flow) = &read.flow {
+                if flow.is_scaled && self.sampling.get() == 1 {
+                    bail!(
+                        "line {}: this flow was made of sampled packets; say with --sampling of how many packets routers saw one",
+                        read.line
+                    );
+                }
                 cover.add(flow.first, flow.last + 1);
                 let all = u128::from(flow.counts.bytes) + u128::from(flow.back.bytes);
                 bytes += all * u128::from(self.scale(flow));

@@ -65,7 +65,7 @@ pub(super) fn others(
          WHERE NOT (sensor = ?1 AND epoch = ?2) AND start < ?4 AND end > ?3 ORDER BY start",
     )?;
     let other = |row: &Row<'_>| {
-        let method = Method::named(&row.get::<_, String>(4)?, row.get(5)?).unwrap_or(Method::Counted);
+        let method = method(row, 4)?;
         let [id, start, end] = [row.get(0)?, row.get(6)?, row.get(7)?];
         Ok(Other { id, sensor: row.get(1)?, epoch: row.get(2)?, is_live: row.get(3)?, method, start, end })
     };
@@ -75,6 +75,11 @@ pub(super) fn others(
 /// What number of evidence is in a row.
 fn evidence(number: i64) -> Option<Evidence> {
     Evidence::ALL.get(usize::try_from(number - 1).ok()?).copied()
+}
+
+/// What a column and the next one hold; what no version wrote is taken to be counted.
+fn method(row: &Row<'_>, place: usize) -> rusqlite::Result<Method> {
+    Ok(Method::named(&row.get::<_, String>(place)?, row.get(place + 1)?).unwrap_or(Method::Counted))
 }
 
 /// What four columns from this one on hold.
@@ -121,6 +126,17 @@ impl Archive {
     pub fn events(&self, time: Range<Timestamp>) -> Result<Vec<String>> {
         let question = "SELECT line FROM events WHERE at >= ?1 AND at < ?2 ORDER BY at";
         self.all(question, params![time.start.as_microsecond(), time.end.as_microsecond()], |row| row.get(0))
+    }
+
+    /// Sensors that there are records of, by how these came to be: the first and the last moment of each.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn sensors(&self) -> Result<Vec<(String, Method, Timestamp, Timestamp)>> {
+        let question =
+            "SELECT sensor, method, sampling, min(start), max(end) FROM spans JOIN sources ON sources.id = spans.source
+            GROUP BY sensor, method, sampling ORDER BY sensor, min(start)";
+        self.all(question, [], |row| Ok((row.get(0)?, method(row, 1)?, moment(row, 3)?, moment(row, 4)?)))
     }
 }
 
@@ -190,10 +206,7 @@ impl Records for Archive {
             WHERE network = (SELECT id FROM names WHERE name = ?1) AND dimension = ?2 AND step = ?3 AND start >= ?4 AND start < ?5
             GROUP BY method, sampling";
         let parameters = params![network, Dimension::Total as u8, DAY, range.start, range.end];
-        let rows = self.all(question, parameters, |row| {
-            let method = Method::named(&row.get::<_, String>(0)?, row.get(1)?).unwrap_or(Method::Counted);
-            Ok((method, volume(row, 2)?))
-        })?;
+        let rows = self.all(question, parameters, |row| Ok((method(row, 0)?, volume(row, 2)?)))?;
         Ok(rows.into_iter().collect())
     }
 

@@ -209,6 +209,35 @@ fn what_is_exported_is_the_same_in_another_store() {
 }
 
 #[test]
+fn a_store_of_the_first_version_and_what_it_exported_are_read() {
+    let [folder, other] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    take(&folder, &history(1, "2026-03-01T00:00:00Z", 100, 4));
+    let expected = content(&folder);
+    let first = "CREATE TABLE first(
+            id INTEGER PRIMARY KEY, sensor TEXT NOT NULL, epoch TEXT NOT NULL, live INTEGER NOT NULL, UNIQUE(sensor, epoch)) STRICT;
+        INSERT INTO first SELECT id, sensor, epoch, live FROM sources;
+        DROP TABLE sources; ALTER TABLE first RENAME TO sources; PRAGMA user_version = 1;";
+    Connection::open(folder.path().join(FILE)).unwrap().execute_batch(first).unwrap();
+    assert_eq!(content(&folder), expected);
+    // It goes on where it was.
+    take(&folder, &history(1, "2026-03-01T00:00:00Z", 100, 4));
+    assert_eq!(content(&folder), expected);
+    let without = |line: &String| {
+        let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        ["method", "sampling"].iter().for_each(|field| _ = row.remove(*field));
+        serde_json::to_string(&row).unwrap()
+    };
+    let exported: Vec<String> = expected.iter().map(without).collect();
+    assert_ne!(exported, expected);
+    let text = exported.join("\n") + "\n";
+    Store::open(other.path(), &[], false).unwrap().import(&mut text.as_bytes()).unwrap();
+    assert_eq!(content(&other), expected);
+    let odd = text.replace("\"live\":", "\"method\":\"guessed\",\"live\":");
+    let error = Store::open(other.path(), &[], false).unwrap().import(&mut odd.as_bytes()).unwrap_err();
+    assert!(format!("{error:#}").contains("method or sampling is none"), "{error:#}");
+}
+
+#[test]
 fn minutes_go_and_the_answers_stay() {
     let folder = tempfile::tempdir().unwrap();
     take(&folder, &history(1, "2024-01-01T00:00:00Z", 200, 5));

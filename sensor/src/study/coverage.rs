@@ -124,8 +124,9 @@ impl Coverage {
         sensors.dedup();
         Ok(Self {
             seconds: seconds(time.start, time.end),
-            measured_seconds: (measured - blind as f64 / 1000.0).max(0.0),
-            coarse_seconds: spans.iter().map(|span| coarse(span, &time)).sum::<f64>().min(measured),
+            // The sum of nothing is -0.
+            measured_seconds: (measured - blind as f64 / 1000.0).max(0.0) + 0.0,
+            coarse_seconds: spans.iter().map(|span| coarse(span, &time)).sum::<f64>().min(measured) + 0.0,
             gaps: gaps.collect(),
             lost_packets: group("lost").values().sum(),
             seen_packets: count("seen_packets"),

@@ -30,45 +30,47 @@ pub(super) fn coverage(study: &Study) -> Sentence {
         text::percent(part(before)),
         gaps(before),
     );
-    let methods = methods(study).map_or_else(String::new, |methods| format!(" {methods}"));
-    Sentence::new("coverage", text::percent(part(now)), text + &methods)
+    let known = [methods(study), mixed(study), sampled(study)].into_iter().flatten();
+    let text = std::iter::once(text).chain(known).collect::<Vec<_>>().join(" ");
+    Sentence::new("coverage", text::percent(part(now)), text)
 }
 
 /// From what both periods are known, where that is not packets that a sensor counted.
 fn methods(study: &Study) -> Option<String> {
     let of = |coverage: &Coverage| match &*coverage.methods {
         [] => "nothing".to_owned(),
-        methods => text::list(methods),
+        methods => text::list(&methods.iter().map(|method| of_method(method)).collect::<Vec<_>>()),
     };
     let (now, before) = (&study.coverage, &study.baseline_coverage);
     let is_counted = |coverage: &Coverage| coverage.methods.iter().all(|method| method == COUNTED);
-    if is_counted(now) && is_counted(before) {
-        return None;
-    }
-    let known = format!("The period is known from {}, the baseline from {}.", of(now), of(before));
-    Some(mixed(study).map_or_else(|| known.clone(), |mixed| format!("{known} {mixed}")))
+    let is_all_counted = is_counted(now) && is_counted(before);
+    (!is_all_counted).then(|| format!("The period is known from {}, the baseline from {}.", of(now), of(before)))
+}
+
+/// A method in words.
+fn of_method(method: &str) -> String {
+    if method == COUNTED { "counted packets".to_owned() } else { method.to_owned() }
 }
 
 /// That what is compared was measured in several ways.
 pub(super) fn mixed(study: &Study) -> Option<String> {
+    let methods = [&study.coverage.methods, &study.baseline_coverage.methods];
+    let is_mixed = methods.iter().any(|methods| methods.len() > 1)
+        || (methods.iter().all(|methods| !methods.is_empty()) && methods[0] != methods[1]);
+    let why = "flows have the bytes of IP packets as routers report them, and differences may be those between methods";
+    is_mixed.then(|| format!("Methods are mixed: {why}."))
+}
+
+/// How sure numbers of packets are that were made of samples.
+pub(super) fn sampled(study: &Study) -> Option<String> {
     let periods = [("period", &study.coverage), ("baseline", &study.baseline_coverage)];
-    let is_mixed = periods.iter().any(|(_, coverage)| coverage.methods.len() > 1)
-        || (periods.iter().all(|(_, coverage)| !coverage.methods.is_empty())
-            && periods[0].1.methods != periods[1].1.methods);
-    let errors = periods.into_iter().filter_map(|(period, coverage)| {
-        let error = coverage.sampling_error_percent?;
-        Some(format!("the packets of the {period} are sure to ± {} (95 % confidence)", text::percent(error / 100.0)))
-    });
-    let errors: Vec<String> = errors.collect();
-    let sampled = match &*errors {
-        [] => String::new(),
-        errors => format!(" By sampling alone, {}; bytes are less sure than that.", text::list(errors)),
+    let error = |(period, coverage): (&str, &Coverage)| {
+        let error = text::percent(coverage.sampling_error_percent? / 100.0);
+        Some(format!("the packets of the {period} are sure to ± {error} (95 % confidence)"))
     };
-    is_mixed.then(|| {
-        format!(
-            "Methods are mixed: flows have the bytes of IP packets as routers report them, and differences may be those between methods.{sampled}"
-        )
-    })
+    let errors: Vec<String> = periods.into_iter().filter_map(error).collect();
+    let said = || format!("By sampling alone, {}; bytes are less sure than that.", text::list(&errors));
+    (!errors.is_empty()).then(said)
 }
 
 /// Share of a period that was measured.

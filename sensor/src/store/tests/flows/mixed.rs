@@ -45,7 +45,7 @@ fn a_study_of_flows_and_counts_says_so_and_withholds_what_flows_cannot_tell() {
         assert_eq!(study.insufficient_data["baseline_coverage.packets"], "flows 1:100 have no counters of frames");
         let text = crate::report::markdown(&study);
         for said in [
-            "The period is known from counted, the baseline from flows 1:100.",
+            "The period is known from counted packets, the baseline from flows 1:100.",
             "Methods are mixed: flows have the bytes of IP packets as routers report them",
             "the packets of the baseline are sure to ±",
             "Whether that is more than before cannot be said (insufficient data: flows 1:100 tell classes by port alone)",
