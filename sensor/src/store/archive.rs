@@ -63,10 +63,13 @@ impl Archive {
 
     /// The same of something that may have gone wrong elsewhere.
     pub(super) fn placed(&self, error: anyhow::Error) -> anyhow::Error {
-        match error.is::<rusqlite::Error>() {
-            true => error.context(format!("{}: cannot be read; restore it from a copy", self.path.display())),
-            false => error,
-        }
+        let error = match error.downcast::<rusqlite::Error>() {
+            // Of a file whose tables have other names the whole question would be shown, in several lines.
+            Ok(rusqlite::Error::SqlInputError { msg, .. }) => anyhow!(msg),
+            Ok(error) => anyhow!(error),
+            Err(other) => return other,
+        };
+        error.context(format!("{}: cannot be read; restore it from a copy", self.path.display()))
     }
 }
 
@@ -75,15 +78,16 @@ fn refused(path: &Path) -> String {
     format!("{}: cannot be read; run this as a user that may read the store, or see to its permissions", path.display())
 }
 
-/// A connection that reads. Readers and the writer meet in a file beside the store, which is there while anyone is at it, and otherwise wants making: in a folder
-/// that takes no new file there is no writer either, and the store is read as a file that does not change.
+/// A connection that reads. Readers and the writer meet in a file beside the store. The last one at it takes that away, so a reader that may write does, though no
+/// record; in a folder that takes no new file there is no writer either, and the store is read as a file that does not change.
 fn connect(folder: &Path, path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    // SQLite takes leave to write for what may be: of a file that is write-protected, to read.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let open = |query: &str| -> Result<Connection> {
         let connection = Connection::open_with_flags(uri(path, query)?, flags)?;
         connection.busy_timeout(BUSY)?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
         schema::check(&connection)?;
-        connection.execute_batch("PRAGMA temp_store = MEMORY")?;
         Ok(connection)
     };
     match open("") {

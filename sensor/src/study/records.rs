@@ -216,7 +216,14 @@ pub trait Records {
     fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
 
     /// The same summed over all of these steps: each part once, as if it began with the range.
-    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>>;
+    fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
+        let mut sums: BTreeMap<(String, Option<Evidence>), Volume> = BTreeMap::new();
+        for part in self.traffic(network, dimension, step, range.clone())? {
+            *sums.entry((part.name, part.evidence)).or_default() += part.volume;
+        }
+        let part = |((name, evidence), volume)| Part { start: range.start, name, evidence, volume };
+        Ok(sums.into_iter().map(part).collect())
+    }
 
     /// Beginning of the oldest record of a detail that is kept, in seconds since 1970, of sights the number of its day; `None`: there is none. Whoever makes steps
     /// of what they consist of when they are asked for has them all.
