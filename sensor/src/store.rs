@@ -27,7 +27,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 pub use self::{
     archive::Archive,
@@ -185,11 +185,11 @@ impl Store {
     pub fn commit(&mut self) -> Result<()> {
         self.since = Instant::now();
         let Some(source) = self.source.as_mut().filter(|_| self.waiting > 0) else { return Ok(()) };
-        let fix = || unwritable(&self.path);
-        let transaction = self.connection.transaction().with_context(fix)?;
-        write::rows(&transaction, source.id, &self.pending).with_context(fix)?;
-        write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
-        transaction.commit().with_context(fix)?;
+        let fix = |error: rusqlite::Error| unwritable(&self.path, error);
+        let transaction = self.connection.transaction().map_err(fix)?;
+        write::rows(&transaction, source.id, &self.pending).map_err(fix)?;
+        write::spans(&transaction, source.id, &source.spans).map_err(fix)?;
+        transaction.commit().map_err(fix)?;
         (self.pending, self.waiting) = (Rows::default(), 0);
         self.prune_some()
     }
@@ -197,20 +197,20 @@ impl Store {
     /// Has a long interval on disk, in one commit as any other.
     fn commit_long(&mut self, summary: &Summary) -> Result<()> {
         let Some(source) = &self.source else { return Ok(()) };
-        let fix = || unwritable(&self.path);
-        let transaction = self.connection.transaction().with_context(fix)?;
+        let fix = |error: rusqlite::Error| unwritable(&self.path, error);
+        let transaction = self.connection.transaction().map_err(fix)?;
         let rules = self.rules.now();
         for record in &summary.networks {
             let mut rows = Rows::default();
             rows.network(record, When::of(&summary.key), &rules.zones);
-            write::rows(&transaction, source.id, &rows).with_context(fix)?;
+            write::rows(&transaction, source.id, &rows).map_err(fix)?;
         }
         let mut rows = Rows::default();
         rows.others(summary, &rules.zones);
         drop(rules);
-        write::rows(&transaction, source.id, &rows).with_context(fix)?;
-        write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
-        transaction.commit().with_context(fix)?;
+        write::rows(&transaction, source.id, &rows).map_err(fix)?;
+        write::spans(&transaction, source.id, &source.spans).map_err(fix)?;
+        transaction.commit().map_err(fix)?;
         self.prune_some()
     }
 
@@ -263,7 +263,19 @@ fn unreadable(path: &Path) -> String {
     format!("{}: cannot be used as a store; name another folder, or restore it from a copy", path.display())
 }
 
-/// What to do about one that takes nothing.
-fn unwritable(path: &Path) -> String {
-    format!("{}: cannot be written; free disk space, or see to the disk", path.display())
+/// What to do about one that takes nothing, or is damaged.
+fn unwritable(path: &Path, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let fix = if is_damage(&error) {
+        "cannot be read; restore it from a copy"
+    } else {
+        "cannot be written; free disk space, or see to the disk"
+    };
+    error.context(format!("{}: {fix}", path.display()))
+}
+
+/// Whether a file is to blame, and not the disk.
+fn is_damage(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

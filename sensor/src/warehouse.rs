@@ -132,7 +132,8 @@ impl Warehouse {
         let answer = self.questions.ask(&format!("{question} SETTINGS {SETTINGS} FORMAT JSONEachRow"))?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let rows: Result<Vec<T>, _> = lines.map(serde_json::from_slice).collect();
-        rows.context("the server's tables are of another version; apply docs/clickhouse/schema.sql of this one")
+        let fix = "its tables are of another version; apply docs/clickhouse/schema.sql of this one";
+        rows.with_context(|| format!("{}: {fix}", self.questions.server()))
     }
 
     /// What a network exchanged in a range of steps, which `begins` tells of each row.

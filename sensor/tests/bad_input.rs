@@ -3,6 +3,8 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[path = "support/nobody.rs"]
+mod nobody;
 #[path = "support/pcap.rs"]
 mod pcap;
 #[path = "support/refusal.rs"]
@@ -11,9 +13,8 @@ mod refusal;
 use std::{
     fs::{self, File, Permissions},
     io::Write as _,
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -28,12 +29,11 @@ use tempfile::TempDir;
 
 use self::{
     command::{Run, finish, sensor},
+    nobody::unprivileged,
     pcap::ipv4,
     refusal::{one_line, refused},
 };
 
-/// User and group `nobody`.
-const NOBODY: u32 = 65_534;
 /// A configuration with nothing wrong but that its interface is not there.
 const CONFIG: &str = "[sensor]\nid = \"edge-1\"\n[[interface]]\nname = \"nosuch0\"\n[[network]]\nname = \"lab\"\nprefixes = [\"192.0.2.0/24\"]\n";
 
@@ -62,21 +62,6 @@ fn check(config: &Path) -> Run {
 /// A good capture.
 fn good(folder: &TempDir) -> PathBuf {
     write(folder, "good.pcap", pcap::bytes(&[ipv4(1, [192, 0, 2, 1], [192, 0, 2, 2], 40)]))
-}
-
-/// The binary as a user without rights, from a copy: the folder of the build may be closed to others.
-fn unprivileged(folder: &TempDir, arguments: &[&str]) -> Command {
-    let mut command = sensor(arguments);
-    if may_load() {
-        let copy = folder.path().join("sensor");
-        // By another process: a file that this one has open for writing, a child forked meanwhile by another test has too, and
-        // nobody can execute it ("text file busy").
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sensor")).arg(&copy).status().unwrap();
-        assert!(copied.success());
-        command = Command::new(copy);
-        command.args(arguments).env_remove("RUST_LOG").uid(NOBODY).gid(NOBODY);
-    }
-    command
 }
 
 #[test]

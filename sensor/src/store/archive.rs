@@ -63,10 +63,13 @@ impl Archive {
 
     /// The same of something that may have gone wrong elsewhere.
     pub(super) fn placed(&self, error: anyhow::Error) -> anyhow::Error {
-        match error.is::<rusqlite::Error>() {
-            true => error.context(format!("{}: cannot be read; restore it from a copy", self.path.display())),
-            false => error,
-        }
+        let error = match error.downcast::<rusqlite::Error>() {
+            // Of a file whose tables have other names the whole question would be shown, in several lines.
+            Ok(rusqlite::Error::SqlInputError { msg, .. }) => anyhow!(msg),
+            Ok(error) => anyhow!(error),
+            Err(other) => return other,
+        };
+        error.context(format!("{}: cannot be read; restore it from a copy", self.path.display()))
     }
 }
 
@@ -75,17 +78,18 @@ fn refused(path: &Path) -> String {
     format!("{}: cannot be read; run this as a user that may read the store, or see to its permissions", path.display())
 }
 
-/// A connection that reads. Readers and the writer meet in a file beside the store, which is there while anyone is at it, and otherwise wants making: in a folder
-/// that takes no new file there is no writer either, and the store is read as a file that does not change.
+/// A connection that reads. Readers and the writer meet in a file beside the store. The last one at it takes that away, so a reader that may write does, though no
+/// record; in a folder that takes no new file there is no writer either, and the store is read as a file that does not change.
 fn connect(folder: &Path, path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    // SQLite takes leave to write for what may be: of a file that is write-protected, to read.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let open = |query: &str| -> Result<Connection> {
         let connection = Connection::open_with_flags(uri(path, query)?, flags)?;
         connection.busy_timeout(BUSY)?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
         if schema::version(&connection)? < schema::VERSION {
             bail!(Older);
         }
-        connection.execute_batch("PRAGMA temp_store = MEMORY")?;
         Ok(connection)
     };
     match open("") {
@@ -113,10 +117,12 @@ struct Older;
 
 /// Makes a store of this version of it: the one thing that a reader changes.
 fn upgrade(path: &Path) -> Result<()> {
-    let fix = || anyhow!(Older).context(unreadable(path));
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|_| fix())?;
-    connection.busy_timeout(BUSY)?;
-    schema::prepare(&connection).map_err(|error| error.context(fix()))
+    let make = || {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(BUSY)?;
+        schema::prepare(&connection)
+    };
+    make().map_err(|error| anyhow!(Older).context(format!("{error:#}")).context(unreadable(path)))
 }
 
 /// Whether that is what goes wrong where the file beside the store cannot be made.

@@ -1,6 +1,6 @@
 //! What goes from one store to another: all rows as JSON lines, or the rows of a table as CSV.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value as Json};
@@ -34,7 +34,8 @@ impl Archive {
                 let mut object = Map::new();
                 object.insert("table".to_owned(), table.name.into());
                 object.extend(fields.iter().map(|field| (*field).to_owned()).zip(row));
-                serde_json::to_writer(&mut *to, &object)?;
+                // What went wrong is of the output: it may be a pipe that nobody reads any more.
+                serde_json::to_writer(&mut *to, &object).map_err(io::Error::from)?;
                 Ok(to.write_all(b"\n")?)
             });
             exported.map_err(|error| self.placed(error))?;
@@ -69,12 +70,12 @@ impl Store {
     pub fn import(&mut self, from: &mut dyn BufRead) -> Result<u64> {
         let (mut line, mut number) = (Vec::new(), 0_u64);
         loop {
-            let transaction = self.connection.transaction().with_context(|| unwritable(&self.path))?;
+            let transaction = self.connection.transaction().map_err(|error| unwritable(&self.path, error))?;
             let mut names = Names::new(&transaction);
             let mut has_more = true;
             for _ in 0..ROWS {
                 line.clear();
-                let read = std::io::Read::take(&mut *from, MAX_LINE as u64)
+                let read = io::Read::take(&mut *from, MAX_LINE as u64)
                     .read_until(b'\n', &mut line)
                     .context("cannot be read; name a file of `sensor store export`")?;
                 has_more = read > 0;
@@ -92,16 +93,14 @@ impl Store {
                 let mut put = put;
                 put().map_err(|error| {
                     // A line is not to blame for what the disk does.
-                    let why = if error.is::<rusqlite::Error>() {
-                        unwritable(&self.path)
-                    } else {
-                        format!("line {number} is none of `sensor store export`; export it again")
-                    };
-                    error.context(why)
+                    if error.is::<rusqlite::Error>() {
+                        return unwritable(&self.path, error);
+                    }
+                    error.context(format!("line {number} is none of `sensor store export`; export it again"))
                 })?;
             }
             drop(names);
-            transaction.commit().with_context(|| unwritable(&self.path))?;
+            transaction.commit().map_err(|error| unwritable(&self.path, error))?;
             if !has_more {
                 // Which intervals there are may have changed.
                 self.source = None;

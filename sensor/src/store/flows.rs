@@ -216,15 +216,15 @@ impl Store {
             news.push((batch.cover.end(), batch.cover.end()));
         }
         let is_known = source.spans.has(*sequence);
-        let fix = || unwritable(&self.path);
+        let fix = |error: rusqlite::Error| unwritable(&self.path, error);
         if !is_known {
             for (place, (start, end)) in (*sequence..).zip(&news) {
                 source.spans.add(place, (start * MICROSECONDS, end * MICROSECONDS), 0, false);
             }
-            let transaction = self.connection.transaction().with_context(fix)?;
-            write::rows(&transaction, source.id, &rows).with_context(fix)?;
-            write::spans(&transaction, source.id, &source.spans).with_context(fix)?;
-            transaction.commit().with_context(fix)?;
+            let transaction = self.connection.transaction().map_err(fix)?;
+            write::rows(&transaction, source.id, &rows).map_err(fix)?;
+            write::spans(&transaction, source.id, &source.spans).map_err(fix)?;
+            transaction.commit().map_err(fix)?;
         }
         *sequence += news.len() as u64;
         Ok(if is_known { 0 } else { flows })

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::{Archive, DAY_SECONDS, Store, unwritable};
+use super::{Archive, DAY_SECONDS, Store, is_damage, unwritable};
 use crate::{
     config::{Age, Retention},
     study::{DAY, Dimension, MINUTE, QUARTER},
@@ -115,13 +115,13 @@ impl Store {
     pub(super) fn prune_some(&mut self) -> Result<()> {
         let retention = self.rules.now().retention;
         let due = (self.newest.div_euclid(DAY_SECONDS), retention);
-        let fix = || unwritable(&self.path);
+        let fix = |error: rusqlite::Error| unwritable(&self.path, error);
         if self.pruned.replace(due) != Some(due) {
-            self.cuts = cuts_of(&self.connection, &retention).with_context(fix)?;
+            self.cuts = cuts_of(&self.connection, &retention).map_err(fix)?;
         }
         let mut rows = ROWS;
         while let Some(cut) = self.cuts.front().filter(|_| rows > 0) {
-            let removed = cut.some(&self.connection, rows).with_context(fix)?;
+            let removed = cut.some(&self.connection, rows).map_err(fix)?;
             if removed < rows {
                 self.cuts.pop_front();
             }
@@ -136,12 +136,12 @@ impl Store {
     /// The disk takes nothing.
     pub fn prune(&mut self) -> Result<usize> {
         let retention = self.rules.now().retention;
-        let fix = || unwritable(&self.path);
+        let fix = |error: rusqlite::Error| unwritable(&self.path, error);
         let mut removed = 0;
-        for cut in cuts_of(&self.connection, &retention).with_context(fix)? {
+        for cut in cuts_of(&self.connection, &retention).map_err(fix)? {
             loop {
                 // In pieces here as well: whoever writes to the store meanwhile gets between them.
-                let some = cut.some(&self.connection, ROWS).with_context(fix)?;
+                let some = cut.some(&self.connection, ROWS).map_err(fix)?;
                 removed += some;
                 if some < ROWS {
                     break;
@@ -157,8 +157,15 @@ impl Store {
     /// As [`prune`](Self::prune).
     pub fn vacuum(&mut self) -> Result<usize> {
         let removed = self.prune()?;
-        let fix = || format!("{}: cannot be made smaller; free as much disk space as it takes", self.path.display());
-        self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").with_context(fix)?;
+        let vacuumed =
+            self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").map_err(anyhow::Error::new);
+        vacuumed.map_err(|error| match is_damage(&error) {
+            true => unwritable(&self.path, error),
+            false => error.context(format!(
+                "{}: cannot be made smaller; free as much disk space as it takes",
+                self.path.display()
+            )),
+        })?;
         Ok(removed)
     }
 }

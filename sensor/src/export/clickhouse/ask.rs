@@ -40,6 +40,11 @@ impl Questions {
         })
     }
 
+    /// Which server is asked.
+    pub fn server(&self) -> String {
+        endpoint(&self.config)
+    }
+
     /// Asks, and has the answer's rows, a JSON object a line.
     ///
     /// # Errors

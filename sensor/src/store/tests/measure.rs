@@ -1,6 +1,6 @@
 //! How fast a store takes records, how large it gets, and how fast a study is answered from it.
 
-use std::{env, fs, time::Instant};
+use std::{env, fs, path::PathBuf, time::Instant};
 
 use jiff::{SignedDuration, Timestamp, civil::date, tz::TimeZone};
 use sensor_ebpf::{abi::Direction, class::Class};
@@ -14,13 +14,14 @@ use crate::{
 
 const NETWORKS: usize = 8;
 const UPSTREAMS: usize = 4;
+const CLASSES: usize = 40;
 /// Records of each network in each minute.
 const ROWS: usize = 10;
 /// Systems of far ends.
 const SYSTEMS: usize = 500;
 const MINUTES_OF_MONTH: u64 = 30 * 24 * 60;
 
-/// Records of one minute: of eight networks, four upstreams, all classes.
+/// Records of one minute: of eight networks, four upstreams, forty classes.
 fn minute(sequence: u64, start: Timestamp, rng: &mut Rng) -> Summary {
     let end = start + SignedDuration::from_secs(60);
     let key = Key { sensor: "edge".into(), epoch: Epoch::from_bytes([1; 16]).unwrap(), start, end, sequence };
@@ -32,7 +33,7 @@ fn minute(sequence: u64, start: Timestamp, rng: &mut Rng) -> Summary {
     for network in 0..NETWORKS {
         let name: Arc<str> = format!("network-{network}").into();
         for row in 0..ROWS {
-            let class = Class::ALL[rng.below(Class::ALL.len())];
+            let class = Class::ALL[rng.below(CLASSES)];
             summary.networks.push(NetworkRecord {
                 network: Arc::clone(&name),
                 direction: Direction::ALL[row % 2],
@@ -66,12 +67,13 @@ fn minute(sequence: u64, start: Timestamp, rng: &mut Rng) -> Summary {
     summary
 }
 
-/// `SENSOR_STORE_MONTHS` of one-minute records, twelve are a year.
+/// `SENSOR_STORE_MONTHS` of one-minute records, twelve are a year. In `SENSOR_STORE_FOLDER` the store stays, with a configuration, for `sensor report` to be measured with.
 #[test]
 #[ignore = "measures, for minutes"]
 fn measure_months_of_minutes() {
     let months: u64 = env::var("SENSOR_STORE_MONTHS").map_or(1, |months| months.parse().unwrap());
-    let folder = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = env::var_os("SENSOR_STORE_FOLDER").map_or_else(|| scratch.path().to_owned(), PathBuf::from);
     let networks: Vec<Network> = (0..NETWORKS)
         .map(|network| Network {
             name: format!("network-{network}").parse().unwrap(),
@@ -79,7 +81,7 @@ fn measure_months_of_minutes() {
             prefixes: vec![],
         })
         .collect();
-    let mut store = Store::open(folder.path(), &networks, false).unwrap();
+    let mut store = Store::open(&folder, &networks, false).unwrap();
     let (mut rng, begin) = (Rng::new(1), "2025-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
     let (mut records, mut taken) = (0, std::time::Duration::ZERO);
     for sequence in 0..months * MINUTES_OF_MONTH {
@@ -93,12 +95,16 @@ fn measure_months_of_minutes() {
     store.commit().unwrap();
     taken += before.elapsed();
     drop(store);
-    let size = fs::metadata(folder.path().join(FILE)).unwrap().len();
+    let size = fs::metadata(folder.join(FILE)).unwrap().len();
     println!(
         "{records} records in {taken:?}: {:.0} a second; {} MB",
         records as f64 / taken.as_secs_f64(),
         size / 1_000_000
     );
+    let networks = (0..NETWORKS)
+        .map(|network| format!("[[network]]\nname = \"network-{network}\"\nprefixes = [\"10.{network}.0.0/16\"]\n"));
+    let config = format!("[sensor]\nid = \"edge\"\n{}[store]\npath = {folder:?}\n", networks.collect::<String>());
+    fs::write(folder.join("sensor.toml"), config).unwrap();
     let last = date(2025, 1, 1).checked_add(jiff::Span::new().days(30 * months as i64)).unwrap();
     let middle = date(2025, 1, 1).checked_add(jiff::Span::new().days(15 * months as i64)).unwrap();
     let question = Question {
@@ -109,7 +115,7 @@ fn measure_months_of_minutes() {
         hidden: vec![Class::Tor],
     };
     let before = Instant::now();
-    let study = Study::of(&Archive::open(folder.path()).unwrap(), &question).unwrap();
+    let study = Study::of(&Archive::open(&folder).unwrap(), &question).unwrap();
     println!("a study of all of it in {:?}, {} bytes", before.elapsed(), study.volume.bytes);
     let status = fs::read_to_string("/proc/self/status").unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
