@@ -28,7 +28,7 @@ impl Site {
         let site = Self { folder, days: days.try_into().unwrap() };
         site.keep("keep_minutes = \"forever\"\nkeep_prefixes = \"forever\"");
         let captures = PERIODS.map(|period| site.path(period.name) + ".pcap");
-        site.run(&["replay", "--engine", "native", "--interval", "5m", "--store", &site.path("store")], &captures);
+        site.run(&["replay", "--engine", "native", "--store", &site.path("store")], &captures);
         site
     }
 
