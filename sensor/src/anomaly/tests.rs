@@ -1,3 +1,5 @@
+//! Made-up networks: what is news in them, and what is not.
+
 use super::*;
 use crate::{
     summary::{Turn, Unusual},
