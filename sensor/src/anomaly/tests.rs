@@ -60,13 +60,16 @@ impl World {
 
     /// Events told in some quarters of an hour.
     fn told(&self, quarters: Range<i64>) -> Vec<(i64, Event)> {
+        self.told_by(&Events::default(), quarters)
+    }
+
+    fn told_by(&self, events: &Events, quarters: Range<i64>) -> Vec<(i64, Event)> {
         let range = MONDAY + quarters.start * QUARTER + 1..MONDAY + quarters.end * QUARTER + 1;
-        let events = Events::default();
-        let asked = asked(&events, &range);
+        let asked = asked(events, &range);
         let inside = |parts: &[Part]| parts.iter().filter(|part| asked.contains(&part.start)).cloned().collect();
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let past = Past::of(&self.spans, inside(&self.total), inside(&self.upstreams), &asked, &zone).unwrap();
-        let told = past.events(&events, &range).into_iter();
+        let told = past.events(events, &range).into_iter();
         told.map(|(at, event)| ((at - MONDAY) / QUARTER, event)).collect()
     }
 }
@@ -127,6 +130,19 @@ fn a_surge_and_a_collapse_are_told_once_in_each_direction() {
         let times = unusual.bytes_per_second as f64 / unusual.usual_bytes_per_second as f64;
         assert!((4.0..8.0).contains(&times), "{unusual:?}");
     }
+}
+
+#[test]
+fn where_traffic_is_wild_or_next_to_none_a_factor_alone_is_no_news() {
+    // Up to seven times as much or as little as usual, by chance.
+    let wild =
+        World::new(9, |number| (f64::from(number.unsigned_abs() as u32 * 7919 % 1000) / 250.0 - 2.0).exp(), |_| 0.7);
+    let week = WATCHED..WATCHED + 672;
+    assert_eq!(wild.told(week.clone()), []);
+    assert!(!wild.told_by(&Events { deviations: 1, ..Events::default() }, week.clone()).is_empty());
+    let tiny = World::new(9, |number| if number < WATCHED + 100 { 1e-6 } else { 1e-5 }, |_| 0.7);
+    assert_eq!(tiny.told(week.clone()), []);
+    assert!(!tiny.told_by(&Events { least_rate: 0, ..Events::default() }, week).is_empty());
 }
 
 #[test]
