@@ -32,7 +32,8 @@ use sensor::{
     export::{Exporters, Failure, Progress},
     spool::Spool,
     summary::{
-        Count, CounterpartRecord, Event, EventRecord, Key, LedgerRecord, Moved, NetworkRecord, PrefixRecord, Summary,
+        Count, CounterpartRecord, Event, EventRecord, Fraction, Key, LedgerRecord, Moved, NetworkRecord, PrefixRecord,
+        Summary, Turn, Unusual,
     },
 };
 use sensor_ebpf::{
@@ -89,12 +90,33 @@ fn summary(sequence: u64) -> Summary {
         counterpart: None,
         count: count(sequence),
     };
-    let event = Event::Loss { what: "flows".to_owned(), count: 3 };
+    let event = |event| EventRecord { network: None, at: at(sequence), event };
+    let surge = Unusual {
+        direction: Direction::In,
+        state: Turn::Began,
+        since: Some(at(sequence)),
+        bytes_per_second: 900,
+        usual_bytes_per_second: 100,
+    };
+    let shift = Event::UpstreamShift {
+        state: Turn::Over,
+        since: None,
+        from: "north".to_owned(),
+        to: "south".to_owned(),
+        share: Fraction::of(0.25),
+    };
     Summary {
         networks: vec![network(Class::Tls, Some(Evidence::Confirmed), 0), network(Class::Unknown, None, sequence)],
         counterparts: vec![counterpart],
         prefixes: (0..PREFIXES).map(prefix).collect(),
-        events: vec![EventRecord { network: None, at: at(sequence), event }],
+        events: vec![
+            event(Event::Loss { what: "flows".to_owned(), count: 3 }),
+            event(Event::Surge(surge.clone())),
+            // Of the same moment, in the other direction.
+            event(Event::Surge(Unusual { direction: Direction::Out, ..surge })),
+            event(shift),
+            event(Event::SensorBlind { state: Turn::Began, since: at(sequence), seconds: 60 }),
+        ],
         ledger: vec![LedgerRecord {
             interface: "eth9".to_owned(),
             direction: "rx",
@@ -138,13 +160,13 @@ fn held(engine: &Engine) -> String {
         ("network", "network, class, evidence, upstream, upstream_asn"),
         ("counterpart", "country, asn, list"),
         ("ledger", "interface"),
-        ("event", "event, what"),
+        ("event", "event, what, direction, state, isNull(since), `from`, `to`, share"),
     ] {
         let what = match table {
             "network" => "sum(net_packets), sum(net_bytes), sum(net_frame_bytes)",
             "prefix" | "counterpart" => "sum(packets), sum(bytes), sum(frame_bytes)",
             "ledger" => "sum(seen_packets), sum(unparsed['not_ip'])",
-            _ => "sum(count)",
+            _ => "count(), sum(count), sum(bytes_per_second), sum(usual_bytes_per_second), sum(seconds)",
         };
         held += &engine.ask(&format!("SELECT {sums}, {what} FROM sensor.{table} GROUP BY ALL ORDER BY ALL;\n"));
         held += "\n";
@@ -242,8 +264,18 @@ fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     let with = format!("NL\t0\t['hosting','relays']\t{packets}\t{bytes}\t{frame_bytes}\n");
     let [packets, bytes, frame_bytes] = moved;
     expected += &format!("a\tunknown\t\ttransit\t64500\t-{packets}\t-{bytes}\t-{frame_bytes}\n{with}");
-    expected +=
-        &format!("eth9\t{}\t{}\nloss\tflows\t{}\n", INTERVALS * (INTERVALS - 1) / 2, 2 * INTERVALS, 3 * INTERVALS);
+    expected += &format!("eth9\t{}\t{}\n", INTERVALS * (INTERVALS - 1) / 2, 2 * INTERVALS);
+    let count = INTERVALS;
+    let [lost, rate, usual, seconds] = [3, 900, 100, 60].map(|times| times * count);
+    for [event, columns, sums] in [
+        ["loss", "flows\t\t\t1\t\t\t0", &format!("{lost}\t0\t0\t0")],
+        ["sensor_blind", "\t\tbegan\t0\t\t\t0", &format!("0\t0\t0\t{seconds}")],
+        ["surge", "\tin\tbegan\t0\t\t\t0", &format!("0\t{rate}\t{usual}\t0")],
+        ["surge", "\tout\tbegan\t0\t\t\t0", &format!("0\t{rate}\t{usual}\t0")],
+        ["upstream_shift", "\t\tover\t1\tnorth\tsouth\t0.25", "0\t0\t0\t0"],
+    ] {
+        expected += &format!("{event}\t{columns}\t{count}\t{sums}\n");
+    }
     let first = held(&engine);
     assert!(first == expected, "{}\n---\n{}", &first[first.len() - 300..], &expected[expected.len() - 300..]);
 

@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
     /// Name of the sensor in the records [default: host name]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     sensor_id: Option<SensorId>,
-    /// Keep the records in the store in this folder as well; without it in that of the configuration, if it has a [store]
+    /// Keep the records in the store in this folder as well; without it in that of the configuration, if it has `[store]`
     #[arg(long, value_name = "DIR", requires = "config")]
     store: Option<PathBuf>,
     /// Tables for people or JSON lines for programs; without it by where standard output goes
