@@ -25,7 +25,7 @@ pub(super) struct DetachArgs {
     /// Where the BPF file system is mounted
     #[arg(long, value_name = "FOLDER", conflicts_with = "config", default_value = DEFAULT_BPFFS)]
     bpffs: PathBuf,
-    /// Keep the last records in the store in this folder as well; without it in that of the configuration, if it has a [store]
+    /// Keep the last records in the store in this folder as well; without it in that of the configuration, if it has `[store]`
     #[arg(long, value_name = "DIR", requires = "config")]
     store: Option<PathBuf>,
     /// Tables for people or JSON lines for programs; without it by where standard output goes
