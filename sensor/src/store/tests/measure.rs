@@ -33,7 +33,10 @@ fn minute(sequence: u64, start: Timestamp, rng: &mut Rng) -> Summary {
     for network in 0..NETWORKS {
         let name: Arc<str> = format!("network-{network}").into();
         for row in 0..ROWS {
-            let class = Class::ALL[rng.below(CLASSES)];
+            // There are fewer classes: some come with two kinds of evidence.
+            let number = rng.below(CLASSES);
+            let class = Class::ALL[number % Class::ALL.len()];
+            let evidence = if number < Class::ALL.len() { Evidence::Payload } else { Evidence::Confirmed };
             summary.networks.push(NetworkRecord {
                 network: Arc::clone(&name),
                 direction: Direction::ALL[row % 2],
@@ -41,7 +44,7 @@ fn minute(sequence: u64, start: Timestamp, rng: &mut Rng) -> Summary {
                 upstream_asn: Some(64_500),
                 class,
                 family: class.family().name(),
-                evidence: (class != Class::Unknown).then_some(Evidence::Payload),
+                evidence: (class != Class::Unknown).then_some(evidence),
                 count: count(rng),
                 moved: Moved::default(),
             });
