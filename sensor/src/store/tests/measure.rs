@@ -7,7 +7,9 @@ use sensor_ebpf::{abi::Direction, class::Class};
 
 use super::*;
 use crate::{
-    study::{Period, Question, Study},
+    anomaly,
+    config::Events,
+    study::{Period, QUARTER, Question, Study},
     summary::{Count, CounterpartRecord, NetworkRecord, Summary},
     testing::rng::Rng,
 };
@@ -104,9 +106,9 @@ fn measure_months_of_minutes() {
         records as f64 / taken.as_secs_f64(),
         size / 1_000_000
     );
-    let networks = (0..NETWORKS)
+    let sections = (0..NETWORKS)
         .map(|network| format!("[[network]]\nname = \"network-{network}\"\nprefixes = [\"10.{network}.0.0/16\"]\n"));
-    let config = format!("[sensor]\nid = \"edge\"\n{}[store]\npath = {folder:?}\n", networks.collect::<String>());
+    let config = format!("[sensor]\nid = \"edge\"\n{}[store]\npath = {folder:?}\n", sections.collect::<String>());
     fs::write(folder.join("sensor.toml"), config).unwrap();
     let last = date(2025, 1, 1).checked_add(jiff::Span::new().days(30 * months as i64)).unwrap();
     let middle = date(2025, 1, 1).checked_add(jiff::Span::new().days(15 * months as i64)).unwrap();
@@ -120,6 +122,14 @@ fn measure_months_of_minutes() {
     let before = Instant::now();
     let study = Study::of(&Archive::open(&folder).unwrap(), &question).unwrap();
     println!("a study of all of it in {:?}, {} bytes", before.elapsed(), study.volume.bytes);
+    let before = Instant::now();
+    let (archive, end) = (Archive::open(&folder).unwrap(), begin.as_second() + (months * MINUTES_OF_MONTH * 60) as i64);
+    let news = networks.iter().map(|network| {
+        let range = end + 1 - QUARTER..end + 1;
+        anomaly::of_network(&archive, network.name.as_str(), &TimeZone::UTC, &Events::default(), range).unwrap().len()
+    });
+    let news: usize = news.sum();
+    println!("events of a quarter of an hour, beside eight weeks, in {:?}: {news}", before.elapsed());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
 }
