@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode};
 
 pub use self::{
@@ -110,7 +110,7 @@ impl Store {
         let path = folder.join(FILE);
         let connection = Connection::open(&path).with_context(|| unreadable(&path))?;
         connection.busy_timeout(BUSY)?;
-        schema::prepare(&connection).with_context(|| unreadable(&path))?;
+        schema::prepare(&connection).map_err(one_line).with_context(|| unreadable(&path))?;
         let rules = Rules::of(networks, Retention::DEFAULT);
         let (pending, since) = (Rows::default(), Instant::now());
         Ok(Self {
@@ -271,7 +271,18 @@ fn unwritable(path: &Path, error: impl Into<anyhow::Error>) -> anyhow::Error {
     } else {
         "cannot be written; free disk space, or see to the disk"
     };
-    error.context(format!("{}: {fix}", path.display()))
+    one_line(error).context(format!("{}: {fix}", path.display()))
+}
+
+/// The first line of what SQLite says, where it shows a question or the tables of a damaged file, which have several.
+fn one_line(error: anyhow::Error) -> anyhow::Error {
+    let Some(said) = error.downcast_ref::<rusqlite::Error>() else { return error };
+    let shown = said.to_string();
+    if !shown.contains('\n') {
+        return error;
+    }
+    let text = if let rusqlite::Error::SqlInputError { msg, .. } = said { msg } else { &shown };
+    anyhow!(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Whether a file is to blame, and not the disk.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{BUSY, FILE, schema, unreadable};
+use super::{BUSY, FILE, one_line, schema, unreadable};
 
 /// What has commits that are not in the file yet, beside it.
 const LOG: &str = "store.sqlite-wal";
@@ -63,13 +63,10 @@ impl Archive {
 
     /// The same of something that may have gone wrong elsewhere.
     pub(super) fn placed(&self, error: anyhow::Error) -> anyhow::Error {
-        let error = match error.downcast::<rusqlite::Error>() {
-            // Of a file whose tables have other names the whole question would be shown, in several lines.
-            Ok(rusqlite::Error::SqlInputError { msg, .. }) => anyhow!(msg),
-            Ok(error) => anyhow!(error),
-            Err(other) => return other,
-        };
-        error.context(format!("{}: cannot be read; restore it from a copy", self.path.display()))
+        if !error.is::<rusqlite::Error>() {
+            return error;
+        }
+        one_line(error).context(format!("{}: cannot be read; restore it from a copy", self.path.display()))
     }
 }
 
@@ -95,10 +92,10 @@ fn connect(folder: &Path, path: &Path) -> Result<Connection> {
     match open("") {
         Err(error) if error.is::<Older>() => {
             upgrade(path)?;
-            return open("").with_context(|| unreadable(path));
+            return open("").map_err(one_line).with_context(|| unreadable(path));
         }
         Err(error) if wants_making(&error) => {}
-        opened => return opened.with_context(|| unreadable(path)),
+        opened => return opened.map_err(one_line).with_context(|| unreadable(path)),
     }
     if fs::metadata(folder.join(LOG)).is_ok_and(|log| log.len() > 0) {
         bail!(
@@ -107,7 +104,7 @@ fn connect(folder: &Path, path: &Path) -> Result<Connection> {
             path.display()
         );
     }
-    open("?immutable=1").with_context(|| unreadable(path))
+    open("?immutable=1").map_err(one_line).with_context(|| unreadable(path))
 }
 
 /// A store was written by an earlier version of the sensor.
