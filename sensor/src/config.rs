@@ -30,6 +30,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use self::check::Purpose;
+pub(crate) use self::upstream::octets;
 pub use self::{
     error::{ConfigError, Problem},
     events::{

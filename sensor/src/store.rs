@@ -56,6 +56,8 @@ const ROWS: usize = 100_000;
 const LONG: i64 = DAY_SECONDS;
 /// Seconds of a day.
 const DAY_SECONDS: i64 = 86_400;
+/// Microseconds of a second.
+const MICROSECONDS: i64 = 1_000_000;
 /// How long one commit waits for another program's.
 const BUSY: Duration = Duration::from_secs(10);
 /// How long intervals may wait for others, where they come one by one.

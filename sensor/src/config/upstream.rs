@@ -58,7 +58,8 @@ impl FromStr for Mac {
     }
 }
 
-fn octets(text: &str) -> Option<[u8; 6]> {
+/// The bytes of a MAC address, in hexadecimal with `:` or `-` between them.
+pub(crate) fn octets(text: &str) -> Option<[u8; 6]> {
     let separator = if text.contains('-') { '-' } else { ':' };
     let mut bytes = [0; 6];
     let mut parts = text.split(separator);

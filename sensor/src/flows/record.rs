@@ -7,6 +7,7 @@ use super::{
     field::{Field, Fields},
     moment,
 };
+use crate::config::octets;
 
 /// The first flow of any archive: NetFlow began in 1996. Before it are clocks that were never set.
 const EARLIEST: i64 = 820_454_400;
@@ -201,14 +202,9 @@ fn counts(packets: &str, bytes: &str) -> Result<Counts, Damage> {
     Ok(Counts { packets, bytes })
 }
 
-/// Six bytes in hexadecimal; zeros are nobody's.
+/// A MAC address; zeros are nobody's.
 fn mac(text: &str) -> Option<[u8; 6]> {
-    let mut bytes = [0; 6];
-    let mut parts = text.split(':');
-    for byte in &mut bytes {
-        *byte = u8::from_str_radix(parts.next()?, 16).ok()?;
-    }
-    (parts.next().is_none() && bytes != [0; 6]).then_some(bytes)
+    octets(text).filter(|bytes| *bytes != [0; 6])
 }
 
 /// A number that is not 0, which stands where nothing is known.

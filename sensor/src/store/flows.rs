@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 
 use super::{
-    Source, Store,
+    MICROSECONDS, Source, Store,
     cover::Cover,
     read::{self, Other},
     rows::Zones,
@@ -35,7 +35,6 @@ const BATCH: i64 = 100_000;
 const SEAM: i64 = 3600 * MICROSECONDS;
 /// More bytes than that, an exbibyte, no network exchanged: sums stay far from what a number holds.
 const MAX_BYTES: u128 = 1 << 60;
-const MICROSECONDS: i64 = 1_000_000;
 
 /// Archives that are to become a past.
 pub struct Past {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::{Archive, DAY_SECONDS, Store, is_damage, unwritable};
+use super::{Archive, DAY_SECONDS, MICROSECONDS, Store, is_damage, unwritable};
 use crate::{
     config::{Age, Retention},
     study::{DAY, Dimension, MINUTE, QUARTER},
@@ -13,7 +13,6 @@ use crate::{
 
 /// Rows that are removed with one commit of records: a tick waits for no more.
 const ROWS: usize = 20_000;
-const MICROSECONDS: i64 = 1_000_000;
 
 /// What a store has of a level.
 #[derive(Clone, Debug, PartialEq, Eq)]

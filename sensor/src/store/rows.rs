@@ -9,7 +9,7 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use sensor_ebpf::class::{Class, Evidence};
 
-use super::spread::Spread;
+use super::{MICROSECONDS, spread::Spread};
 use crate::{
     config::Network,
     study::{DAY, Dimension, Heard, MINUTE, QUARTER, Volume, day, mark},
@@ -101,7 +101,7 @@ impl When {
     /// What came in it, by the steps that it covers. What is no longer than the finest of them is in the one in which it began.
     fn steps(self, volume: Volume, seconds: i64) -> impl Iterator<Item = (i64, Volume)> {
         let [start, end] = [self.start, self.end].map(Timestamp::as_microsecond);
-        let is_short = end - start <= MINUTE * 1_000_000;
+        let is_short = end - start <= MINUTE * MICROSECONDS;
         let steps = Spread::new(volume, start..if is_short { start } else { end }).steps(seconds);
         // Of a few packets in a month most steps have none.
         steps.filter(move |(_, volume)| is_short || *volume != Volume::default())

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::MICROSECONDS;
 use crate::study::{QUARTER, SEAM, SILENCE};
-
-const MICROSECONDS: i64 = 1_000_000;
 
 /// Consecutive intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
+use super::MICROSECONDS;
 use crate::study::Volume;
-
-/// Microseconds of a second.
-const MICROSECONDS: i64 = 1_000_000;
 
 /// A sum over a time, taken to have come evenly.
 ///

@@ -12,6 +12,7 @@ use sensor_ebpf::{
 };
 
 use super::{
+    MICROSECONDS,
     rows::{Rows, When, Zones, evidence_number},
     spread::Spread,
 };
@@ -162,5 +163,3 @@ impl<'a> Sums<'a> {
         }
     }
 }
-
-const MICROSECONDS: i64 = 1_000_000;
