@@ -1,4 +1,4 @@
-//! What a network does otherwise than it used to: events told from the weeks that a store has. Pure but for the records, which are asked for once.
+//! What a network does otherwise than it used to: events told from the weeks that a store has. Pure but for the records, which are asked for once a network.
 //!
 //! A quarter of an hour is compared with those of the same hour of the week, in the network's zone, of the weeks before: with their median, and with what
 //! differences from such medians are usual (median absolute deviation; Rousseeuw and Croux, 1993). Nothing is remembered between two calls: what was an event
@@ -12,18 +12,20 @@ mod tests;
 mod turns;
 mod volume;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use anyhow::Result;
 use jiff::{Timestamp, tz::TimeZone};
 
 use self::season::Hour;
 use crate::{
-    config::Events,
+    config::{Events, Network},
     study::{Dimension, Part, QUARTER, Records, Span, Volume, covered},
     summary::{Event, EventRecord},
 };
 
+/// Microseconds of a second.
+const SECOND: i64 = 1_000_000;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 /// Seconds of a week.
@@ -48,36 +50,30 @@ struct Past {
     upstreams: BTreeMap<String, BTreeMap<i64, i64>>,
 }
 
-/// The events of a network at quarters of an hour that end in a time, in order: those of `range`, seconds since 1970.
+/// The events of a sensor, and of its networks, that are told in a time, `range`, of seconds since 1970: each at the end of a quarter of an hour. Those of the
+/// sensor come first, then those of each network in order.
 ///
 /// # Errors
 /// Records cannot be read.
-pub fn of_network(
+pub fn events(
     records: &dyn Records,
-    network: &str,
-    zone: &TimeZone,
+    sensor: &str,
+    networks: &[Network],
     events: &Events,
-    range: Range<i64>,
+    range: &Range<i64>,
 ) -> Result<Vec<EventRecord>> {
-    let asked = asked(events, &range);
+    let asked = asked(events, range);
     let spans = records.spans(time(&asked)?)?;
-    let total = records.traffic(network, Dimension::Total, QUARTER, asked.clone())?;
-    let upstreams = records.traffic(network, Dimension::Upstream, QUARTER, asked.clone())?;
-    let past = Past::of(&spans, total, upstreams, &asked, zone)?;
-    let record =
-        |(at, event)| Ok(EventRecord { network: Some(network.into()), at: Timestamp::from_second(at)?, event });
-    past.events(events, &range).into_iter().map(record).collect()
-}
-
-/// The same of what a sensor could not see.
-///
-/// # Errors
-/// Records cannot be read.
-pub fn of_sensor(records: &dyn Records, sensor: &str, events: &Events, range: Range<i64>) -> Result<Vec<EventRecord>> {
-    let mut spans = records.spans(time(&asked(events, &range))?)?;
-    spans.retain(|span| span.sensor == sensor);
-    let told = blind::events(&spans, i64::from(events.blind_seconds), &range);
-    let record = |(at, event)| Ok(EventRecord { network: None, at: Timestamp::from_second(at)?, event });
+    let own: Vec<Span> = spans.iter().filter(|span| span.sensor == sensor).cloned().collect();
+    let blind = blind::events(&own, i64::from(events.blind_seconds), range);
+    let mut told: Vec<_> = blind.into_iter().map(|told| (None, told)).collect();
+    for Network { name, timezone, .. } in networks {
+        let of = |dimension| records.traffic(name.as_str(), dimension, QUARTER, asked.clone());
+        let past = Past::of(&spans, of(Dimension::Total)?, of(Dimension::Upstream)?, &asked, timezone)?;
+        let name: Arc<str> = name.as_str().into();
+        told.extend(past.events(events, range).into_iter().map(|told| (Some(Arc::clone(&name)), told)));
+    }
+    let record = |(network, (at, event))| Ok(EventRecord { network, at: Timestamp::from_second(at)?, event });
     told.into_iter().map(record).collect()
 }
 
@@ -103,8 +99,8 @@ impl Past {
             let (from, to) = (from.as_microsecond(), to.as_microsecond());
             let mut at = from;
             while at < to {
-                let quarter = at.div_euclid(QUARTER * 1_000_000) * QUARTER;
-                let until = to.min((quarter + QUARTER) * 1_000_000);
+                let quarter = at.div_euclid(QUARTER * SECOND) * QUARTER;
+                let until = to.min((quarter + QUARTER) * SECOND);
                 *past.measured.entry(quarter).or_default() += (until - at) as f64 / 1e6;
                 at = until;
             }

@@ -4,14 +4,11 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::QUARTER;
+use super::{QUARTER, SECOND};
 use crate::{
     study::Span,
     summary::{Event, Turn},
 };
-
-/// Microseconds of a second.
-const SECOND: i64 = 1_000_000;
 
 /// Time without counting: moments in microseconds, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq)]

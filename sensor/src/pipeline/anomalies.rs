@@ -13,12 +13,9 @@ use crate::{
     anomaly::{self, LATE},
     config::{Config, Events, Network},
     store::Archive,
-    study::{QUARTER, Records as _},
+    study::{QUARTER, Records as _, SEAM},
     summary::EventRecord,
 };
-
-/// A seam between intervals is no time that is missing.
-const SEAM: i64 = 1;
 
 /// Asks for events of a sensor with a store.
 #[derive(Debug)]
@@ -103,7 +100,8 @@ impl Question {
     /// Events that are due after `told`, up to `until`; nothing as long as the store does not reach that far.
     fn ask(&self, told: Option<i64>, until: i64) -> Result<Option<Answer>> {
         let archive = Archive::open(&self.store)?;
-        let last = Timestamp::from_second(until - SEAM)?..Timestamp::from_second(until)?;
+        let end = Timestamp::from_second(until)?;
+        let last = end.checked_sub(SEAM)?..end;
         let spans = archive.spans(last.clone())?;
         if !spans.iter().any(|span| span.sensor == self.sensor && span.end >= last.start) {
             return Ok(None);
@@ -111,18 +109,16 @@ impl Question {
         let first = told.unwrap_or(until - LATE);
         // An event is told at a second behind the quarter of an hour that it follows from.
         let range = first + 1..until + 1;
-        let mut events = anomaly::of_sensor(&archive, &self.sensor, &self.events, range.clone())?;
-        for network in &self.networks {
-            let (name, zone) = (network.name.as_str(), &network.timezone);
-            events.extend(anomaly::of_network(&archive, name, zone, &self.events, range.clone())?);
-        }
-        if told.is_none() {
-            // What an earlier agent told, this one does not tell again.
-            let time = Timestamp::from_second(range.start)?..Timestamp::from_second(range.end)?;
-            let known: HashSet<String> = archive.events(time)?.into_iter().collect();
-            let line = |event: &EventRecord| serde_json::to_string(event);
-            let new = events.into_iter().map(|event| Ok((line(&event)?, event))).collect::<Result<Vec<_>>>()?;
-            events = new.into_iter().filter(|(line, _)| !known.contains(line)).map(|(_, event)| event).collect();
+        let found = anomaly::events(&archive, &self.sensor, &self.networks, &self.events, &range)?;
+        // What an earlier agent told, this one does not tell again.
+        let time = Timestamp::from_second(range.start)?..Timestamp::from_second(range.end)?;
+        let known: HashSet<String> =
+            if told.is_none() { archive.events(time)?.into_iter().collect() } else { HashSet::new() };
+        let mut events = Vec::new();
+        for event in found {
+            if !known.contains(&serde_json::to_string(&event)?) {
+                events.push(event);
+            }
         }
         Ok(Some(Answer { until, events }))
     }

@@ -124,11 +124,8 @@ fn measure_months_of_minutes() {
     println!("a study of all of it in {:?}, {} bytes", before.elapsed(), study.volume.bytes);
     let before = Instant::now();
     let (archive, end) = (Archive::open(&folder).unwrap(), begin.as_second() + (months * MINUTES_OF_MONTH * 60) as i64);
-    let news = networks.iter().map(|network| {
-        let range = end + 1 - QUARTER..end + 1;
-        anomaly::of_network(&archive, network.name.as_str(), &TimeZone::UTC, &Events::default(), range).unwrap().len()
-    });
-    let news: usize = news.sum();
+    let range = end + 1 - QUARTER..end + 1;
+    let news = anomaly::events(&archive, "edge", &networks, &Events::default(), &range).unwrap().len();
     println!("events of a quarter of an hour, beside eight weeks, in {:?}: {news}", before.elapsed());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
