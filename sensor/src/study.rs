@@ -144,9 +144,10 @@ impl Study {
         let coverage = Coverage::of(records, network, period)?;
         let baseline_coverage = Coverage::of(records, network, baseline)?;
         let mut insufficient_data = BTreeMap::new();
-        let figures = [("coverage.packets", period), ("baseline_coverage.packets", baseline)];
+        let figures =
+            [("coverage.packets", period, &coverage), ("baseline_coverage.packets", baseline, &baseline_coverage)];
         kept::ledger(records, figures, &mut insufficient_data)?;
-        for ((figure, _), coverage) in figures.into_iter().zip([&coverage, &baseline_coverage]) {
+        for (figure, _, coverage) in figures {
             insufficient_data.extend(coverage.why_packets_are_insufficient().map(|why| (figure, why)));
         }
         let steps = |period| Steps::of(records, network, Detail::Quarters, period);

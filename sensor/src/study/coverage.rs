@@ -64,6 +64,9 @@ pub struct Coverage {
     pub methods: Vec<String>,
     /// By how much the number of packets may be wrong, in percent, with 95 % confidence, for want of those that routers did not look at.
     pub sampling_error_percent: Option<f64>,
+    /// The first moment that a sensor was at work.
+    #[serde(skip)]
+    pub(super) first: Option<Timestamp>,
     /// Measured seconds of each day, by its number.
     #[serde(skip)]
     by_day: BTreeMap<i32, (f64, f64)>,
@@ -124,6 +127,7 @@ impl Coverage {
         sensors.dedup();
         Ok(Self {
             seconds: seconds(time.start, time.end),
+            first: spans.iter().map(|span| span.start.max(time.start)).min(),
             // The sum of nothing is -0.
             measured_seconds: (measured - blind as f64 / 1000.0).max(0.0) + 0.0,
             coarse_seconds: spans.iter().map(|span| coarse(span, &time)).sum::<f64>().min(measured) + 0.0,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use anyhow::Result;
 
-use super::{DAY, Detail, Dimension, MINUTE, Part, Period, QUARTER, Records, Volume};
+use super::{Coverage, DAY, Detail, Dimension, MINUTE, Part, Period, QUARTER, Records, Volume};
 
 /// A period by steps of one length.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,15 +81,13 @@ pub(super) fn why_sights_are_gone(records: &dyn Records, network: &str, period: 
 /// Notes of periods of which counters of frames are gone.
 pub(super) fn ledger(
     records: &dyn Records,
-    periods: [(&'static str, &Period); 2],
+    periods: [(&'static str, &Period, &Coverage); 2],
     insufficient: &mut BTreeMap<&'static str, String>,
 ) -> Result<()> {
     let oldest = records.since("", Detail::Ledger)?.unwrap_or(i64::MAX);
-    for (figure, period) in periods {
-        let time = period.time();
+    for (figure, period, coverage) in periods {
         // An interval counts in the step that it begins in.
-        let begins = |at: jiff::Timestamp| at.max(time.start).as_second().div_euclid(QUARTER) * QUARTER;
-        let first = records.spans(time.clone())?.iter().map(|span| begins(span.start)).min();
+        let first = coverage.first.map(|first| first.as_second().div_euclid(QUARTER) * QUARTER);
         if first.is_some_and(|first| first < oldest) {
             let end = period.seconds().end;
             let first = Period::date(period.day(oldest.min(end)));

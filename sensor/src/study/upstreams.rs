@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{
-    Coverage, DAY, Dimension, Period, QUARTER, Records, Share, Systems,
+    Coverage, DAY, Dimension, Period, Records, Share, Systems,
     change::{Change, change},
     parts::{self, Whole},
     share, volume,
@@ -92,7 +92,7 @@ pub(super) fn why_insufficient(
         return Ok(None);
     }
     let (mut unnamed, mut all) = (0, 0);
-    for part in records.traffic(network, Dimension::Upstream, QUARTER, period.seconds())? {
+    for part in records.sums(network, Dimension::Upstream, DAY, period.day_steps())? {
         all += part.volume.bytes();
         unnamed += if part.name.is_empty() { part.volume.bytes() } else { 0 };
     }
