@@ -93,7 +93,8 @@ CREATE TABLE IF NOT EXISTS queue
     replay_fallback Map(LowCardinality(String), UInt64),
     attached Nullable(Bool),
     blind_ms Nullable(UInt64),
-    nic Map(LowCardinality(String), UInt64)
+    nic Map(LowCardinality(String), UInt64),
+    lost Map(LowCardinality(String), UInt64)
 )
 ENGINE = Kafka
 SETTINGS
@@ -173,6 +174,6 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS queue_to_ledger TO ledger AS
 SELECT
     sensor, epoch, start, end, sequence, ifNull(first_sequence, sequence) AS first_sequence, interface, direction, role, seen_packets,
     seen_frame_bytes, matched_packets, matched_bytes, matched_src_packets, matched_dst_packets, matched_both_packets, other_packets,
-    other_bytes, seen_before_packets, seen_before_bytes, unparsed, degraded, shed, replay_fallback, attached, blind_ms, nic
+    other_bytes, seen_before_packets, seen_before_bytes, unparsed, degraded, shed, replay_fallback, attached, blind_ms, nic, lost
 FROM queue
 WHERE record = 'ledger';

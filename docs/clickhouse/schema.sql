@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS network
     net_packets Int64 ALIAS toInt64(packets) - toInt64(moved_packets),
     net_bytes Int64 ALIAS toInt64(bytes) - toInt64(moved_bytes),
     net_frame_bytes Int64 ALIAS toInt64(frame_bytes) - toInt64(moved_frame_bytes),
-    INDEX starts start TYPE minmax GRANULARITY 1
+    INDEX starts start TYPE minmax GRANULARITY 1,
+    INDEX ends end TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)
@@ -67,7 +68,8 @@ CREATE TABLE IF NOT EXISTS counterpart
     packets UInt64,
     bytes UInt64,
     frame_bytes UInt64,
-    INDEX starts start TYPE minmax GRANULARITY 1
+    INDEX starts start TYPE minmax GRANULARITY 1,
+    INDEX ends end TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)
@@ -113,7 +115,8 @@ CREATE TABLE IF NOT EXISTS unattributed
     packets UInt64,
     bytes UInt64,
     frame_bytes UInt64,
-    INDEX starts start TYPE minmax GRANULARITY 1
+    INDEX starts start TYPE minmax GRANULARITY 1,
+    INDEX ends end TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)
@@ -313,7 +316,10 @@ CREATE TABLE IF NOT EXISTS ledger
     blind_ms Nullable(UInt64),
     -- packets and bytes by the interface's own counters; empty where these say nothing.
     nic Map(LowCardinality(String), UInt64),
-    INDEX starts start TYPE minmax GRANULARITY 1
+    -- What never came to the sensor, as the interface or capture tells.
+    lost Map(LowCardinality(String), UInt64),
+    INDEX starts start TYPE minmax GRANULARITY 1,
+    INDEX ends end TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)

@@ -62,6 +62,15 @@ pub struct Frame<'a> {
     pub data: &'a [u8],
 }
 
+/// Packets that were dropped when a capture was made, as it says itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// By the interface, for want of room (`isb_ifdrop`).
+    pub interface: u64,
+    /// By the operating system (`isb_osdrop`).
+    pub system: u64,
+}
+
 /// A capture being read, front to back.
 pub struct Capture {
     window: Window,
@@ -191,6 +200,15 @@ impl Capture {
         match &self.state {
             State::Damaged(damage) => Some(damage),
             State::Reading | State::Ended => None,
+        }
+    }
+
+    /// What the capture said up to here that was dropped when it was made, since the last call. Classic pcap cannot say it, and most
+    /// programs write it at the end.
+    pub fn take_drops(&mut self) -> Drops {
+        match &mut self.format {
+            Format::Classic(_) => Drops::default(),
+            Format::Pcapng(pcapng) => pcapng.take_drops(),
         }
     }
 

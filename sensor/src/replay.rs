@@ -8,7 +8,9 @@ mod source;
 mod watched;
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, Write, stderr},
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -27,7 +29,7 @@ pub use self::{
 };
 use crate::{
     bpf::{LabelPlan, REPLAY_FLOWS},
-    capture::{Capture, LinkType},
+    capture::{Capture, Drops, LinkType},
     collect::{Meter, Reading},
     config::{self, Config, REPLAY_SENSOR, Report},
     counterpart::{Counterparts, Meanings},
@@ -36,7 +38,7 @@ use crate::{
     lists::Lists,
     output::Format,
     prefix::PrefixSet,
-    summary::{FlowRecord, Key, LedgerLabel, Summary},
+    summary::{FlowRecord, Key, LedgerLabel, Lost, Summary},
     upstream::Upstreams,
     watch,
 };
@@ -176,6 +178,8 @@ struct History<'a> {
     sequence: u64,
     watched: Watched,
     meanings: Meanings,
+    /// In the interval.
+    lost: BTreeMap<Lost, u64>,
 }
 
 impl<'a> History<'a> {
@@ -188,7 +192,8 @@ impl<'a> History<'a> {
         let reported = Reading::zero(options.set.len(), Side::COUNT as usize);
         let watched = Watched::new(options, &mut engine);
         let meanings = Meanings::begin(options.counterparts.as_ref());
-        Self { options, out, engine, epoch, reported, current: None, sequence: 0, watched, meanings }
+        let (current, sequence, lost) = (None, 0, BTreeMap::new());
+        Self { options, out, engine, epoch, reported, current, sequence, watched, meanings, lost }
     }
 
     fn add(&mut self, source: &Source) -> Result<()> {
@@ -211,10 +216,13 @@ impl<'a> History<'a> {
             let frame = framer.ethernet(&frame);
             self.engine.count(frame)?;
             self.watched.take(frame, &mut self.engine)?;
+            self.lose(capture.take_drops());
             if capture.frames().is_multiple_of(FRAMES_PER_PROGRESS) {
                 progress.set_position(capture.bytes_read());
             }
         }
+        // Most stand behind the last frame.
+        self.lose(capture.take_drops());
         if let Some(link_type) = unknown.filter(|_| !known) {
             return Err(unsupported(name, link_type));
         }
@@ -223,6 +231,15 @@ impl<'a> History<'a> {
             tracing::warn!("{}: {damage}; what stands before it is counted", name.display());
         }
         Ok(())
+    }
+
+    fn lose(&mut self, drops: Drops) {
+        for (reason, packets) in [(Lost::IfDrop, drops.interface), (Lost::OsDrop, drops.system)] {
+            if packets > 0 {
+                let sum = self.lost.entry(reason).or_default();
+                *sum = sum.saturating_add(packets);
+            }
+        }
     }
 
     /// Closes the interval that a frame of that time lies behind; a frame older than the interval belongs to it all the same.
@@ -259,6 +276,7 @@ impl<'a> History<'a> {
         let label = LedgerLabel {
             interface: LEDGER_NAME.to_owned(),
             replay_fallback: self.engine.take_fallbacks(),
+            lost: mem::take(&mut self.lost),
             ..LedgerLabel::default()
         };
         let key = Key {

@@ -45,7 +45,7 @@ pub use self::{
     volume::VolumeFact,
 };
 pub(crate) use self::{
-    coverage::merged as covered,
+    coverage::{UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, merged as covered},
     records::{SEAM, SILENCE, class, is_marked, mark},
     upstreams::called as upstream_name,
 };

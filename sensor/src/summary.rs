@@ -5,6 +5,7 @@ mod counterpart;
 mod event;
 mod flow;
 mod host;
+mod ledger;
 mod names;
 mod service;
 #[cfg(test)]
@@ -12,12 +13,12 @@ mod tests;
 mod watched;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt::Display,
     sync::Arc,
 };
 
-use sensor_ebpf::abi::{Cell, Counter, Degraded, Direction, MAX_NETWORKS, Matched, Outcome, Shed, Side, Unparsed};
+use sensor_ebpf::abi::{Counter, Direction, MAX_NETWORKS};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub(crate) use self::host::{Bits, block_prefix, place};
@@ -27,14 +28,14 @@ pub use self::{
     event::{Event, EventRecord, Fraction, Turn, Unusual},
     flow::FlowRecord,
     host::{AddressSet, HostRecord},
+    ledger::{LedgerLabel, LedgerRecord, Lost, NicCount},
     service::ServiceRecord,
     watched::{Moved, NetworkRecord, Watched},
 };
 
 use crate::{
     cidr::Cidr,
-    collect::{LedgerRow, SparseReading, Totals},
-    config::Role,
+    collect::{SparseReading, Totals},
     counterpart::Meanings,
     epoch::Epoch,
     interval::Interval,
@@ -85,68 +86,6 @@ pub struct PrefixRecord {
     pub count: Count,
 }
 
-/// Every frame of one interface side, by what became of it: seen = matched + other + seen_before + unparsed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LedgerRecord {
-    /// Interface, or capture.
-    pub interface: String,
-    /// Side of the interface: `rx` or `tx`.
-    pub direction: &'static str,
-    /// `external` or `internal`; an internal interface bills no prefix. Of a running sensor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<&'static str>,
-    /// Frames that the hook saw.
-    pub seen_packets: u64,
-    /// Their bytes, link header included.
-    pub seen_frame_bytes: u64,
-    /// Packets with an address in the table.
-    pub matched_packets: u64,
-    /// Their L3 bytes.
-    pub matched_bytes: u64,
-    /// Of the matched: those with the source alone in the table.
-    pub matched_src_packets: u64,
-    /// Of the matched: those with the destination alone in the table.
-    pub matched_dst_packets: u64,
-    /// Of the matched: those with both.
-    pub matched_both_packets: u64,
-    /// IP packets with no address in the table.
-    pub other_packets: u64,
-    /// Their L3 bytes.
-    pub other_bytes: u64,
-    /// IP packets that an external interface received, and billed there; their addresses were not looked up again.
-    pub seen_before_packets: u64,
-    /// Their L3 bytes.
-    pub seen_before_bytes: u64,
-    /// Frames without a countable IP header, by reason.
-    pub unparsed: BTreeMap<&'static str, u64>,
-    /// Packets counted with a reservation, by reason; not part of the sum.
-    pub degraded: BTreeMap<&'static str, u64>,
-    /// Watched packets that were counted and not looked into, told of or kept apart, by reason; not part of the sum.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub shed: BTreeMap<&'static str, u64>,
-    /// Frames of a replay that the kernel could not be given and that the native twin counted, by reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub replay_fallback: BTreeMap<String, u64>,
-    /// Whether the program is attached at the end of the interval, of a running sensor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attached: Option<bool>,
-    /// For how long of the interval it was not, in milliseconds: nothing seen then means nothing known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blind_ms: Option<u64>,
-    /// What the interface's own counters say of the same side and span.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nic: Option<NicCount>,
-}
-
-/// Growth of an interface's own counters (`/proc/net/dev`); what a byte is there depends on the driver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NicCount {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
 /// Traffic of prefixes whose names are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct UnattributedRecord {
@@ -183,25 +122,6 @@ pub struct Summary {
     pub flows: Vec<FlowRecord>,
     /// One for each interface side.
     pub ledger: Vec<LedgerRecord>,
-}
-
-/// An interface side as the ledger names it, and where its counters are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerLabel {
-    /// Which of the ledgers of a reading it is.
-    pub slot: u32,
-    /// Interface, or capture.
-    pub interface: String,
-    /// See [`LedgerRecord::role`].
-    pub role: Option<Role>,
-    /// See [`LedgerRecord::replay_fallback`].
-    pub replay_fallback: BTreeMap<String, u64>,
-    /// See [`LedgerRecord::attached`].
-    pub attached: Option<bool>,
-    /// See [`LedgerRecord::blind_ms`].
-    pub blind_ms: Option<u64>,
-    /// See [`LedgerRecord::nic`].
-    pub nic: Option<NicCount>,
 }
 
 impl Summary {
@@ -294,49 +214,6 @@ impl Summary {
     }
 }
 
-impl LedgerLabel {
-    /// Slots alternate between the sides of an interface.
-    fn side(&self) -> Side {
-        Side::ALL[(self.slot % Side::COUNT) as usize]
-    }
-}
-
-impl LedgerRecord {
-    fn new(row: &LedgerRow, label: &LedgerLabel) -> Self {
-        let seen = row.seen();
-        let matched = row.matched();
-        let other = row.outcome(Outcome::Other);
-        let seen_before = row.outcome(Outcome::SeenBefore);
-        let matched_packets = |kind| row.outcome(Outcome::Matched(kind)).packets;
-        let unparsed = Unparsed::ALL.map(|reason| (reason.name(), row.outcome(Outcome::Unparsed(reason)).packets));
-        let degraded = Degraded::ALL.map(|reason| (reason.name(), row.degraded(reason).packets));
-        let shed = Shed::ALL.map(|reason| (reason.name(), row.cell(Cell::shed(reason)).packets));
-        Self {
-            interface: label.interface.clone(),
-            direction: label.side().name(),
-            role: label.role.map(Role::name),
-            seen_packets: seen.packets,
-            seen_frame_bytes: seen.frame_bytes,
-            matched_packets: matched.packets,
-            matched_bytes: matched.bytes,
-            matched_src_packets: matched_packets(Matched::Source),
-            matched_dst_packets: matched_packets(Matched::Destination),
-            matched_both_packets: matched_packets(Matched::Both),
-            other_packets: other.packets,
-            other_bytes: other.bytes,
-            seen_before_packets: seen_before.packets,
-            seen_before_bytes: seen_before.bytes,
-            unparsed: non_zero(unparsed),
-            degraded: non_zero(degraded),
-            shed: non_zero(shed),
-            replay_fallback: label.replay_fallback.clone(),
-            attached: label.attached,
-            blind_ms: label.blind_ms,
-            nic: label.nic,
-        }
-    }
-}
-
 impl Count {
     fn add(&mut self, other: Self) {
         self.packets = self.packets.wrapping_add(other.packets);
@@ -371,10 +248,6 @@ fn merged(records: Vec<PrefixRecord>, retired: &HashSet<Cidr>) -> Vec<PrefixReco
         }
     }
     merged
-}
-
-fn non_zero(counts: impl IntoIterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {
-    counts.into_iter().filter(|(_, packets)| *packets > 0).collect()
 }
 
 fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {

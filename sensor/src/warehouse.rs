@@ -1,122 +1,42 @@
 //! The tables of a fleet in ClickHouse (`docs/clickhouse/schema.sql`), asked what a study asks. Raw rows are read with `FINAL`: each record once, however often it
 //! was sent.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::Range};
+mod rows;
+mod steps;
+
+use std::{collections::BTreeMap, ops::Range};
 
 use anyhow::{Context as _, Result};
 use jiff::{Timestamp, tz::TimeZone};
 use sensor_ebpf::class::Evidence;
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::de::DeserializeOwned;
 
+use self::{
+    rows::{
+        ActiveRow, ClassHostRow, CounterRow, DaysRow, HeardRow, NameRow, ServiceRow, SpanRow, SystemRow, TrafficRow,
+    },
+    steps::Steps,
+};
 use crate::{
     config::ClickHouse,
     export::Questions,
     study::{
         ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, QUARTER, Records, SEAM, SILENCE, Service, Span, Systems,
-        Volume, class, day, mark,
+        UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, Volume, class, day, mark,
     },
     summary::{AddressSet, CounterpartRecord},
 };
 
 /// What questions are asked with, whatever the user's profile says.
-const SETTINGS: &str = "output_format_json_quote_64bit_integers = 0";
+///
+/// Rows that come twice are alike, so what an index leaves out takes nothing from those that `FINAL` keeps.
+const SETTINGS: &str = "output_format_json_quote_64bit_integers = 0, use_skip_indexes_if_final = 1";
 
 /// The tables of a fleet.
 pub struct Warehouse {
     questions: Questions,
     /// What days are told in.
     zone: TimeZone,
-}
-
-/// A row of traffic.
-#[derive(Deserialize)]
-struct TrafficRow {
-    begins: i64,
-    name: String,
-    evidence: String,
-    in_packets: i64,
-    in_bytes: i64,
-    out_packets: i64,
-    out_bytes: i64,
-}
-
-#[derive(Deserialize)]
-struct ActiveRow {
-    day: i32,
-    block: String,
-    bits: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct ServiceRow {
-    address: IpAddr,
-    port: u16,
-    protocol: u8,
-    class: String,
-    evidence: String,
-    #[serde(deserialize_with = "moment")]
-    first: Timestamp,
-    #[serde(deserialize_with = "moment")]
-    last: Timestamp,
-    days: Vec<i32>,
-}
-
-#[derive(Deserialize)]
-struct ClassHostRow {
-    class: String,
-    evidence: String,
-    address: IpAddr,
-    #[serde(deserialize_with = "moment")]
-    first: Timestamp,
-    #[serde(deserialize_with = "moment")]
-    last: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct SpanRow {
-    sensor: String,
-    #[serde(deserialize_with = "moment")]
-    begins: Timestamp,
-    #[serde(deserialize_with = "moment")]
-    ends: Timestamp,
-    blind: u64,
-    coarse: u64,
-}
-
-#[derive(Deserialize)]
-struct HeardRow {
-    flows: u64,
-    one_way_flows: u64,
-    asymmetric_flows: u64,
-    incomplete: u8,
-}
-
-#[derive(Deserialize)]
-struct CounterRow {
-    counter: String,
-    value: u64,
-}
-
-#[derive(Deserialize)]
-struct SystemRow {
-    name: String,
-    asn: u32,
-    as_name: String,
-}
-
-#[derive(Deserialize)]
-struct NameRow {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct DaysRow {
-    first: i64,
-    last: i64,
-    rows: u64,
 }
 
 impl Warehouse {
@@ -132,24 +52,28 @@ impl Warehouse {
         let answer = self.questions.ask(&format!("{question} SETTINGS {SETTINGS} FORMAT JSONEachRow"))?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let rows: Result<Vec<T>, _> = lines.map(serde_json::from_slice).collect();
-        let fix = "its tables are of another version; apply docs/clickhouse/schema.sql of this one";
+        let fix = "its tables are of another version; apply docs/clickhouse/upgrade.sql of this one";
         rows.with_context(|| format!("{}: {fix}", self.questions.server()))
     }
 
-    /// What a network exchanged in a range of steps, which `begins` tells of each row.
+    /// What a network exchanged in a range of steps, by each of them or, where `is_sum`, in all.
     fn parts(
         &self,
         network: &str,
         dimension: Dimension,
         step: i64,
         range: Range<i64>,
-        begins: &str,
+        is_sum: bool,
     ) -> Result<Vec<Part>> {
-        let time = if step == DAY {
-            self.time(&range)?
+        // Days are made of their quarters of an hour; the first of an interval began before it.
+        let (time, steps, place) = if step == DAY {
+            let begins = "greatest(fromUnixTimestamp64Milli(step * 1000), start)";
+            (self.time(&range)?, Steps(QUARTER), self.day_of(begins))
         } else {
-            Timestamp::from_second(range.start)?..Timestamp::from_second(range.end)?
+            let time = Timestamp::from_second(range.start)?..Timestamp::from_second(range.end)?;
+            (time, Steps(step), "step".to_owned())
         };
+        let begins = if is_sum { range.start.to_string() } else { place.clone() };
         let missing = format!("if(counterpart = '', '{}', counterpart)", CounterpartRecord::UNKNOWN);
         let (table, name, evidence_name) = match dimension {
             Dimension::Total => ("network", "''".to_owned(), "''"),
@@ -159,18 +83,19 @@ impl Warehouse {
             Dimension::System => ("counterpart", format!("if(asn = 0, {missing}, concat('AS', toString(asn)))"), "''"),
             Dimension::List => ("counterpart", "toString(arrayJoin(list))".to_owned(), "''"),
         };
-        let [packets, bytes] =
-            if table == "network" { ["net_packets", "net_bytes"] } else { ["toInt64(packets)", "toInt64(bytes)"] };
-        let sum = |column: &str, direction: &str| format!("sumIf({column}, direction = '{direction}')");
+        let [packets, bytes] = if table == "network" { ["net_packets", "net_bytes"] } else { ["packets", "bytes"] };
+        let sum = |column: &str, direction: &str| format!("sumIf({}, direction = '{direction}')", steps.part(column));
         let question = format!(
             "SELECT toInt64({begins}) AS begins, toString({name}) AS name, toString({evidence_name}) AS evidence, {} AS in_packets, {} AS in_bytes, \
-             {} AS out_packets, {} AS out_bytes FROM {table} FINAL WHERE network = {} AND {} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+             {} AS out_packets, {} AS out_bytes FROM {} AND network = {} AND {place} >= {} AND {place} < {} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
             sum(packets, "in"),
             sum(bytes, "in"),
             sum(packets, "out"),
             sum(bytes, "out"),
+            steps.rows(table, &time),
             quoted(network),
-            within(&time)
+            range.start,
+            range.end
         );
         let part = |row: TrafficRow| {
             let TrafficRow { begins, name, in_packets, in_bytes, out_packets, out_bytes, .. } = row;
@@ -195,11 +120,6 @@ impl Warehouse {
     }
 }
 
-/// Milliseconds since 1970.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    Timestamp::from_millisecond(i64::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
 /// A text in a statement.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -219,7 +139,8 @@ impl Records for Warehouse {
 
     fn days(&self, network: &str) -> Result<Option<(i32, i32)>> {
         let question = format!(
-            "SELECT toUnixTimestamp(min(start)) AS first, toUnixTimestamp(max(start)) AS last, count() AS rows FROM network WHERE network = {}",
+            "SELECT toUnixTimestamp(min(start)) AS first, intDiv(max({}), 1000) AS last, count() AS rows FROM network WHERE network = {}",
+            steps::last(),
             quoted(network)
         );
         let rows: Vec<DaysRow> = self.rows(&question)?;
@@ -228,14 +149,11 @@ impl Records for Warehouse {
     }
 
     fn traffic(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
-        let begins =
-            if step == DAY { self.day_of("start") } else { format!("intDiv(toUnixTimestamp(start), {step}) * {step}") };
-        self.parts(network, dimension, step, range, &begins)
+        self.parts(network, dimension, step, range, false)
     }
 
     fn sums(&self, network: &str, dimension: Dimension, step: i64, range: Range<i64>) -> Result<Vec<Part>> {
-        let begins = range.start.to_string();
-        self.parts(network, dimension, step, range, &begins)
+        self.parts(network, dimension, step, range, true)
     }
 
     fn active(&self, network: &str, days: Range<i32>) -> Result<Vec<ActiveBlock>> {
@@ -328,19 +246,21 @@ impl Records for Warehouse {
 
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
         let (live, replayed) = (SEAM.as_millis(), SILENCE.as_millis());
+        // As the store has them: what is known as a sum alone is a span of its own, and so is blind time.
         let question = format!(
             "SELECT sensor, toUnixTimestamp64Milli(min(one.begins)) AS begins, toUnixTimestamp64Milli(max(one.ends)) AS ends, sum(one.blind) AS blind, \
              sum(one.coarse) AS coarse FROM (
                 SELECT *, sum(is_new) OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS UNBOUNDED PRECEDING) AS island FROM (
-                    SELECT *, toUnixTimestamp64Milli(begins) - toUnixTimestamp64Milli(lagInFrame(ends, 1, begins)
-                        OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))
-                        > if(is_live, {live}, {replayed}) AS is_new
+                    SELECT *, toUnixTimestamp64Milli(begins) - toUnixTimestamp64Milli(lagInFrame(ends, 1, begins) OVER earlier)
+                        > if(is_live, {live}, {replayed}) OR coarse > 0 OR lagInFrame(coarse, 1, coarse) OVER earlier > 0
+                        OR (blind > 0) <> (lagInFrame(blind, 1, blind) OVER earlier > 0) AS is_new
                     FROM (SELECT sensor, epoch, sequence, min(start) AS begins, max(end) AS ends, max(coalesce(blind_ms, 0)) AS blind,
                         max(isNotNull(attached)) AS is_live,
                         toUnixTimestamp64Milli(ends) - toUnixTimestamp64Milli(begins) AS length,
                         if(is_live AND length > {QUARTER} * 1000, length, 0) AS coarse
                         FROM ledger FINAL WHERE start < fromUnixTimestamp64Milli({}) AND end > fromUnixTimestamp64Milli({})
-                        GROUP BY sensor, epoch, sequence))) AS one
+                        GROUP BY sensor, epoch, sequence)
+                    WINDOW earlier AS (PARTITION BY sensor, epoch ORDER BY begins ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW))) AS one
              GROUP BY sensor, epoch, island ORDER BY begins",
             time.end.as_millisecond(),
             time.start.as_millisecond()
@@ -356,15 +276,26 @@ impl Records for Warehouse {
         let columns =
             ["seen_packets", "seen_frame_bytes", "matched_packets", "matched_bytes", "other_packets", "other_bytes"];
         let pairs = columns.map(|column| format!("('{column}', {column})")).join(", ");
-        let reasons = ["unparsed", "degraded", "shed"]
+        let reasons = ["unparsed", "degraded", "shed", "lost"]
             .map(|group| {
                 format!("arrayMap((k, v) -> (concat('{group}.', k), v), mapKeys({group}), mapValues({group}))")
             })
             .join(", ");
+        let lost_names = format!("[('{UNATTRIBUTED_PACKETS}', packets), ('{UNATTRIBUTED_BYTES}', bytes)]");
+        let steps = Steps(QUARTER);
+        let within = format!("step >= {} AND step < {}", time.start.as_second(), time.end.as_second());
+        let [sides, unattributed] =
+            [("ledger", format!("arrayConcat([{pairs}], {reasons})")), ("unattributed", lost_names)].map(
+                |(table, pairs)| {
+                    format!(
+                        "SELECT arrayJoin({pairs}) AS pair, {} AS part FROM {} AND {within}",
+                        steps.part("pair.2"),
+                        steps.rows(table, &time)
+                    )
+                },
+            );
         let question = format!(
-            "SELECT pair.1 AS counter, sum(pair.2) AS value FROM ledger FINAL ARRAY JOIN arrayConcat([{pairs}], {reasons}) AS pair \
-             WHERE {} GROUP BY counter HAVING value > 0",
-            within(&time)
+            "SELECT pair.1 AS counter, toUInt64(sum(part)) AS value FROM ({sides} UNION ALL {unattributed}) GROUP BY counter HAVING value > 0"
         );
         let rows: Vec<CounterRow> = self.rows(&question)?;
         Ok(rows.into_iter().map(|row| (row.counter, row.value)).collect())

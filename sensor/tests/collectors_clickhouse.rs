@@ -8,6 +8,8 @@
 mod certificates;
 #[path = "support/command.rs"]
 mod command;
+#[path = "collectors/deliver.rs"]
+mod deliver;
 #[path = "collectors/engine.rs"]
 mod engine;
 #[path = "collectors/history.rs"]
@@ -17,20 +19,12 @@ mod running;
 #[path = "collectors/tls.rs"]
 mod tls;
 
-use std::{
-    collections::BTreeMap,
-    net::TcpListener,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::TcpListener};
 
 use jiff::Timestamp;
 use sensor::{
-    config::{ClickHouse, DEFAULT_SPOOL, Exporter, Host, Target},
     epoch::Epoch,
-    export::{Exporters, Failure, Progress},
-    spool::Spool,
+    export::Failure,
     summary::{
         Count, CounterpartRecord, Event, EventRecord, Fraction, Key, LedgerRecord, Moved, NetworkRecord, PrefixRecord,
         Summary, Turn, Unusual,
@@ -43,9 +37,9 @@ use sensor_ebpf::{
 
 use self::{
     certificates::{NAME, certificates},
+    deliver::deliver,
     engine::Engine,
     history::{Both, History, part, said, total},
-    running::PATIENCE,
     tls::{Clients, complaint, terminate},
 };
 
@@ -126,30 +120,6 @@ fn summary(sequence: u64) -> Summary {
         }],
         ..Summary::empty(key)
     }
-}
-
-/// Delivers all intervals from a new spool, until they are or something fails.
-fn deliver(port: u16, database: &str) -> Progress {
-    let folder = tempfile::tempdir().unwrap();
-    let spool: Arc<Spool> = Spool::open(folder.path(), DEFAULT_SPOOL, &["c"]).unwrap();
-    (0..INTERVALS).for_each(|sequence| spool.append(&summary(sequence)).unwrap());
-    let host = Host { name: "127.0.0.1".to_owned(), port };
-    let target = Target::ClickHouse(ClickHouse { host, tls: None, database: database.to_owned(), login: None });
-    let exporter = Exporter { name: "c".parse().unwrap(), target };
-    let exporters = Exporters::start(&[exporter], &spool).unwrap();
-    let began = Instant::now();
-    let progress = loop {
-        let progress = exporters.statuses()[0].progress();
-        if progress.pieces == INTERVALS || !progress.failures.is_empty() {
-            break progress;
-        }
-        assert!(began.elapsed() < PATIENCE, "{progress:?}");
-        thread::sleep(Duration::from_millis(10));
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // Records that are waiting would be tried for a while.
-    runtime.block_on(exporters.finish());
-    progress
 }
 
 /// What the tables hold, as they are.
@@ -234,11 +204,12 @@ fn clickhouse_over_tls_is_for_whom_the_authority_vouches() {
 #[test]
 fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     let Some(engine) = Engine::start("clickhouse_has_every_byte_once_however_often_it_is_sent") else { return };
-    let progress = deliver(engine.port, "sensor");
+    let summaries: Vec<Summary> = (0..INTERVALS).map(summary).collect();
+    let progress = deliver(engine.port, "sensor", &summaries);
     assert_eq!((progress.pieces, progress.failures.len()), (INTERVALS, 0), "{progress:?}");
 
     let (mut prefixes, mut tls, mut moved) = (BTreeMap::new(), [0; 3], [0; 3]);
-    for summary in (0..INTERVALS).map(summary) {
+    for summary in &summaries {
         let add = |sums: &mut [u64; 3], count: Count| {
             sums.iter_mut().zip([count.packets, count.bytes, count.frame_bytes]).for_each(|(sum, more)| *sum += more);
         };
@@ -287,7 +258,7 @@ fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     assert_eq!(rolled, [prefix.clone(), prefix, network.clone(), network, with.clone(), with]);
 
     // Another life of the exporter, which had forgotten that it delivered them.
-    assert_eq!(deliver(engine.port, "sensor").pieces, INTERVALS);
+    assert_eq!(deliver(engine.port, "sensor", &summaries).pieces, INTERVALS);
     assert!(held(&engine) == first, "raw rows were taken twice");
     assert_eq!(engine.rolled(), rolled);
     // And from raw rows, where tokens are forgotten.
@@ -297,7 +268,7 @@ fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
     for change in ["DROP TABLE sensor.prefix;\n", ""] {
         let database = if change.is_empty() { "nowhere" } else { "sensor" };
         engine.ask(&format!("{change}SELECT 1;\n"));
-        let progress = deliver(engine.port, database);
+        let progress = deliver(engine.port, database, &summaries);
         assert_eq!((progress.pieces, progress.is_down), (0, true), "{progress:?}");
         assert_eq!(progress.failures.keys().collect::<Vec<_>>(), [&Failure::Rejected]);
     }
@@ -306,7 +277,7 @@ fn clickhouse_has_every_byte_once_however_often_it_is_sent() {
 #[test]
 fn a_port_of_nobody_is_told_as_such() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let progress = deliver(port, "sensor");
+    let progress = deliver(port, "sensor", &[summary(0)]);
     assert_eq!(progress.failures.keys().collect::<Vec<_>>(), [&Failure::Connect]);
     assert_eq!((progress.pieces, progress.is_down), (0, true));
 }

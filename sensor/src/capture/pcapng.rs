@@ -3,14 +3,15 @@
 use std::io;
 
 use pcap_parser::{
-    EPB_MAGIC, IDB_MAGIC, InterfaceDescriptionBlock, OptionCode, SHB_MAGIC, SPB_MAGIC, parse_enhancedpacketblock_be,
-    parse_enhancedpacketblock_le, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
+    EPB_MAGIC, IDB_MAGIC, ISB_MAGIC, InterfaceDescriptionBlock, OptionCode, PcapNGOption, SHB_MAGIC, SPB_MAGIC,
+    parse_enhancedpacketblock_be, parse_enhancedpacketblock_le, parse_interfacedescriptionblock_be,
+    parse_interfacedescriptionblock_le, parse_interfacestatisticsblock_be, parse_interfacestatisticsblock_le,
     parse_sectionheaderblock, parse_simplepacketblock_be, parse_simplepacketblock_le,
 };
 
 use super::{
-    DamageKind, LinkType, MAX_BLOCK_LEN, MAX_FRAME_LEN, MAX_INTERFACES, Record, Step, Timestamp, error::OpenError,
-    time::Clock, window::Window,
+    DamageKind, Drops, LinkType, MAX_BLOCK_LEN, MAX_FRAME_LEN, MAX_INTERFACES, Record, Step, Timestamp,
+    error::OpenError, time::Clock, window::Window,
 };
 
 /// The smallest block in bytes: type, length, length again.
@@ -25,6 +26,8 @@ const LITTLE_ENDIAN_MAGIC: [u8; 4] = [0x4d, 0x3c, 0x2b, 0x1a];
 const VERSION_MAJOR: u16 = 1;
 /// Block type of the obsolete Packet Block, which `pcap-parser` does not decode.
 const PACKET_BLOCK: u32 = 2;
+/// What writers set where they do not know a number of an Interface Statistics Block.
+const UNKNOWN: u64 = u64::MAX;
 /// Where the frame starts in an Enhanced Packet Block, and in the obsolete Packet Block too.
 const PACKET_DATA: usize = 28;
 /// Where the frame starts in a Simple Packet Block.
@@ -38,6 +41,8 @@ pub(super) struct Pcapng {
     interface_base: u32,
     /// Time of the last frame: a Simple Packet Block has none of its own.
     last: Timestamp,
+    /// Since somebody asked.
+    drops: Drops,
 }
 
 struct Interface {
@@ -45,6 +50,8 @@ struct Interface {
     /// Captured bytes at most; 0: no limit.
     snap_len: u32,
     clock: Clock,
+    /// Told of it so far.
+    drops: Drops,
 }
 
 /// A packet block of either kind, before its interface is looked up.
@@ -63,7 +70,13 @@ pub(super) fn is_magic(head: &[u8]) -> bool {
 impl Pcapng {
     /// Checks the first section header, and leaves it to be read.
     pub(super) fn open(window: &mut Window) -> Result<Self, OpenError> {
-        let mut pcapng = Self { big_endian: false, interfaces: vec![], interface_base: 0, last: Timestamp::EPOCH };
+        let mut pcapng = Self {
+            big_endian: false,
+            interfaces: vec![],
+            interface_base: 0,
+            last: Timestamp::EPOCH,
+            drops: Drops::default(),
+        };
         let block_len = match pcapng.frame_block(window)? {
             Ok((_, block_len)) => block_len,
             Err(DamageKind::Cut) => return Err(OpenError::Cut),
@@ -126,7 +139,11 @@ impl Pcapng {
             EPB_MAGIC => self.packet(&self.enhanced_packet(block)?, block.len()),
             SPB_MAGIC => self.simple_packet(block),
             PACKET_BLOCK => self.packet(&self.obsolete_packet(block)?, block.len()),
-            // Names, statistics, secrets, comments: nothing that a frame needs.
+            ISB_MAGIC => {
+                self.statistics(block);
+                Ok(Step::Skipped)
+            }
+            // Names, secrets, comments: nothing that a frame needs.
             _ => Ok(Step::Skipped),
         }
     }
@@ -153,6 +170,7 @@ impl Pcapng {
             link_type: LinkType::from(description.linktype.0.cast_unsigned()),
             snap_len: description.snaplen,
             clock: self.clock(&description),
+            drops: Drops::default(),
         });
         Ok(Step::Skipped)
     }
@@ -161,8 +179,7 @@ impl Pcapng {
     /// invalid and the offset always for little-endian.
     fn clock(&self, description: &InterfaceDescriptionBlock<'_>) -> Clock {
         let (mut resolution, mut offset) = (Clock::DEFAULT_RESOLUTION, 0);
-        let options = description.options.iter().take_while(|option| option.code != OptionCode::EndOfOpt);
-        for option in options {
+        for option in meant(&description.options) {
             if option.code == OptionCode::IfTsresol
                 && let Some(value) = option.value.first()
             {
@@ -174,6 +191,32 @@ impl Pcapng {
             }
         }
         Clock::new(resolution, offset)
+    }
+
+    /// What was dropped since the last call.
+    pub(super) fn take_drops(&mut self) -> Drops {
+        std::mem::take(&mut self.drops)
+    }
+
+    /// What an interface dropped since the capture began, as often as somebody wrote it down. Nothing of a frame depends on it: what
+    /// cannot be understood is passed over.
+    fn statistics(&mut self, block: &[u8]) {
+        let parse = if self.big_endian { parse_interfacestatisticsblock_be } else { parse_interfacestatisticsblock_le };
+        let Ok((_, statistics)) = parse(block) else { return };
+        let Some(interface) = self.interfaces.get_mut(statistics.if_id as usize) else { return };
+        for option in meant(&statistics.options) {
+            let Some(value) = option.value.first_chunk() else { continue };
+            let value = if self.big_endian { u64::from_be_bytes(*value) } else { u64::from_le_bytes(*value) };
+            let (told, sum) = match option.code {
+                OptionCode::IsbIfDrop => (&mut interface.drops.interface, &mut self.drops.interface),
+                OptionCode::IsbOsDrop => (&mut interface.drops.system, &mut self.drops.system),
+                _ => continue,
+            };
+            if value != UNKNOWN {
+                *sum = sum.saturating_add(value.saturating_sub(*told));
+                *told = value.max(*told);
+            }
+        }
     }
 
     fn enhanced_packet(&self, block: &[u8]) -> Result<Packet, DamageKind> {
@@ -251,4 +294,9 @@ impl Pcapng {
             None => 0,
         }
     }
+}
+
+/// Options up to the mark of their end.
+fn meant<'a, 'b>(options: &'a [PcapNGOption<'b>]) -> impl Iterator<Item = &'a PcapNGOption<'b>> {
+    options.iter().take_while(|option| option.code != OptionCode::EndOfOpt)
 }

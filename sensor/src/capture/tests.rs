@@ -108,6 +108,39 @@ fn pcapng_sections_interfaces_clocks() {
 }
 
 #[test]
+fn pcapng_says_what_was_dropped() {
+    for order in [ByteOrder::Little, ByteOrder::Big] {
+        let drops = |interface, system| Drops { interface, system };
+        let mut writer = PcapngWriter::new(vec![], order).unwrap();
+        for _ in 0..2 {
+            writer.add_interface(InterfaceOptions::new(LinkType::Ethernet)).unwrap();
+        }
+        writer.write_drops(0, drops(5, 0)).unwrap();
+        writer.write_frame(0, AT, 1, b"a").unwrap();
+        // Since the capture began, not since the last time; the other interface is one of its own, and so is a third that is none.
+        writer.write_drops(0, drops(8, 1)).unwrap();
+        writer.write_drops(1, drops(2, 40)).unwrap();
+        writer.write_drops(2, drops(1000, 1000)).unwrap();
+        writer.write_frame(0, AT, 1, b"b").unwrap();
+        // Less than before, and what a writer does not know.
+        writer.write_drops(0, drops(7, u64::MAX)).unwrap();
+        writer.write_block(5, &[0; 7]).unwrap();
+        writer.start_section(order).unwrap();
+        writer.add_interface(InterfaceOptions::new(LinkType::Ethernet)).unwrap();
+        writer.write_drops(0, drops(3, 0)).unwrap();
+        let mut capture = open(&writer.into_inner()).unwrap();
+        let mut told = Vec::new();
+        while capture.next().unwrap().is_some() {
+            told.push(capture.take_drops());
+        }
+        told.push(capture.take_drops());
+        assert_eq!(told, [drops(5, 0), drops(5, 41), drops(3, 0)], "{order:?}");
+        assert_eq!(capture.damage(), None);
+        assert_eq!(capture.take_drops(), Drops::default(), "it was told");
+    }
+}
+
+#[test]
 fn pcapng_obsolete_packet_block() {
     for order in [ByteOrder::Little, ByteOrder::Big] {
         let mut writer = PcapngWriter::new(vec![], order).unwrap();

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::{LinkType, MAX_FRAME_LEN, Timestamp, time::Clock};
+use super::{Drops, LinkType, MAX_FRAME_LEN, Timestamp, time::Clock};
 
 /// Snap length stated in file headers: everything the reader accepts.
 const SNAP_LEN: u32 = MAX_FRAME_LEN;
@@ -12,10 +12,14 @@ const SNAP_LEN: u32 = MAX_FRAME_LEN;
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const SIMPLE_PACKET: u32 = 3;
+const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 /// Options of an interface description.
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
+/// Options of interface statistics.
+const ISB_IFDROP: u16 = 5;
+const ISB_OSDROP: u16 = 7;
 const END_OF_OPTIONS: u16 = 0;
 
 /// Byte order of the headers in a capture file.
@@ -224,6 +228,20 @@ impl<W: Write> PcapngWriter<W> {
         let mut body = self.order.u32(wire_len).to_vec();
         body.extend(data);
         self.write_block(SIMPLE_PACKET, &body)
+    }
+
+    /// Writes what was dropped at an interface since the capture began.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_drops(&mut self, interface: u32, drops: Drops) -> io::Result<()> {
+        // The interface, and a time in two words that nobody asks for.
+        let mut body = [interface, 0, 0].map(|field| self.order.u32(field)).concat();
+        for (option, packets) in [(ISB_IFDROP, drops.interface), (ISB_OSDROP, drops.system)] {
+            self.push_option(&mut body, option, &self.order.i64(packets.cast_signed()));
+        }
+        self.push_option(&mut body, END_OF_OPTIONS, &[]);
+        self.write_block(INTERFACE_STATISTICS, &body)
     }
 
     /// Writes a block of any type; the body is padded to a multiple of 4 bytes.

@@ -135,10 +135,11 @@ fn sides(page: &mut Page, totals: &Totals) {
             }
         }
     }
-    let all: [Reasons; 3] = [
+    let all: [Reasons; 4] = [
         ("edge_unparsed_packets", "Frames without a countable IP header", |it| &it.unparsed),
         ("edge_degraded_packets", "Packets counted with a reservation", |it| &it.degraded),
         ("edge_shed_packets", "Watched packets counted and not looked into, told of or kept apart", |it| &it.shed),
+        ("edge_nic_lost_packets", "Packets that the interface gave up before the sensor could see them", |it| &it.lost),
     ];
     for (name, help, reasons) in all {
         let mut family = page.family(Kind::Counter, name, help);

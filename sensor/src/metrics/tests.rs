@@ -69,6 +69,7 @@ fn ledger(seen_packets: u64, attached: bool) -> LedgerRecord {
         unparsed: [("arp", seen_packets)].into(),
         attached: Some(attached),
         blind_ms: Some(1_250),
+        lost: [("missed", 3)].into(),
         ..LedgerRecord::default()
     }
 }
@@ -121,6 +122,13 @@ fn sums_grow_and_what_was_moved_is_beside_them() {
     assert_eq!(of("nic_packets_total"), None, "not known is not nothing");
     let reason = "edge_unparsed_packets_total{interface=\"eth0\",direction=\"rx\",reason=\"arp\"}";
     assert_eq!(value(&after, reason).as_deref(), Some("8"));
+    let lost = |reason: &str| {
+        value(
+            &after,
+            &format!("edge_nic_lost_packets_total{{interface=\"eth0\",direction=\"rx\",reason=\"{reason}\"}}"),
+        )
+    };
+    assert_eq!(["missed", "damaged", "if_drop"].map(lost), [Some("6".to_owned()), Some("0".to_owned()), None]);
     assert_eq!(value(&after, "edge_intervals_total").as_deref(), Some("2"));
     assert!(!after.contains("edge_prefix_"), "only on request");
 }

@@ -9,7 +9,7 @@ use sensor_ebpf::{
 
 use crate::{
     cidr::Cidr,
-    summary::{Event, LedgerRecord, NetworkRecord, PrefixRecord, Summary},
+    summary::{Event, LedgerRecord, Lost, NetworkRecord, PrefixRecord, Summary},
 };
 
 /// Most label sets of networks; what comes beyond is added to one, all of whose labels are [`OTHER`].
@@ -74,6 +74,8 @@ pub(super) struct Side {
     pub(super) unparsed: BTreeMap<&'static str, u64>,
     pub(super) degraded: BTreeMap<&'static str, u64>,
     pub(super) shed: BTreeMap<&'static str, u64>,
+    /// What never came to the program, as the interface says.
+    pub(super) lost: BTreeMap<&'static str, u64>,
 }
 
 /// An interface, and which of its sides.
@@ -155,12 +157,14 @@ impl Total {
 }
 
 impl Side {
-    /// Of nothing, with every reason there is: what happens rarely is seen to grow from 0.
-    fn with_reasons() -> Self {
+    /// Of nothing, with every reason that the side can have: what happens rarely is seen to grow from 0.
+    fn with_reasons(record: &LedgerRecord) -> Self {
+        let is_received = record.direction == sensor_ebpf::abi::Side::Rx.name();
         Self {
             unparsed: Unparsed::ALL.map(|reason| (reason.name(), 0)).into(),
             degraded: Degraded::ALL.map(|reason| (reason.name(), 0)).into(),
             shed: Shed::ALL.map(|reason| (reason.name(), 0)).into(),
+            lost: Lost::LIVE.iter().filter(|_| is_received).map(|reason| (reason.name(), 0)).collect(),
             ..Self::default()
         }
     }
@@ -178,6 +182,7 @@ impl Side {
             (&mut self.unparsed, &record.unparsed),
             (&mut self.degraded, &record.degraded),
             (&mut self.shed, &record.shed),
+            (&mut self.lost, &record.lost),
         ];
         for (sums, reasons) in reasons {
             reasons.iter().for_each(|(reason, packets)| grow(sums.entry(*reason).or_default(), *packets));
@@ -206,7 +211,7 @@ impl Totals {
             summary.prefixes.iter().for_each(|record| prefixes.know(prefix_key(record)));
         }
         for record in &summary.ledger {
-            self.sides.entry(side_key(record)).or_insert_with(Side::with_reasons);
+            self.sides.entry(side_key(record)).or_insert_with(|| Side::with_reasons(record));
         }
         self.attach(&summary.ledger);
     }
@@ -227,7 +232,7 @@ impl Totals {
             total.add(record.count.packets, record.count.bytes);
         }
         for record in &summary.ledger {
-            self.sides.entry(side_key(record)).or_insert_with(Side::with_reasons).add(record);
+            self.sides.entry(side_key(record)).or_insert_with(|| Side::with_reasons(record)).add(record);
         }
         self.attach(&summary.ledger);
         for record in &summary.events {

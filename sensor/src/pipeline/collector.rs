@@ -135,7 +135,7 @@ impl Collector {
     pub(super) fn tick(&mut self, until: Timestamp, durable: Option<&mut Durable>) -> Result<Option<Summary>> {
         tokio::task::block_in_place(|| {
             let (counters, billed) = self.history.reported(durable.as_deref())?;
-            let (delta, witness) = self.kernel.maps().since(counters, Witness::of_all)?;
+            let (delta, witness) = self.kernel.maps().since(counters, || Witness::of(self.ports.devices()))?;
             let watched = self.watching.interval(self.kernel.maps(), billed, until)?;
             self.close(until, delta, witness?, watched, durable)
         })

@@ -190,6 +190,11 @@ impl Ports {
         }
     }
 
+    /// What the devices are called now.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &str> {
+        self.ports.iter().map(Port::device)
+    }
+
     /// The ledgers of the interval that ends at `until`, and what the interfaces' own counters did in it.
     pub(super) fn labels(&self, until: Instant, now: &Witness, then: &Witness) -> Vec<LedgerLabel> {
         let mut labels = Vec::new();
@@ -204,6 +209,7 @@ impl Ports {
                     attached: Some(port.is_attached(side)),
                     blind_ms: Some(u64::try_from(blind).unwrap_or(u64::MAX)),
                     nic: now.since(then, device, side).filter(|_| !port.recounted),
+                    lost: if port.recounted { BTreeMap::new() } else { now.lost_since(then, device, side) },
                     ..LedgerLabel::default()
                 });
             }

@@ -12,12 +12,15 @@ use sensor_ebpf::class::{Class, Evidence};
 use super::{MICROSECONDS, spread::Spread};
 use crate::{
     config::Network,
-    study::{DAY, Dimension, Heard, MINUTE, QUARTER, Volume, day, mark},
+    study::{DAY, Dimension, Heard, MINUTE, QUARTER, UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, Volume, day, mark},
     summary::{
         ClassHostRecord, Count, CounterpartRecord, EventRecord, Key, LedgerRecord, NetworkRecord, ServiceRecord,
-        Summary,
+        Summary, UnattributedRecord,
     },
 };
+
+/// What stands in place of an interface where a counter is none's.
+const NO_INTERFACE: &str = "";
 
 /// Of which network, by what, in which step, beginning when, which of it, how sure.
 pub(super) type Place = (Arc<str>, Dimension, i64, i64, Arc<str>, i64);
@@ -216,6 +219,11 @@ impl Rows {
         let events = summary.events.iter().cloned().enumerate();
         self.events.extend(events.map(|(place, event)| (summary.key.sequence, place, event)));
         summary.ledger.iter().for_each(|record| self.side(record, when));
+        for UnattributedRecord { direction, count } in &summary.unattributed {
+            for (counter, value) in [(UNATTRIBUTED_PACKETS, count.packets), (UNATTRIBUTED_BYTES, count.bytes)] {
+                self.counter(NO_INTERFACE, direction.name(), counter, value, when);
+            }
+        }
     }
 
     /// Far ends are told apart by day alone: there are many of them.
@@ -241,16 +249,7 @@ impl Rows {
     }
 
     fn side(&mut self, record: &LedgerRecord, when: When) {
-        let mut add = |counter: String, value: u64| {
-            if value > 0 {
-                // One number is spread as any of a volume is.
-                let value = Volume { in_packets: value.cast_signed(), ..Volume::default() };
-                for (start, part) in when.steps(value, QUARTER) {
-                    let place = (start, record.interface.clone(), record.direction, counter.clone());
-                    *self.ledger.entry(place).or_default() += part.in_packets.cast_unsigned();
-                }
-            }
-        };
+        let mut add = |counter: &str, value| self.counter(&record.interface, record.direction, counter, value, when);
         for (counter, value) in [
             ("seen_packets", record.seen_packets),
             ("seen_frame_bytes", record.seen_frame_bytes),
@@ -262,11 +261,27 @@ impl Rows {
             ("seen_before_bytes", record.seen_before_bytes),
             ("blind_ms", record.blind_ms.unwrap_or_default()),
         ] {
-            add(counter.to_owned(), value);
+            add(counter, value);
         }
-        let groups = [("unparsed", &record.unparsed), ("degraded", &record.degraded), ("shed", &record.shed)];
+        let groups = [
+            ("unparsed", &record.unparsed),
+            ("degraded", &record.degraded),
+            ("shed", &record.shed),
+            ("lost", &record.lost),
+        ];
         for (group, reasons) in groups {
-            reasons.iter().for_each(|(reason, value)| add(format!("{group}.{reason}"), *value));
+            reasons.iter().for_each(|(reason, value)| add(&format!("{group}.{reason}"), *value));
+        }
+    }
+
+    fn counter(&mut self, interface: &str, side: &'static str, counter: &str, value: u64, when: When) {
+        if value > 0 {
+            // One number is spread as any of a volume is.
+            let value = Volume { in_packets: value.cast_signed(), ..Volume::default() };
+            for (start, part) in when.steps(value, QUARTER) {
+                let place = (start, interface.to_owned(), side, counter.to_owned());
+                *self.ledger.entry(place).or_default() += part.in_packets.cast_unsigned();
+            }
         }
     }
 }

@@ -15,6 +15,10 @@ const ONE_WAY: f64 = 0.9;
 /// A day of which less was measured is left out where days are compared.
 const LEAST_OF_DAY: f64 = 0.5;
 
+/// Names of counters beside those of interfaces.
+pub(crate) const UNATTRIBUTED_PACKETS: &str = "unattributed_packets";
+pub(crate) const UNATTRIBUTED_BYTES: &str = "unattributed_bytes";
+
 /// Deviations from the mean that hold 95 % of a normal distribution.
 const NORMAL_95: f64 = 1.96;
 
@@ -40,8 +44,10 @@ pub struct Coverage {
     pub coarse_seconds: f64,
     /// Time without one, a minute and longer.
     pub gaps: Vec<Gap>,
-    /// Packets that sensors know to have lost.
+    /// Packets that are known to have passed a sensor by.
     pub lost_packets: u64,
+    /// The same by reason.
+    pub lost: BTreeMap<String, u64>,
     /// Frames that sensors saw.
     pub seen_packets: u64,
     /// Of them, packets of counted prefixes.
@@ -54,6 +60,10 @@ pub struct Coverage {
     pub degraded: BTreeMap<String, u64>,
     /// Watched packets that were counted and not looked into, by reason.
     pub shed: BTreeMap<String, u64>,
+    /// Packets of counted prefixes, each once for each of its ends, of which nobody can say any more whose they were: they are in no network.
+    pub unattributed_packets: u64,
+    /// Their bytes.
+    pub unattributed_bytes: u64,
     /// Which directions were heard: `both`, `in`, `out`, or `none`.
     pub vantage: &'static str,
     /// Share of flows heard in one direction alone: scans nobody answers are among them.
@@ -112,6 +122,7 @@ impl Coverage {
                 ledger.iter().filter_map(|(counter, value)| Some((counter.strip_prefix(&prefix)?.to_owned(), *value)));
             of.collect()
         };
+        let lost = group("lost");
         let days = period.days();
         let sides = records.traffic(network, Dimension::Total, DAY, period.day_steps())?;
         let has = |side: fn(&super::Volume) -> i64| sides.iter().any(|part| side(&part.volume) > 0);
@@ -132,13 +143,16 @@ impl Coverage {
             measured_seconds: (measured - blind as f64 / 1000.0).max(0.0) + 0.0,
             coarse_seconds: spans.iter().map(|span| coarse(span, &time)).sum::<f64>().min(measured) + 0.0,
             gaps: gaps.collect(),
-            lost_packets: group("lost").values().sum(),
+            lost_packets: lost.values().fold(0, |sum, packets| sum.saturating_add(*packets)),
+            lost,
             seen_packets: count("seen_packets"),
             matched_packets: count("matched_packets"),
             other_packets: count("other_packets"),
             unparsed: group("unparsed"),
             degraded: group("degraded"),
             shed: group("shed"),
+            unattributed_packets: count(UNATTRIBUTED_PACKETS),
+            unattributed_bytes: count(UNATTRIBUTED_BYTES),
             vantage,
             one_way_share: (flows > 0).then(|| one_way_flows as f64 / flows as f64),
             sensors,

@@ -1,5 +1,7 @@
 //! An interval's records from hand-made readings.
 
+use sensor_ebpf::abi::{Cell, Outcome};
+
 use super::*;
 use crate::{collect::Reading, prefix::SetBuilder};
 

@@ -84,8 +84,8 @@ fn fix(code: u32, database: &str) -> String {
         // QUERY_IS_TOO_LARGE to TOO_MANY_PARTS, MEMORY_LIMIT_EXCEEDED, NOT_ENOUGH_SPACE.
         241 | 243 | 252 => "give the server memory, disk or time to merge".to_owned(),
         // What cannot be parsed, is missing or does not convert.
-        6 | 16 | 26 | 27 | 41 | 53 | 117 => {
-            format!("bring the tables of {database} to this version's docs/clickhouse/schema.sql")
+        6 | 16 | 26 | 27 | 41 | 47 | 53 | 117 => {
+            format!("apply docs/clickhouse/schema.sql and upgrade.sql of this version to the database {database}")
         }
         _ => "see to the server".to_owned(),
     }
@@ -116,6 +116,7 @@ mod tests {
             (404, &[ours], "Code: 81. DB::Exception: no d", "no d; apply docs/clickhouse/schema.sql"),
             (200, &[ours], "\nCode: 241. DB::Exception: m", "m; give the server memory"),
             (403, &[ours], "Code: 516. DB::Exception: a", "a; correct username and password_file"),
+            (404, &[ours], "Code: 47. DB::Exception: lost", "lost; apply docs/clickhouse/schema.sql and upgrade.sql"),
             (404, &[ours, (EXCEPTION, "115")], "s", "s; update the server"),
             (500, &[ours, (EXCEPTION, "?")], &long, "x; see to the server"),
         ] {

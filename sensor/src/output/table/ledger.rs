@@ -22,6 +22,7 @@ pub(super) fn line(ledger: &LedgerRecord) -> String {
     line += &remarks("degraded", &ledger.degraded);
     line += &remarks("of watched traffic not told", &ledger.shed);
     line += &remarks("counted by the native twin", &ledger.replay_fallback);
+    line += &remarks("lost before they could be seen", &ledger.lost);
     if let Some(blind) = ledger.blind_ms.filter(|blind| *blind > 0) {
         line += &format!("; BLIND for {:.1} s", blind as f64 / 1e3);
     }

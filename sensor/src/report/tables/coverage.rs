@@ -99,9 +99,11 @@ fn rows(periods: [&Coverage; 2]) -> Vec<Vec<Cell>> {
         row("Frames seen", &|coverage| number(coverage.seen_packets)),
         row("Packets of counted prefixes", &|coverage| number(coverage.matched_packets)),
         row("Other IP packets", &|coverage| number(coverage.other_packets)),
+        row("Packets that nobody can attribute any more", &|coverage| number(coverage.unattributed_packets)),
         row("Packets known to be lost", &|coverage| number(coverage.lost_packets)),
     ];
-    let groups: [(&str, Group); 3] = [
+    let groups: [(&str, Group); 4] = [
+        ("Lost", |coverage| &coverage.lost),
         ("Without a countable IP header", |coverage| &coverage.unparsed),
         ("Counted with a reservation", |coverage| &coverage.degraded),
         ("Counted and not looked into", |coverage| &coverage.shed),

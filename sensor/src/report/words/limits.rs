@@ -141,7 +141,11 @@ fn of(period: &str, coverage: &Coverage) -> Vec<String> {
         (sum(&coverage.degraded), "packets of the {} were counted with a reservation"),
         (sum(&coverage.shed), "watched packets of the {} were counted and not looked into, to save time"),
         (sum(&coverage.unparsed), "frames of the {} had no IP header that could be counted"),
-        (coverage.lost_packets, "packets of the {} are known to be lost"),
+        (
+            coverage.unattributed_packets,
+            "packets of the {} were counted and cannot be attributed any more: names were lost",
+        ),
+        (coverage.lost_packets, "packets of the {} are known to have passed the sensor by"),
     ];
     for (number, what) in told.into_iter().filter(|(number, _)| *number > 0) {
         said.push(format!("{} {}.", text::exact(number), what.replace("{}", period)));

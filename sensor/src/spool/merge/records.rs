@@ -16,7 +16,7 @@ const SEQUENCE: &str = "sequence";
 /// The first sequence that a merged record stands in place of.
 const FIRST_SEQUENCE: &str = "first_sequence";
 /// What is added up: numbers, and objects of numbers.
-const SUMS: [&str; 24] = [
+const SUMS: [&str; 25] = [
     "packets",
     "bytes",
     "frame_bytes",
@@ -38,6 +38,7 @@ const SUMS: [&str; 24] = [
     "degraded",
     "shed",
     "replay_fallback",
+    "lost",
     "blind_ms",
     NIC,
     ATTACHED,

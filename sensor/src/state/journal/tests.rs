@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     config::Role,
     state::StateDir,
-    summary::{Event, EventRecord, NicCount},
+    summary::{Event, EventRecord, Lost, NicCount},
     upstream::{Neighbour, UpstreamName},
     watch::{Billed, RowChange, RowId},
 };
@@ -58,10 +58,11 @@ fn batch(epoch: Epoch, sequence: u64, cells: &[(usize, u64)]) -> Batch {
             slot: 1,
             interface: "eth0".to_owned(),
             role: Some(Role::Internal),
-            replay_fallback: BTreeMap::from([("short".to_owned(), 3)]),
+            lost: BTreeMap::from([(Lost::Missed, 3)]),
             attached: Some(true),
             blind_ms: Some(sequence),
             nic: Some(NicCount { packets: 1, bytes: 2 }),
+            ..LedgerLabel::default()
         }],
         watched: watched(sequence),
     }

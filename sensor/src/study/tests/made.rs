@@ -23,7 +23,7 @@ use crate::{
     study::Study,
     summary::{
         AddressSet, ClassHostRecord, Count, CounterpartRecord, HostRecord, Key, LedgerRecord, Moved, NetworkRecord,
-        ServiceRecord, Summary,
+        ServiceRecord, Summary, UnattributedRecord,
     },
     testing::rng::Rng,
 };
@@ -217,9 +217,20 @@ fn interval(epoch: u8, sequence: u64, start: Timestamp, sights: &mut Sights, rng
         interface: "wan".into(),
         direction: "rx",
         seen_packets: 1 + rng.below(9) as u64,
+        unparsed: some("arp", rng),
+        lost: some("missed", rng).into_iter().chain(some("damaged", rng)).collect(),
         ..LedgerRecord::default()
     });
+    if rng.one_in(9) {
+        let direction = Direction::ALL[rng.below(2)];
+        summary.unattributed.push(UnattributedRecord { direction, count: count(rng) });
+    }
     summary
+}
+
+/// A few packets for a reason, or none.
+fn some(reason: &'static str, rng: &mut Rng) -> BTreeMap<&'static str, u64> {
+    rng.one_in(3).then(|| (reason, 1 + rng.below(5) as u64)).into_iter().collect()
 }
 
 /// One of a few services, of which it is not known at first what they are.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     study::{Period, Study},
-    summary::{NetworkRecord, Summary},
+    summary::{LedgerRecord, NetworkRecord, Summary},
 };
 
 /// Intervals of a period.
@@ -70,6 +70,29 @@ fn measured(made: &Made, period: &Period) -> f64 {
         }
     }
     seconds as f64
+}
+
+/// What could not be seen is the sum of what intervals say of it.
+fn check_coverage(made: &Made, study: &Study) {
+    let periods = [(&made.question.period, &study.coverage), (&made.question.baseline, &study.baseline_coverage)];
+    for (period, coverage) in periods {
+        let intervals = inside(made, period);
+        let sides = || intervals.iter().flat_map(|summary| &summary.ledger);
+        let reasons = |of: fn(&LedgerRecord) -> &BTreeMap<&'static str, u64>| {
+            let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+            for (reason, packets) in sides().flat_map(of) {
+                *sums.entry((*reason).to_owned()).or_default() += packets;
+            }
+            sums
+        };
+        assert_eq!(coverage.seen_packets, sides().map(|side| side.seen_packets).sum::<u64>());
+        assert_eq!(coverage.unparsed, reasons(|side| &side.unparsed));
+        assert_eq!(coverage.lost, reasons(|side| &side.lost));
+        assert_eq!(coverage.lost_packets, coverage.lost.values().sum::<u64>());
+        let unattributed = || intervals.iter().flat_map(|summary| &summary.unattributed);
+        assert_eq!(coverage.unattributed_packets, unattributed().map(|record| record.count.packets).sum::<u64>());
+        assert_eq!(coverage.unattributed_bytes, unattributed().map(|record| record.count.bytes).sum::<u64>());
+    }
 }
 
 fn check_volume(made: &Made, study: &Study) {
@@ -320,7 +343,8 @@ proptest! {
     ) {
         let made = Made::new(zone, [intervals.0, intervals.1], seed);
         let study = made.study();
-        check_volume(&made, &study);
+        check_coverage(&made, &study);
+    check_volume(&made, &study);
         check_parts(&made, &study);
         check_week(&made, &study);
         check_sights(&made, &study);
