@@ -12,6 +12,7 @@ mod profile;
 mod records;
 mod resample;
 mod services;
+mod silence;
 mod suspicious;
 #[cfg(test)]
 mod tests;
@@ -35,8 +36,8 @@ pub use self::{
     period::Period,
     profile::Profile,
     records::{
-        ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Method, Part, QUARTER, Records, Service, Span,
-        Systems, Volume, day,
+        ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Method, Part, QUARTER, Recorded, Records,
+        Service, Span, Systems, Volume, day,
     },
     resample::Interval,
     services::ServiceFact,
@@ -46,7 +47,8 @@ pub use self::{
 };
 pub(crate) use self::{
     coverage::{UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, merged as covered},
-    records::{SEAM, SILENCE, class, is_marked, mark},
+    records::{SEAM, class, is_marked, mark},
+    silence::SILENCE,
     upstreams::called as upstream_name,
 };
 
@@ -66,6 +68,8 @@ pub struct Question {
     pub baseline: Period,
     /// Classes that count as hidden.
     pub hidden: Vec<Class>,
+    /// Upstreams that are told of where they carried nothing, too: names and numbers.
+    pub upstreams: Vec<(String, Option<u32>)>,
 }
 
 /// The answers. Bytes are L3 bytes in both directions; a share is of all bytes of the network in its period.
@@ -140,7 +144,7 @@ impl Study {
     /// # Errors
     /// Records cannot be read.
     pub fn of(records: &dyn Records, question: &Question) -> Result<Self> {
-        let Question { network, zone, period, baseline, hidden } = question;
+        let Question { network, zone, period, baseline, hidden, upstreams: configured } = question;
         let coverage = Coverage::of(records, network, period)?;
         let baseline_coverage = Coverage::of(records, network, baseline)?;
         let mut insufficient_data = BTreeMap::new();
@@ -198,7 +202,12 @@ impl Study {
                 insufficient_data.extend(figures.map(|figure| (figure, why.clone())));
             }
         }
-        let systems = records.systems()?;
+        let mut systems = records.systems()?;
+        for (name, asn) in configured {
+            if let Some(asn) = asn {
+                systems.entry(name.clone()).or_insert((*asn, None));
+            }
+        }
         let why = |period, coverage| upstreams::why_insufficient(records, network, period, coverage);
         let whys = [why(period, &coverage)?, why(baseline, &baseline_coverage)?];
         let upstream_days = |place: usize, period| -> Result<Option<upstreams::Days>> {
@@ -206,7 +215,10 @@ impl Study {
         };
         let (upstream_days, earlier) = (upstream_days(0, period)?, upstream_days(1, baseline)?);
         let upstreams = match &upstream_days {
-            Some(days) => upstreams::upstreams(records, network, wholes, (days, earlier.as_ref()), &systems)?,
+            Some(days) => {
+                let idle = configured.iter().map(|(name, _)| &**name);
+                upstreams::upstreams(records, network, wholes, (days, earlier.as_ref()), (&systems, idle))?
+            }
             None => vec![],
         };
         let figures = ["upstreams", "baseline_upstreams"];

@@ -21,8 +21,8 @@ use crate::{
     config::ClickHouse,
     export::Questions,
     study::{
-        ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, QUARTER, Records, SEAM, SILENCE, Service, Span, Systems,
-        UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, Volume, class, day, mark,
+        ActiveBlock, ClassHost, DAY, Dimension, Heard, Part, QUARTER, Recorded, Records, SEAM, SILENCE, Service, Span,
+        Systems, UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, Volume, class, day, mark,
     },
     summary::{AddressSet, CounterpartRecord},
 };
@@ -249,7 +249,7 @@ impl Records for Warehouse {
         // As the store has them: what is known as a sum alone is a span of its own, and so is blind time.
         let question = format!(
             "SELECT sensor, toUnixTimestamp64Milli(min(one.begins)) AS begins, toUnixTimestamp64Milli(max(one.ends)) AS ends, sum(one.blind) AS blind, \
-             sum(one.coarse) AS coarse FROM (
+             sum(one.coarse) AS coarse, epoch, count() AS intervals, max(one.is_live) AS live FROM (
                 SELECT *, sum(is_new) OVER (PARTITION BY sensor, epoch ORDER BY begins ROWS UNBOUNDED PRECEDING) AS island FROM (
                     SELECT *, toUnixTimestamp64Milli(begins) - toUnixTimestamp64Milli(lagInFrame(ends, 1, begins) OVER earlier)
                         > if(is_live, {live}, {replayed}) OR coarse > 0 OR lagInFrame(coarse, 1, coarse) OVER earlier > 0
@@ -266,8 +266,18 @@ impl Records for Warehouse {
             time.start.as_millisecond()
         );
         let span = |row: SpanRow| {
-            let SpanRow { sensor, begins: start, ends: end, blind: blind_ms, coarse: coarse_ms } = row;
-            Span { sensor, start, end, blind_ms, coarse_ms }
+            let SpanRow {
+                sensor,
+                begins: start,
+                ends: end,
+                blind: blind_ms,
+                coarse: coarse_ms,
+                epoch,
+                intervals,
+                live,
+            } = row;
+            let capture = (live == 0).then_some(Recorded { epoch, intervals });
+            Span { sensor, start, end, blind_ms, coarse_ms, capture }
         };
         Ok(self.rows(&question)?.into_iter().map(span).collect())
     }

@@ -137,7 +137,7 @@ impl Records for Made {
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
         let day = jiff::SignedDuration::from_hours(24);
         let (start, end) = (time.start.checked_add(day * 2)?, time.end.checked_sub(day)?);
-        Ok(vec![Span { sensor: NAMES[1].to_owned(), start, end, blind_ms: 0, coarse_ms: 0 }])
+        Ok(vec![Span { sensor: NAMES[1].to_owned(), start, end, blind_ms: 0, coarse_ms: 0, capture: None }])
     }
 
     fn ledger(&self, _: Range<Timestamp>) -> Result<BTreeMap<String, u64>> {
@@ -161,6 +161,7 @@ fn page(days: i32) -> String {
         baseline: period(date(2018, 1, 1)),
         zone: zone.clone(),
         hidden: vec![Class::OpenVpn, Class::Tor],
+        upstreams: vec![],
     };
     report::html(&Study::of(&Made, &question).unwrap())
 }

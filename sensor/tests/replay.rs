@@ -15,11 +15,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use sensor::capture::{
-    Drops, LinkType, Timestamp,
-    write::{ByteOrder, InterfaceOptions, PcapngWriter},
-};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use self::{
@@ -240,26 +236,6 @@ fn a_frame_that_is_late_belongs_to_the_interval_at_hand() {
     let capture = folder.capture("a.pcap", &[at(12), at(3), at(15), at(25), at(1), at(29)]);
     let expected = [interval("10:00:10", "10:00:20", 3), interval("10:00:20", "10:00:30", 3)];
     assert_eq!(intervals(&folder.records(&[&capture], &[])), expected);
-}
-
-#[test]
-fn what_a_capture_lost_is_in_the_ledger_of_its_interval() {
-    let folder = Folder::new();
-    let mut writer = PcapngWriter::new(vec![], ByteOrder::Little).unwrap();
-    writer.add_interface(InterfaceOptions::new(LinkType::Ethernet)).unwrap();
-    for (second, interface, system) in [(1, 2, 0), (2, 5, 1), (11, 5, 1), (21, 5, 9)] {
-        let Sent { second, frame } = ipv4(START + second, WATCHED, ELSEWHERE, 100);
-        writer.write_frame(0, Timestamp::from_parts(i64::from(second), 0), frame.len() as u32, &frame).unwrap();
-        writer.write_drops(0, Drops { interface, system }).unwrap();
-    }
-    let capture = folder.path("a.pcapng");
-    fs::write(&capture, writer.into_inner()).unwrap();
-    let records = folder.records(&[&capture], &[]);
-    let lost: Vec<&Value> = of_kind(&records, "ledger").into_iter().map(|ledger| &ledger["lost"]).collect();
-    // With the frame that follows it, or with the last.
-    assert_eq!(lost, [&json!({"if_drop": 2}), &json!({"if_drop": 3, "os_drop": 1}), &json!({"os_drop": 8})]);
-    let table = finish(sensor(["replay", "--engine", "native", "--format", "table"]).args(WATCH).arg(&capture));
-    assert!(table.stdout.contains("; lost before they could be seen: 5 if_drop, 9 os_drop"), "{}", table.stdout);
 }
 
 #[test]

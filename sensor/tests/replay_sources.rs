@@ -9,10 +9,10 @@ mod pcap;
 use std::{fs, path::Path, process::Command, thread};
 
 use sensor::capture::{
-    LinkType, Timestamp,
+    Drops, LinkType, Timestamp,
     write::{ByteOrder, InterfaceOptions, PcapngWriter},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::{
@@ -79,4 +79,25 @@ fn a_capture_of_unknown_link_types_alone_is_refused() {
     let run = replay(&path);
     assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""), "{run:?}");
     assert!(run.stderr.lines().last().unwrap().contains("link type USB_LINUX is not supported"), "{}", run.stderr);
+}
+
+#[test]
+fn what_a_capture_lost_is_in_the_ledger_of_an_interval() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("lost.pcapng");
+    let mut writer = PcapngWriter::new(Vec::new(), ByteOrder::Little).unwrap();
+    let ethernet = writer.add_interface(InterfaceOptions::new(LinkType::Ethernet)).unwrap();
+    let frame = packet().frame;
+    for (second, interface, system) in [(1, 2, 0), (2, 5, 1), (11, 5, 1), (21, 5, 9)] {
+        writer.write_frame(ethernet, Timestamp::from_parts(second, 0), frame.len() as u32, &frame).unwrap();
+        writer.write_drops(ethernet, Drops { interface, system }).unwrap();
+    }
+    fs::write(&path, writer.into_inner()).unwrap();
+    let fixed = ["replay", "--engine", "native", "--interval", "10s", "--format"];
+    let run = |format| finish(sensor(fixed).arg(format).arg(&path));
+    let lost: Vec<Value> = ledgers(&run("jsonl")).iter().map(|ledger| ledger["lost"].clone()).collect();
+    // With the frame that follows it, or with the last.
+    assert_eq!(lost, [json!({"if_drop": 2}), json!({"if_drop": 3, "os_drop": 1}), json!({"os_drop": 8})]);
+    let table = run("table").stdout;
+    assert!(table.contains("; lost before they could be seen: 8 os_drop"), "{table}");
 }

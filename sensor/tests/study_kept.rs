@@ -81,7 +81,8 @@ fn size(folder: &Path) -> u64 {
 #[test]
 fn facts_that_do_not_depend_on_what_went_are_the_same() {
     const PEAK: [&str; 2] = ["/volume/peak_bits_per_second", "/volume/percentile_95_bits_per_second"];
-    const FRAMES: [&str; 6] = ["seen_packets", "matched_packets", "other_packets", "unparsed", "degraded", "shed"];
+    const FRAMES: [&str; 8] =
+        ["seen_packets", "matched_packets", "other_packets", "unparsed", "degraded", "shed", "lost", "lost_packets"];
     let site = Site::new();
     let (all, whole) = (site.report(), size(site.folder.path()));
     assert_eq!(said(&all), Vec::<&str>::new());
@@ -104,7 +105,7 @@ fn facts_that_do_not_depend_on_what_went_are_the_same() {
     let days = site.report();
     let week = ["hours", "office_hours_share", "weekend_share"].map(|what| format!("/profile/baseline_{what}"));
     gone.extend(week.iter().map(String::as_str));
-    gone.extend(["/addresses", "/services", "/baseline_coverage/one_way_share"]);
+    gone.extend(["/addresses", "/services", "/baseline_coverage/one_way_share", "/baseline_coverage/asymmetric_share"]);
     assert_eq!(without(&days, &gone), without(&all, &gone));
     let expected =
         ["addresses", "baseline_coverage.packets", "baseline_profile", "coverage.packets", "services", "volume.peak"];

@@ -72,7 +72,7 @@ mod tests {
 
     fn span(start: i64, end: i64, blind: u64) -> Span {
         let at = |second| Timestamp::from_second(second).unwrap();
-        Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: blind * 1000, coarse_ms: 0 }
+        Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: blind * 1000, coarse_ms: 0, capture: None }
     }
 
     fn told(spans: &[Span]) -> Vec<(i64, Turn, i64, u64)> {

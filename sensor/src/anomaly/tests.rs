@@ -76,7 +76,7 @@ impl World {
 
 fn span(start: i64, end: i64) -> Span {
     let at = |second| Timestamp::from_second(second).unwrap();
-    Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0, coarse_ms: 0 }
+    Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0, coarse_ms: 0, capture: None }
 }
 
 /// The first quarter of an hour of the watched week.

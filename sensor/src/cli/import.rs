@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, builder::RangedU64ValueParser};
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::patience::with_patience;
 use crate::{
     config::{Config, SensorId},
     flows::{Format, Reading},
@@ -71,13 +72,14 @@ impl ImportArgs {
         let mut target = Store::open(&self.store, &[], false)?;
         let mut rows = 0;
         for file in &self.files {
-            rows += if file.as_os_str() == "-" {
-                target.import(&mut io::stdin().lock())
-            } else {
-                let open =
-                    File::open(file).with_context(|| format!("cannot open {}; check the path", file.display()))?;
-                target.import(&mut BufReader::new(open)).with_context(|| file.display().to_string())
-            }?;
+            let name = file.display();
+            rows += with_patience(&format!("reading {name}"), || {
+                if file.as_os_str() == "-" {
+                    return target.import(&mut io::stdin().lock());
+                }
+                let open = File::open(file).with_context(|| format!("cannot open {name}; check the path"))?;
+                target.import(&mut BufReader::new(open)).with_context(|| name.to_string())
+            })?;
         }
         Ok(writeln!(io::stdout(), "{rows} rows read")?)
     }
@@ -101,9 +103,10 @@ impl ImportArgs {
             beside: self.beside,
             reading: Reading { format, zone, latest },
         };
-        let past = Past::open(&self.files, &config, nature)?;
-        let mut store = Store::open_for(&self.store, &config, self.replace)?;
-        let Imported { tally, new, time } = store.import_flows(&past)?;
+        let Imported { tally, new, time } = with_patience("reading flows", || {
+            let past = Past::open(&self.files, &config, nature)?;
+            Store::open_for(&self.store, &config, self.replace)?.import_flows(&past)
+        })?;
         if let Some(damage) = tally.damage() {
             tracing::warn!("{damage}");
         }

@@ -84,7 +84,8 @@ impl ReportArgs {
             ));
         }
         let hidden = config.report.hidden_classes.clone();
-        let question = Question { network: name, zone: zone.clone(), period, baseline, hidden };
+        let upstreams = config.upstreams.iter().map(|upstream| (upstream.name.to_string(), upstream.asn)).collect();
+        let question = Question { network: name, zone: zone.clone(), period, baseline, hidden, upstreams };
         let study = with_patience(&format!("asking {place}"), || Study::of(&*records, &question))?;
         let text = match self.format {
             Format::Json => serde_json::to_string_pretty(&study)? + "\n",

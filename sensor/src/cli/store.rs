@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
-use super::import::ImportArgs;
+use super::{import::ImportArgs, patience::with_patience};
 use crate::{
     config::{Config, Retention},
     store::{Archive, Store},
@@ -97,7 +97,7 @@ impl Which {
             Some(config) => Store::open_for(&folder, config, false)?,
             None => Store::open(&folder, &[], false)?,
         };
-        let removed = store.vacuum()?;
+        let removed = with_patience("removing what is too old, and giving the space back", || store.vacuum())?;
         Ok(writeln!(io::stdout(), "{removed} rows removed")?)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
+use jiff::Timestamp;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::{Archive, DAY_SECONDS, MICROSECONDS, Store, is_damage, unwritable};
@@ -92,8 +93,13 @@ fn cuts(networks: &[i64], newest: i64, retention: &Retention) -> VecDeque<Cut> {
     cuts
 }
 
-/// What of a store is too old.
-pub(super) fn cuts_of(connection: &Connection, retention: &Retention) -> rusqlite::Result<VecDeque<Cut>> {
+/// The latest second at which a record can be: a capture or a clock that says more is wrong, and must not age what is there.
+fn latest() -> i64 {
+    Timestamp::now().as_second() + DAY_SECONDS
+}
+
+/// What of a store is too old, beside its newest record of those until the `latest` second.
+pub(super) fn cuts_of(connection: &Connection, retention: &Retention, latest: i64) -> rusqlite::Result<VecDeque<Cut>> {
     let networks: Vec<i64> = connection
         .prepare_cached("SELECT id FROM names WHERE EXISTS (SELECT 1 FROM traffic WHERE network = names.id)")?
         .query_map([], |row| row.get(0))?
@@ -106,17 +112,18 @@ pub(super) fn cuts_of(connection: &Connection, retention: &Retention) -> rusqlit
         let last: Option<i64> = last.query_row(params![network, Dimension::Total as u8, QUARTER], |row| row.get(0))?;
         newest = newest.max(last);
     }
-    Ok(newest.map(|newest| cuts(&networks, newest, retention)).unwrap_or_default())
+    Ok(newest.map(|newest: i64| cuts(&networks, newest.min(latest), retention)).unwrap_or_default())
 }
 
 impl Store {
     /// Removes some of what is too old: looks for it with the first record of a day, and where the rules are others.
     pub(super) fn prune_some(&mut self) -> Result<()> {
         let retention = self.rules.now().retention;
-        let due = (self.newest.div_euclid(DAY_SECONDS), retention);
+        let latest = latest();
+        let due = (self.newest.min(latest).div_euclid(DAY_SECONDS), retention);
         let fix = |error: rusqlite::Error| unwritable(&self.path, error);
         if self.pruned.replace(due) != Some(due) {
-            self.cuts = cuts_of(&self.connection, &retention).map_err(fix)?;
+            self.cuts = cuts_of(&self.connection, &retention, latest).map_err(fix)?;
         }
         let mut rows = ROWS;
         while let Some(cut) = self.cuts.front().filter(|_| rows > 0) {
@@ -137,7 +144,7 @@ impl Store {
         let retention = self.rules.now().retention;
         let fix = |error: rusqlite::Error| unwritable(&self.path, error);
         let mut removed = 0;
-        for cut in cuts_of(&self.connection, &retention).map_err(fix)? {
+        for cut in cuts_of(&self.connection, &retention, latest()).map_err(fix)? {
             loop {
                 // In pieces here as well: whoever writes to the store meanwhile gets between them.
                 let some = cut.some(&self.connection, ROWS).map_err(fix)?;

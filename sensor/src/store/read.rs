@@ -12,8 +12,8 @@ use super::{
     spans::{Run, Spans},
 };
 use crate::study::{
-    ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Method, Part, QUARTER, Records, Service, Span,
-    Systems, Volume, class,
+    ActiveBlock, ClassHost, DAY, Detail, Dimension, Heard, MINUTE, Method, Part, QUARTER, Recorded, Records, Service,
+    Span, Systems, Volume, class,
 };
 
 /// Intervals of a source.
@@ -286,13 +286,15 @@ impl Records for Archive {
 
     fn spans(&self, time: Range<Timestamp>) -> Result<Vec<Span>> {
         let question =
-            "SELECT sensor, start, end, blind_ms, first, last FROM spans JOIN sources ON sources.id = spans.source
+            "SELECT sensor, start, end, blind_ms, first, last, epoch, live OR method <> 'counted' FROM spans JOIN sources ON sources.id = spans.source
             WHERE start < ?2 AND end > ?1 ORDER BY start";
         self.all(question, params![time.start.as_microsecond(), time.end.as_microsecond()], |row| {
             let [blind_ms, first, last] = [row.get::<_, i64>(3)?, row.get(4)?, row.get(5)?].map(i64::cast_unsigned);
             let run = Run { last, start: row.get(1)?, end: row.get(2)?, blind_ms };
             let coarse_ms = run.as_sum(first).cast_unsigned() / 1000;
-            Ok(Span { sensor: row.get(0)?, start: moment(row, 1)?, end: moment(row, 2)?, blind_ms, coarse_ms })
+            let recorded = Recorded { epoch: row.get(6)?, intervals: (last - first).saturating_add(1) };
+            let capture = (!row.get::<_, bool>(7)?).then_some(recorded);
+            Ok(Span { sensor: row.get(0)?, start: moment(row, 1)?, end: moment(row, 2)?, blind_ms, coarse_ms, capture })
         })
     }
 

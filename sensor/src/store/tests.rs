@@ -254,6 +254,21 @@ fn minutes_go_and_the_answers_stay() {
 }
 
 #[test]
+fn a_record_of_a_wrong_clock_ages_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let from_now = |hours: i64| (Timestamp::now() + jiff::SignedDuration::from_hours(hours)).to_string();
+    take(&folder, &history(1, &from_now(-240), 100, 5));
+    let archive = || Archive::open(folder.path()).unwrap();
+    let minutes = || archive().traffic(NETWORK, Dimension::Total, MINUTE, 0..Timestamp::now().as_second()).unwrap();
+    let before = minutes();
+    assert!(!before.is_empty());
+    take(&folder, &history(2, &from_now(700_000), 10, 6));
+    take(&folder, &history(3, &from_now(-48), 10, 7));
+    assert_eq!(minutes()[..before.len()], before);
+    assert_eq!(Store::open(folder.path(), &[], false).unwrap().vacuum().unwrap(), 0);
+}
+
+#[test]
 fn what_is_no_store_is_said_to_be_none() {
     let folder = tempfile::tempdir().unwrap();
     let error = |folder: &TempDir| format!("{:#}", Archive::open(folder.path()).unwrap_err());

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use jiff::Timestamp;
+use sensor_ebpf::abi::Unparsed;
 use serde::Serialize;
 
-use super::{DAY, Dimension, Heard, Method, Period, Records, Span, Volume, moment};
+use super::{DAY, Dimension, Heard, Method, Period, Records, Span, Volume, moment, silence};
 
 /// A shorter gap is a restart, and not named.
 const LEAST_GAP: f64 = 60.0;
-/// Of that share of flows or more in one direction alone, addresses and services say nothing.
-const ONE_WAY: f64 = 0.9;
+/// Of that share of conversations or more with one half elsewhere, addresses and services say nothing.
+const ASYMMETRIC: f64 = 0.9;
 /// A day of which less was measured is left out where days are compared.
 const LEAST_OF_DAY: f64 = 0.5;
 
@@ -68,6 +69,9 @@ pub struct Coverage {
     pub vantage: &'static str,
     /// Share of flows heard in one direction alone: scans nobody answers are among them.
     pub one_way_share: Option<f64>,
+    /// Share of conversations of which the other direction runs elsewhere, as far as TCP tells: of flows heard in both directions, and of those in one that
+    /// acknowledge what was not heard.
+    pub asymmetric_share: Option<f64>,
     /// Who measured.
     pub sensors: Vec<String>,
     /// How what is known came to be: `counted`, or `flows 1:100` where routers told of flows and saw one packet of a hundred.
@@ -88,7 +92,7 @@ pub struct Coverage {
 impl Coverage {
     pub(super) fn of(records: &dyn Records, network: &str, period: &Period) -> Result<Self> {
         let time = period.time();
-        let spans = records.spans(time.clone())?;
+        let spans = silence::spans(records, &time)?;
         let blind: u64 = spans.iter().filter(|span| !span.is_blind()).map(|span| span.blind_ms).sum();
         let covered = merged(&spans, &time);
         let seconds = |from: Timestamp, to: Timestamp| (to.as_microsecond() - from.as_microsecond()) as f64 / 1e6;
@@ -123,6 +127,9 @@ impl Coverage {
             of.collect()
         };
         let lost = group("lost");
+        let mut unparsed = group("unparsed");
+        // A sensor that saw frames would have told of such among them.
+        unparsed.entry(Unparsed::NotIp.name().to_owned()).or_default();
         let days = period.days();
         let sides = records.traffic(network, Dimension::Total, DAY, period.day_steps())?;
         let has = |side: fn(&super::Volume) -> i64| sides.iter().any(|part| side(&part.volume) > 0);
@@ -132,7 +139,8 @@ impl Coverage {
             (false, true) => "out",
             (false, false) => "none",
         };
-        let Heard { flows, one_way_flows, .. } = records.heard(network, days)?;
+        let Heard { flows, one_way_flows, asymmetric_flows, .. } = records.heard(network, days)?;
+        let conversations = flows.saturating_sub(one_way_flows).saturating_add(asymmetric_flows);
         let mut sensors: Vec<String> = spans.iter().map(|span| span.sensor.clone()).collect();
         sensors.sort();
         sensors.dedup();
@@ -148,13 +156,14 @@ impl Coverage {
             seen_packets: count("seen_packets"),
             matched_packets: count("matched_packets"),
             other_packets: count("other_packets"),
-            unparsed: group("unparsed"),
+            unparsed,
             degraded: group("degraded"),
             shed: group("shed"),
             unattributed_packets: count(UNATTRIBUTED_PACKETS),
             unattributed_bytes: count(UNATTRIBUTED_BYTES),
             vantage,
             one_way_share: (flows > 0).then(|| one_way_flows as f64 / flows as f64),
+            asymmetric_share: (conversations > 0).then(|| asymmetric_flows as f64 / conversations as f64),
             sensors,
             methods: methods.keys().map(ToString::to_string).collect(),
             sampling_error_percent: sampling_error(&methods),
@@ -170,10 +179,9 @@ impl Coverage {
             "in" => Some("only packets to the network were seen".to_owned()),
             "out" => Some("only packets from the network were seen".to_owned()),
             "none" => None,
-            _ => self
-                .one_way_share
-                .filter(|share| *share >= ONE_WAY)
-                .map(|share| format!("{:.0} % of its flows were heard in one direction alone", 100.0 * share)),
+            _ => self.asymmetric_share.filter(|share| *share >= ASYMMETRIC).map(|share| {
+                format!("of {:.0} % of its conversations the other direction runs elsewhere", 100.0 * share)
+            }),
         }
     }
 
@@ -250,7 +258,14 @@ mod tests {
     #[test]
     fn spans_of_several_sensors_are_one_time() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let span = |start, end| Span { sensor: "s".into(), start: at(start), end: at(end), blind_ms: 0, coarse_ms: 0 };
+        let span = |start, end| Span {
+            sensor: "s".into(),
+            start: at(start),
+            end: at(end),
+            blind_ms: 0,
+            coarse_ms: 0,
+            capture: None,
+        };
         let spans = [span(50, 70), span(0, 10), span(5, 20), span(20, 30), span(60, 65), span(90, 200)];
         let time = at(3)..at(100);
         assert_eq!(merged(&spans, &time), [(at(3), at(30)), (at(50), at(70)), (at(90), at(100))]);

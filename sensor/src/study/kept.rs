@@ -24,7 +24,10 @@ impl Steps {
         let step = if detail == Detail::Minutes { MINUTE } else { QUARTER };
         let (all, seconds) = (period.day_steps(), period.seconds());
         let oldest = records.since(network, detail)?.unwrap_or(i64::MAX);
-        let first = if oldest <= seconds.start {
+        let sum =
+            |step, range| -> Result<Volume> { Ok(volume(&records.sums(network, Dimension::Total, step, range)?)) };
+        // Whatever began first: nothing is lost where steps are all that days have. A day need not be one piece of time, where clocks are set back over midnight.
+        let first = if oldest <= seconds.start || sum(step, seconds.clone())? == sum(DAY, all.clone())? {
             all.start
         } else if oldest >= seconds.end {
             all.end
@@ -33,8 +36,6 @@ impl Steps {
             let day = i64::from(period.day(oldest));
             let whole = day..day + 1;
             let time = period.begin(day)?..period.begin(day + 1)?;
-            let sum =
-                |step, range| -> Result<Volume> { Ok(volume(&records.sums(network, Dimension::Total, step, range)?)) };
             if sum(step, time)? == sum(DAY, whole)? { day } else { day + 1 }
         };
         let days = all.start..first;

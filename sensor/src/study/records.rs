@@ -19,8 +19,6 @@ use sensor_ebpf::{
 pub const MINUTE: i64 = 60;
 /// Seconds of the step that days of any zone are made of: all offsets since January 1972, Liberia's the last, are whole quarters of an hour.
 pub const QUARTER: i64 = 900;
-/// In a capture no frame for so long is taken for a gap, and not for silence.
-pub(crate) const SILENCE: Duration = Duration::from_secs(6 * 3600);
 /// Between intervals of a running sensor nothing is missing but the time that reading its counters takes.
 pub(crate) const SEAM: Duration = Duration::from_secs(1);
 /// The step of days.
@@ -197,6 +195,17 @@ pub struct Span {
     pub blind_ms: u64,
     /// How long of it intervals were that are longer than a quarter of an hour, in milliseconds: of these nothing but sums is known.
     pub coarse_ms: u64,
+    /// Of a capture, which does not say when somebody listened; nothing of a running sensor, nor of flows.
+    pub capture: Option<Recorded>,
+}
+
+/// How a span of a capture is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Of which replay.
+    pub epoch: String,
+    /// How many intervals of it had frames.
+    pub intervals: u64,
 }
 
 impl Span {

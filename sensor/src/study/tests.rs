@@ -32,6 +32,7 @@ fn question(zone: &TimeZone, days: [(i16, i8, i8); 4]) -> Question {
         period: Period::new(from, to, zone).unwrap(),
         baseline: Period::new(baseline_from, baseline_to, zone).unwrap(),
         hidden: HIDDEN.to_vec(),
+        upstreams: vec![],
     }
 }
 
@@ -189,7 +190,16 @@ fn what_is_not_kept_any_more_changes_no_figure_or_is_said_to_be_gone() {
     const WEEKS: [&str; 3] = ["hours", "office_hours_share", "weekend_share"];
     let of_week = |baseline: &str| WEEKS.map(|what| format!("/profile/{baseline}{what}"));
     let counters = |coverage: &str| {
-        let names = ["seen_packets", "matched_packets", "other_packets", "unparsed", "degraded", "shed"];
+        let names = [
+            "seen_packets",
+            "matched_packets",
+            "other_packets",
+            "unparsed",
+            "degraded",
+            "shed",
+            "lost",
+            "lost_packets",
+        ];
         names.map(|name| format!("/{coverage}/{name}"))
     };
     // The last week and the first: of the latter there are days alone.
@@ -197,7 +207,7 @@ fn what_is_not_kept_any_more_changes_no_figure_or_is_said_to_be_gone() {
     let (before, after) = (study(&all, days), study(&some, days));
     let gone = [&of_week("baseline_")[..], &counters("baseline_coverage")].concat();
     let mut gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-    gone.extend(["/addresses", "/services", "/baseline_coverage/one_way_share"]);
+    gone.extend(["/addresses", "/services", "/baseline_coverage/one_way_share", "/baseline_coverage/asymmetric_share"]);
     assert_eq!(facts(&after, &gone), facts(&before, &gone));
     assert!(before.insufficient_data.keys().all(|figure| *figure == "volume.growth_rate_interval"));
     let said: Vec<&str> = after.insufficient_data.keys().copied().collect();

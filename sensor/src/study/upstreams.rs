@@ -38,6 +38,13 @@ pub struct Upstream {
     pub share_by_day: BTreeMap<String, f64>,
 }
 
+impl Upstream {
+    /// Whether it carried anything in either period.
+    pub(crate) fn carried(&self) -> bool {
+        self.bytes != 0 || self.baseline_bytes.is_some_and(|bytes| bytes != 0)
+    }
+}
+
 /// A day from which on traffic took another way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Shift {
@@ -54,13 +61,14 @@ pub struct Shift {
 /// Shares of each upstream on each day with traffic, in order.
 pub(super) type Days = BTreeMap<String, Vec<(i32, f64)>>;
 
-/// All of them, the largest first, by the `days` of the periods that tell them: of the period, and perhaps of the other one.
-pub(super) fn upstreams(
+/// All of them, the largest first, by the `days` of the periods that tell them: of the period, and perhaps of the other one. Those that are `configured` and
+/// carried nothing stand at the end.
+pub(super) fn upstreams<'a>(
     records: &dyn Records,
     network: &str,
     wholes: [Whole<'_>; 2],
     (days, earlier): (&Days, Option<&Days>),
-    systems: &Systems,
+    (systems, configured): (&Systems, impl Iterator<Item = &'a str>),
 ) -> Result<Vec<Upstream>> {
     let is_told = earlier.is_some();
     let shares_of = |name: &str| {
@@ -78,6 +86,11 @@ pub(super) fn upstreams(
     };
     let mut shares = parts::shares(records, network, Dimension::Upstream, wholes)?;
     shares.retain(|(_, share)| is_told || share.bytes != 0);
+    for name in configured {
+        if !shares.iter().any(|(other, _)| other == name) {
+            shares.push((name.to_owned(), Share::default()));
+        }
+    }
     Ok(shares.into_iter().map(row).collect())
 }
 

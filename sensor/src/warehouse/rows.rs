@@ -58,6 +58,9 @@ pub(super) struct SpanRow {
     pub(super) ends: Timestamp,
     pub(super) blind: u64,
     pub(super) coarse: u64,
+    pub(super) epoch: String,
+    pub(super) intervals: u64,
+    pub(super) live: u8,
 }
 
 #[derive(Deserialize)]

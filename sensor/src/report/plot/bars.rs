@@ -39,7 +39,8 @@ pub(super) fn upstreams(study: &Study) -> Option<Plot> {
         now: upstream.share,
         before: upstream.baseline_share,
     };
-    plot("upstreams", "Share of all bytes by upstream", study.upstreams.iter().map(row).collect())
+    let carriers = study.upstreams.iter().filter(|upstream| upstream.carried());
+    plot("upstreams", "Share of all bytes by upstream", carriers.map(row).collect())
 }
 
 pub(super) fn classes(study: &Study) -> Option<Plot> {

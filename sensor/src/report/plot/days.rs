@@ -80,7 +80,8 @@ pub(super) fn upstreams(study: &Study) -> Vec<Plot> {
         };
         figure.plot(study, &format!("Share of {name} in all bytes by day.{days}"))
     };
-    IDS.into_iter().zip(&study.upstreams).filter_map(plot).collect()
+    let carriers = study.upstreams.iter().filter(|upstream| upstream.carried());
+    IDS.into_iter().zip(carriers).filter_map(plot).collect()
 }
 
 pub(super) fn addresses(study: &Study) -> Option<Plot> {

@@ -96,6 +96,7 @@ fn rows(periods: [&Coverage; 2]) -> Vec<Vec<Cell>> {
         }),
         row("Directions heard", &|coverage| coverage.vantage.into()),
         row("Flows heard in one direction alone", &|coverage| share(coverage.one_way_share)),
+        row("Conversations with the other direction elsewhere", &|coverage| share(coverage.asymmetric_share)),
         row("Frames seen", &|coverage| number(coverage.seen_packets)),
         row("Packets of counted prefixes", &|coverage| number(coverage.matched_packets)),
         row("Other IP packets", &|coverage| number(coverage.other_packets)),

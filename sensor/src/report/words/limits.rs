@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::Sentence;
+use super::{Sentence, why};
 use crate::{
     report::text,
     study::{Coverage, Study},
 };
 
+/// Of less than that share of conversations nothing is said: a capture begins and ends within some.
+const LEAST_ASYMMETRIC: f64 = 0.01;
 /// What a method is called that has no limits of its own.
 const COUNTED: &str = "counted";
 
@@ -19,7 +21,9 @@ pub(super) fn coverage(study: &Study) -> Sentence {
         some => text::count(some, "gap", "gaps"),
     };
     let lost = now.lost_packets.saturating_add(before.lost_packets);
+    let is_kept = ["coverage.packets", "baseline_coverage.packets"].iter().all(|what| why(study, what).is_none());
     let lost = match lost {
+        0 if !is_kept => "How many packets were lost cannot be said.".to_owned(),
         0 => "No packet is known to be lost.".to_owned(),
         some => format!("{} packets are known to be lost.", text::exact(some)),
     };
@@ -131,6 +135,10 @@ fn of(period: &str, coverage: &Coverage) -> Vec<String> {
     if let Some(share) = coverage.one_way_share {
         let share = text::percent(share);
         said.push(format!("{share} of the flows of the {period} were heard in one direction alone; scans nobody answers are among them."));
+    }
+    if let Some(share) = coverage.asymmetric_share.filter(|share| *share >= LEAST_ASYMMETRIC) {
+        let share = text::percent(share);
+        said.push(format!("Of {share} of the conversations of the {period} the other direction runs elsewhere: addresses and services may be missing."));
     }
     if coverage.coarse_seconds > 0.0 {
         let time = text::duration(coverage.coarse_seconds);

@@ -16,40 +16,37 @@ pub(super) fn upstreams(study: &Study) -> Vec<Sentence> {
     if let Some(why) = why(study, "upstreams") {
         return vec![Sentence::missing("upstreams", "Which upstreams carried the traffic", why)];
     }
+    let carriers: Vec<&Upstream> = study.upstreams.iter().filter(|upstream| upstream.carried()).collect();
     let won = |upstream: &Upstream| upstream.share - upstream.baseline_share.unwrap_or_default();
     let by_won = |a: &&Upstream, b: &&Upstream| won(a).total_cmp(&won(b));
-    let (Some(most), Some(least)) = (study.upstreams.iter().max_by(by_won), study.upstreams.iter().min_by(by_won))
+    let (Some(most), Some(least)) = (carriers.iter().copied().max_by(by_won), carriers.iter().copied().min_by(by_won))
     else {
         return vec![Sentence::missing("upstreams", "Which upstreams carried the traffic", "none was seen")];
     };
-    let said = |upstream: &Upstream| {
+    let said = |upstream: &&Upstream| {
         let before = upstream.baseline_share.filter(|_| study.volume.baseline_bytes > 0);
         format!("{} carries {}", label(upstream), now_and_before_or_unknown(Some(upstream.share), before))
     };
     let first = if let Some(why) = why(study, "baseline_upstreams") {
-        let all: Vec<String> = study.upstreams.iter().take(LARGEST).map(said).collect();
+        let all: Vec<String> = carriers.iter().take(LARGEST).map(said).collect();
         let text = format!(
             "{} of all bytes; what they carried before cannot be said ({INSUFFICIENT}: {why}).",
             text::list(&all)
         );
-        Sentence::new("upstreams", text::percent(study.upstreams[0].share), text)
+        Sentence::new("upstreams", text::percent(carriers[0].share), text)
     } else if most.name == least.name {
         let figure = text::percent(most.share);
-        Sentence::new("upstreams", figure, format!("{} of all bytes.", said(most)))
+        Sentence::new("upstreams", figure, format!("{} of all bytes.", said(&most)))
     } else if study.volume.baseline_bytes <= 0 {
-        let all: Vec<String> = study.upstreams.iter().take(LARGEST).map(said).collect();
-        Sentence::new(
-            "upstreams",
-            text::percent(study.upstreams[0].share),
-            format!("{} of all bytes.", text::list(&all)),
-        )
+        let all: Vec<String> = carriers.iter().take(LARGEST).map(said).collect();
+        Sentence::new("upstreams", text::percent(carriers[0].share), format!("{} of all bytes.", text::list(&all)))
     } else if won(most) < LEAST_CHANGE {
-        let largest = &study.upstreams[0];
-        let all: Vec<String> = study.upstreams.iter().take(LARGEST).map(said).collect();
+        let largest = carriers[0];
+        let all: Vec<String> = carriers.iter().take(LARGEST).map(said).collect();
         let text = format!("Upstream shares are what they were: {} of all bytes.", text::list(&all));
         Sentence::new("upstreams", text::percent(largest.share), text)
     } else {
-        let text = format!("{} of all bytes; {}.", said(most), said(least));
+        let text = format!("{} of all bytes; {}.", said(&most), said(&least));
         Sentence::new("upstreams", arrow(most.baseline_share.unwrap_or_default(), most.share), text)
     };
     let shifts = study.upstream_shifts.iter().map(|shift| {

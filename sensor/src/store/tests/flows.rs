@@ -140,7 +140,7 @@ impl Place {
         let [period, baseline] = days.map(|(from, to)| Period::new(from, to, &network.timezone).unwrap());
         let (name, zone) = (network.name.to_string(), network.timezone.clone());
         let hidden = self.config.report.hidden_classes.clone();
-        let question = Question { network: name, zone, period, baseline, hidden };
+        let question = Question { network: name, zone, period, baseline, hidden, upstreams: vec![] };
         Study::of(&Archive::open(self.folder.path()).unwrap(), &question).unwrap()
     }
 

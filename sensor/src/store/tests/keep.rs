@@ -104,7 +104,9 @@ fn rows_go_a_few_at_a_time_the_oldest_first() {
     take_by(&folder, &hours("2026-01-01T03:00:00Z", 10), FOREVER);
     let connection = Connection::open(folder.path().join(FILE)).unwrap();
     let retention = Retention { minutes: Age::days_of(3), ..FOREVER };
-    let [cut] = <[Cut; 1]>::try_from(Vec::from(crate::store::keep::cuts_of(&connection, &retention).unwrap())).unwrap();
+    let [cut] =
+        <[Cut; 1]>::try_from(Vec::from(crate::store::keep::cuts_of(&connection, &retention, i64::MAX).unwrap()))
+            .unwrap();
     let oldest = || Archive::open(folder.path()).unwrap().since(NETWORK, crate::study::Detail::Minutes).unwrap();
     let (mut before, mut removed) = (oldest(), 0);
     loop {

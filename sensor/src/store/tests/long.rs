@@ -115,6 +115,7 @@ fn days_without_an_agent_are_no_peak_and_no_surge() {
         period: period(3, 5),
         baseline: period(1, 3),
         hidden: vec![],
+        upstreams: vec![],
     };
     let study = Study::of(&Archive::open(folder.path()).unwrap(), &question).unwrap();
     assert_eq!(study.volume.bytes, 48 * 3600 * 1000);

@@ -118,6 +118,7 @@ fn measure_months_of_minutes() {
         period: Period::new(middle, last, &TimeZone::UTC).unwrap(),
         baseline: Period::new(date(2025, 1, 1), middle, &TimeZone::UTC).unwrap(),
         hidden: vec![Class::Tor],
+        upstreams: vec![],
     };
     let before = Instant::now();
     let study = Study::of(&Archive::open(&folder).unwrap(), &question).unwrap();

@@ -5,7 +5,7 @@ use sensor_ebpf::{abi::Direction, class::Class};
 
 use super::{
     made::{Made, ZONES, study_of},
-    question,
+    question, records,
 };
 use crate::{
     report,
@@ -53,6 +53,60 @@ fn a_network_of_one_packet() {
     assert_eq!((study.coverage.vantage, study.addresses.is_none(), study.services.is_none()), ("in", true, true));
     assert_eq!(study.coverage.measured_seconds, 60.0);
     can_be_told(&study);
+}
+
+#[test]
+fn what_is_not_there_is_told_as_nothing() {
+    let all = history(1, "2026-01-01T00:00:00Z", 300, 1);
+    let mut question = question(&TimeZone::UTC, [(2026, 1, 1), (2026, 1, 2), (2025, 12, 1), (2025, 12, 2)]);
+    let names = |study: &Study| study.upstreams.iter().map(|row| (row.name.clone(), row.asn)).collect::<Vec<_>>();
+    let before = names(&study_of(&question, &all));
+    question.upstreams =
+        vec![(before[0].0.clone(), Some(64_500)), ("idle".to_owned(), Some(64_501)), ("idler".to_owned(), None)];
+    let study = study_of(&question, &all);
+    let mut expected = before;
+    expected[0].1 = Some(64_500);
+    expected.extend([("idle".to_owned(), Some(64_501)), ("idler".to_owned(), None)]);
+    assert_eq!(names(&study), expected);
+    let idle = &study.upstreams[expected.len() - 2];
+    assert_eq!((idle.bytes, idle.share, idle.baseline_bytes, idle.baseline_share), (0, 0.0, Some(0), Some(0.0)));
+    can_be_told(&study);
+    let of_nothing = study_of(&question, &history(1, "2026-03-01T00:00:00Z", 1, 1));
+    assert_eq!(of_nothing.coverage.unparsed, [("not_ip".to_owned(), 0)].into());
+}
+
+#[test]
+fn a_night_in_which_clocks_go_back_over_midnight() {
+    // In Newfoundland one minute past midnight became 23:01 of the day before: the first day is not one piece of time, and nothing was heard early on it.
+    let all = history(1, "2003-10-25T04:00:00Z", 30 * 60, 1);
+    let zone = TimeZone::get("America/St_Johns").unwrap();
+    let question = question(&zone, [(2003, 10, 25), (2003, 10, 27), (2003, 10, 1), (2003, 10, 3)]);
+    let study = study_of(&question, &all);
+    let bytes: i64 = records(&all, &question.period).iter().map(|(_, _, bytes)| bytes).sum();
+    assert_eq!((study.volume.bytes, study.profile.hours.iter().sum::<i64>()), (bytes, bytes));
+    assert_eq!(study.volume.by_day.values().sum::<i64>(), bytes);
+    assert!(!study.insufficient_data.contains_key("profile"), "{:?}", study.insufficient_data);
+    can_be_told(&study);
+}
+
+#[test]
+fn scans_that_nobody_answers_hide_no_address() {
+    let mut all = history(1, "2026-01-01T00:00:00Z", 300, 1);
+    let question = question(&TimeZone::UTC, [(2026, 1, 1), (2026, 1, 2), (2025, 12, 1), (2025, 12, 2)]);
+    let mut study = |flows: u64, one_way_flows: u64, asymmetric_flows: u64| {
+        for host in all.iter_mut().flat_map(|summary| &mut summary.hosts) {
+            (host.flows, host.one_way_flows, host.asymmetric_flows) = (flows, one_way_flows, asymmetric_flows);
+        }
+        study_of(&question, &all)
+    };
+    let scanned = study(1000, 999, 0);
+    assert!(scanned.addresses.is_some() && scanned.services.is_some());
+    assert_eq!((scanned.coverage.one_way_share, scanned.coverage.asymmetric_share), (Some(0.999), Some(0.0)));
+    // One of ten conversations is whole.
+    let halved = study(100, 99, 9);
+    assert_eq!((halved.addresses, halved.services, halved.coverage.asymmetric_share), (None, None, Some(0.9)));
+    assert!(halved.insufficient_data["addresses"].contains("of 90 % of its conversations"));
+    can_be_told(&study(100, 90, 10));
 }
 
 #[test]

@@ -92,7 +92,10 @@ impl Made {
         }
         let [period, baseline] = periods.try_into().unwrap();
         let hidden = HIDDEN.to_vec();
-        Self { question: Question { network: NETWORK.to_owned(), zone, period, baseline, hidden }, all }
+        Self {
+            question: Question { network: NETWORK.to_owned(), zone, period, baseline, hidden, upstreams: vec![] },
+            all,
+        }
     }
 
     /// The study of all of it, from a store.
