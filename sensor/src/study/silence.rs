@@ -14,6 +14,8 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(6 * 3600);
 /// Silence is no wonder up to so many times the mean distance of intervals with frames: were these even, one as long would come once in e^60 times; nights and
 /// weekends have a tenth of the frames, and then it is once in e^6.
 const DISTANCES: f64 = 60.0;
+/// A capture that begins or ends within so many distances of a time was there from its beginning, or to its end: one frame has to be the first.
+const DISTANCES_OF_ENDS: f64 = 6.0;
 
 /// The spans of a time, those of a capture joined where the silence between them is no wonder in it: with what was recorded before and behind, too.
 ///
@@ -26,6 +28,7 @@ pub(super) fn spans(records: &dyn Records, time: &Range<Timestamp>) -> Result<Ve
         ..time.end.checked_add(length).unwrap_or(Timestamp::MAX);
     let mut spans = joined(records.spans(around)?, time);
     spans.retain(|span| span.start < time.end && span.end > time.start);
+    spans.iter_mut().for_each(|span| reach(span, time));
     Ok(spans)
 }
 
@@ -44,6 +47,9 @@ fn joined(spans: Vec<Span>, time: &Range<Timestamp>) -> Vec<Span> {
         match (before, patience) {
             (Some(before), Some(patience)) if span.start.duration_since(before.end) <= patience => {
                 before.end = before.end.max(span.end);
+                if let (Some(before), Some(more)) = (&mut before.capture, &span.capture) {
+                    before.intervals = before.intervals.saturating_add(more.intervals);
+                }
             }
             _ => {
                 last.extend(epoch.map(|epoch| (epoch, joined.len())));
@@ -52,6 +58,19 @@ fn joined(spans: Vec<Span>, time: &Range<Timestamp>) -> Vec<Span> {
         }
     }
     joined
+}
+
+/// Has a capture begin or end with the time where it nearly does.
+fn reach(span: &mut Span, time: &Range<Timestamp>) {
+    let Some(capture) = &span.capture else { return };
+    let length = span.end.duration_since(span.start).as_secs_f64();
+    let near = SignedDuration::from_secs_f64(DISTANCES_OF_ENDS * length / capture.intervals.max(1) as f64);
+    if span.start.duration_since(time.start) <= near {
+        span.start = span.start.min(time.start);
+    }
+    if time.end.duration_since(span.end) <= near {
+        span.end = span.end.max(time.end);
+    }
 }
 
 /// How long silence may be of so many intervals in a time; nothing of none.
@@ -106,6 +125,21 @@ mod tests {
         // Sixty distances of 168 hours / intervals are these 48 hours.
         assert_eq!(ends(quiet(105)), [(0, 168)]);
         assert_eq!(ends(quiet(106)).len(), 2);
+    }
+
+    #[test]
+    fn one_frame_has_to_be_the_first() {
+        let reached = |span: Span| {
+            let mut span = span;
+            reach(&mut span, &(at(0)..at(WEEK)));
+            (span.start.as_second() / HOUR, span.end.as_second() / HOUR)
+        };
+        // One interval an hour, and two.
+        assert_eq!(reached(span(6..162, "a", 156)), (0, 168));
+        assert_eq!(reached(span(7..161, "a", 154)), (7, 161));
+        assert_eq!(reached(span(4..166, "a", 324)), (4, 168));
+        assert_eq!(reached(span(-5..180, "a", 185)), (-5, 180));
+        assert_eq!(reached(Span { capture: None, ..span(1..167, "a", 1) }), (1, 167));
     }
 
     #[test]

@@ -71,19 +71,33 @@ fn measured(made: &Made, period: &Period) -> f64 {
             _ => runs.push((key.epoch, key.start, key.end, 1.0)),
         }
     }
-    let whole = |(_, start, end, _): &(_, Timestamp, Timestamp, f64)| end.duration_since(*start).as_secs_f64();
-    let mut seconds: f64 = runs.iter().map(|(_, start, end, _)| inside(*start, *end)).sum();
-    for pair in runs.windows(2) {
-        let [(epoch, _, end, _), (next, start, ..)] = [pair[0], pair[1]];
-        let of_it = runs.iter().filter(|run| run.0 == epoch);
-        let intervals: f64 = of_it.map(|run| run.3 * inside(run.1, run.2) / whole(run)).sum();
-        let length = inside(time.start, time.end);
+    let seconds = |(_, start, end, _): &(_, Timestamp, Timestamp, f64)| end.duration_since(*start).as_secs_f64();
+    let length = inside(time.start, time.end);
+    let mut joined: Vec<(Epoch, Timestamp, Timestamp, f64)> = Vec::new();
+    for run in &runs {
+        let of_it = runs.iter().filter(|other| other.0 == run.0);
+        let intervals: f64 = of_it.map(|run| run.3 * inside(run.1, run.2) / seconds(run)).sum();
         let longest = length * (60.0 / intervals).min(1.0);
-        if epoch == next && intervals > 0.0 && start.duration_since(end).as_secs_f64() <= longest {
-            seconds += inside(end, start);
+        match joined.last_mut() {
+            Some((epoch, _, end, all))
+                if *epoch == run.0 && intervals > 0.0 && run.1.duration_since(*end).as_secs_f64() <= longest =>
+            {
+                (*end, *all) = (run.2, *all + run.3);
+            }
+            _ => joined.push(*run),
         }
     }
-    seconds
+    // One frame has to be the first, and one the last.
+    let mut covered: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for run in joined.iter().filter(|run| inside(run.1, run.2) > 0.0) {
+        let near = 6.0 * seconds(run) / run.3;
+        let is_near = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64() <= near;
+        let start = if is_near(time.start, run.1) { time.start } else { run.1 };
+        let end = if is_near(run.2, time.end) { time.end } else { run.2 };
+        let behind = covered.last().map_or(start, |(_, end)| start.max(*end));
+        covered.push((behind, end.max(behind)));
+    }
+    covered.iter().map(|(start, end)| inside(*start, *end)).sum()
 }
 
 /// What could not be seen is the sum of what intervals say of it.
