@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sensor_ebpf::abi::Side;
 
 pub(crate) use self::source::Source;
@@ -45,6 +45,8 @@ use crate::{
 
 /// Name of the one ledger of a replay: all captures together.
 const LEDGER_NAME: &str = "capture";
+/// A frame that is older than its interval by more is said to be.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
 /// Frames between two looks at the progress bar.
 const FRAMES_PER_PROGRESS: u64 = 4096;
 
@@ -124,7 +126,7 @@ fn limits(limits: &config::Limits, report: &Report) -> watch::Limits {
     watch::Limits::new(&config::Limits { flows: REPLAY_FLOWS, ..*limits }, report, SEED)
 }
 
-/// Replays all captures in turn as one history and writes its summaries to `out`.
+/// Replays all captures as one history, the one that begins first first, and writes its summaries to `out`.
 ///
 /// # Errors
 /// A capture that cannot be opened or whose link type is not supported, a kernel that refuses the program, a writer that fails.
@@ -149,12 +151,17 @@ pub fn replay_to(options: &Options, out: &mut dyn FnMut(&Summary) -> Result<()>)
         if let Some(link_type) = source.capture()?.link_type().filter(|link_type| !link::is_known(*link_type)) {
             return Err(unsupported(path, link_type));
         }
-        hasher.capture(source.bytes()?).with_context(|| format!("cannot read {}", path.display()))?;
-        sources.push(source);
+        let begins = source.capture()?.next()?.map(|frame| frame.timestamp);
+        sources.push((begins, source));
+    }
+    // Time goes forward, in whatever order they are named; one without a frame changes nothing.
+    sources.sort_by_key(|(begins, _)| *begins);
+    for (_, source) in &sources {
+        hasher.capture(source.bytes()?).with_context(|| format!("cannot read {}", source.name().display()))?;
     }
     let engine = Engine::new(options.engine, &options.set, options.labels())?;
     let mut history = History::new(options, engine, hasher.finish(), out);
-    for source in &sources {
+    for (_, source) in &sources {
         history.add(source)?;
     }
     history.finish()
@@ -203,10 +210,11 @@ impl<'a> History<'a> {
         let mut framer = Framer::default();
         // pcapng may hold interfaces of other kinds beside those that can be read.
         let (mut known, mut unknown) = (false, None);
+        let mut latest = SignedDuration::ZERO;
         while let Some(frame) = capture.next()? {
             let (seconds, nanoseconds) = frame.timestamp.to_parts();
             let moment = Timestamp::new(seconds, nanoseconds as i32).unwrap_or(Timestamp::MAX);
-            self.advance(moment)?;
+            latest = latest.max(self.advance(moment)?);
             self.watched.advance(moment, &mut self.engine);
             if link::is_known(frame.link_type) {
                 known = true;
@@ -227,6 +235,12 @@ impl<'a> History<'a> {
             return Err(unsupported(name, link_type));
         }
         progress.finish_and_clear();
+        if latest > LATE {
+            let name = name.display();
+            tracing::warn!(
+                "{name}: frames up to {latest:#} older than others before them count with these; sort them by time (reordercap, mergecap)"
+            );
+        }
         if let Some(damage) = capture.damage() {
             tracing::warn!("{}: {damage}; what stands before it is counted", name.display());
         }
@@ -242,26 +256,23 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Closes the interval that a frame of that time lies behind; a frame older than the interval belongs to it all the same.
-    fn advance(&mut self, moment: Timestamp) -> Result<()> {
+    /// Closes the interval that a frame of that time lies behind; a frame older than the interval belongs to it all the same. By how much it is older.
+    fn advance(&mut self, moment: Timestamp) -> Result<SignedDuration> {
         let Some(length) = self.options.interval else {
             let whole = self.current.get_or_insert(Interval { start: moment, end: moment });
             whole.start = whole.start.min(moment);
             whole.end = whole.end.max(moment);
-            return Ok(());
+            return Ok(SignedDuration::ZERO);
         };
         match self.current {
-            Some(current) if moment < current.end => Ok(()),
+            Some(current) if moment < current.end => return Ok(current.start.duration_since(moment)),
             Some(current) => {
                 self.report(current, Vec::new())?;
                 self.current = Some(Interval::holding(moment, length));
-                Ok(())
             }
-            None => {
-                self.current = Some(Interval::holding(moment, length));
-                Ok(())
-            }
+            None => self.current = Some(Interval::holding(moment, length)),
         }
+        Ok(SignedDuration::ZERO)
     }
 
     fn finish(mut self) -> Result<()> {

@@ -101,3 +101,20 @@ fn what_a_capture_lost_is_in_the_ledger_of_an_interval() {
     let table = run("table").stdout;
     assert!(table.contains("; lost before they could be seen: 8 os_drop"), "{table}");
 }
+
+#[test]
+fn frames_that_come_hours_too_late_are_said_to() {
+    let folder = TempDir::new().unwrap();
+    for (seconds, is_said) in [([10_000, 6_410], false), ([10_000, 6_399], true)] {
+        let path = folder.path().join("late.pcap");
+        let frames = seconds.map(|second| Sent { second, ..packet() });
+        fs::write(&path, pcap::bytes(&frames)).unwrap();
+        let run = finish(sensor(["replay", "--engine", "native", "--interval", "10s", "--format", "jsonl"]).arg(&path));
+        assert_eq!(ledgers(&run)[0]["seen_packets"], 2);
+        assert_eq!(
+            run.stderr.contains("older than others before them count with these; sort them"),
+            is_said,
+            "{run:?}"
+        );
+    }
+}

@@ -2,7 +2,9 @@
 //!
 //! For each registered domain the different names are counted that carry something: those asked for with types that nobody else uses (NULL, KEY, the
 //! private type of iodine), those asked for with types whose answers carry much (TXT, CNAME, MX, SRV), and long ones. A domain that has enough of them is
-//! a tunnel, and so is one with many different names of a weaker sort that are each asked for once; and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name.
+//! a tunnel, and so is one with many different names of a weaker sort that are each asked for once; and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name, iodine's server in its
+//! first answer. Names with large answers and weaker ones count only where they are half of all different names under the domain: where a busy domain's hosts are asked
+//! for all day, some texts are, too.
 //!
 //! Only names of the same hour or two count together, and a tunnel is one for a day. Who looks up hosts and texts asks, in weeks, for as many different names under
 //! a domain as a tunnel does in a minute: in made traffic of eight weeks ordinary domains came to a dozen such names each (median 13). A tunnel polls every few seconds.
@@ -81,7 +83,8 @@ impl Names {
     }
 
     fn parts_of(&mut self, id: FlowId, packet: &Packet<'_>, from: End, now: u32) -> Option<Vec<Part>> {
-        let dns = Dns::read(without_length(packet))?;
+        let message = without_length(packet);
+        let dns = Dns::read(message)?;
         let name = Name::of(dns.question.as_ref()?, dns.is_answer)?;
         let part = (id, 1 << from as u8);
         if name.is_signature() {
@@ -105,7 +108,8 @@ impl Names {
             Kept::Known => {}
             Kept::Not => self.overflow += 1,
         }
-        if !domain.is_tunnel() {
+        let is_welcome = name.is_rare() && dns.first_data(message).is_some_and(is_welcome);
+        if !is_welcome && !domain.is_tunnel() {
             return None;
         }
         let parts = domain.take_parts();
@@ -168,6 +172,12 @@ impl Names {
             self.domains.insert(key, domain);
         }
     }
+}
+
+/// Whether data is what iodine's server answers to a client's version: taken, of another version, or full, then four bytes and the client's number.
+fn is_welcome(data: &[u8]) -> bool {
+    const WORDS: [&[u8]; 3] = [b"VACK", b"VNAK", b"VFUL"];
+    data.len() == 9 && WORDS.iter().any(|word| data.starts_with(word))
 }
 
 /// The message in a packet; over TCP its length is before it.

@@ -83,10 +83,15 @@ impl Services {
     pub(super) fn vote(&mut self, key: ServiceKey, before: Option<Verdict>, now: Option<Verdict>) -> bool {
         let Some(row) = self.table.get_mut(key) else { return false };
         let votes = &mut row.value.votes;
+        let told = votes.best();
         if let Some(verdict) = before {
             votes.remove(verdict);
         }
         let is_counted = now.is_none_or(|verdict| votes.add(verdict));
+        // A verdict may come long after the answer.
+        if votes.best() != told {
+            self.table.tell(key);
+        }
         self.lost_votes += u64::from(!is_counted);
         is_counted
     }

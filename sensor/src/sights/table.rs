@@ -66,6 +66,11 @@ impl<K: Ord + Copy, V> Table<K, V> {
         Some(row)
     }
 
+    /// Has a row told at the end of the interval although its key was not seen: something else about it changed.
+    pub(super) fn tell(&mut self, key: K) {
+        self.touched.push(key);
+    }
+
     /// Puts back what an earlier table held; as ever where there is room.
     pub(super) fn put_back(&mut self, key: K, first: Timestamp, last: Timestamp, value: V) {
         if self.is_full() && !self.rows.contains_key(&key) {

@@ -110,7 +110,7 @@ impl Name {
     }
 
     /// Whether it is of a type that nobody else uses.
-    fn is_rare(&self) -> bool {
+    pub(super) fn is_rare(&self) -> bool {
         !self.is_local && [kind::NULL, kind::KEY, kind::PRIVATE].contains(&self.kind) && !self.is_plain()
     }
 
@@ -193,8 +193,40 @@ impl Several {
         self.0 |= 1 << (print & 127);
     }
 
-    fn count(&self) -> u32 {
+    fn count(self) -> u32 {
         self.0.count_ones()
+    }
+
+    /// How many different things set so many bits (linear counting; Whang, 1990); nothing where all are set.
+    fn estimate(self) -> Option<f64> {
+        let (bits, zeros) = (f64::from(u128::BITS), f64::from(self.0.count_zeros()));
+        (zeros > 0.0).then(|| bits * (bits / zeros).ln())
+    }
+}
+
+/// Names of a sort: different ones, and how often any of them was named.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sort {
+    different: Several,
+    times: u32,
+}
+
+impl Sort {
+    fn add(&mut self, print: u64) {
+        self.different.add(print);
+        self.times = self.times.saturating_add(1);
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { different: Several(self.different.0 | other.different.0), times: self.times.saturating_add(other.times) }
+    }
+
+    /// Whether half of all different names or more are of this sort; where there are too many to tell them apart, half of all times.
+    fn prevails(self, all: Self) -> bool {
+        match (self.different.estimate(), all.different.estimate()) {
+            (Some(different), Some(all)) => 2.0 * different >= all,
+            _ => self.times >= all.times / 2,
+        }
     }
 }
 
@@ -211,10 +243,11 @@ pub(super) enum Kept {
 /// What was asked for under a domain in some minutes.
 #[derive(Debug, Default)]
 struct Asked {
-    rare: Several,
-    large: Several,
-    long: Several,
-    suspect: Several,
+    all: Sort,
+    rare: Sort,
+    large: Sort,
+    long: Sort,
+    suspect: Sort,
     /// Questions for these, and answers.
     times: [u32; 2],
     /// Flows that asked for a name that is not plain, and the end that did.
@@ -255,6 +288,7 @@ impl Domain {
     /// Takes a name.
     pub(super) fn count(&mut self, name: &Name, print: u64) {
         let asked = &mut self.now;
+        asked.all.add(print);
         for (is, several) in
             [(name.is_rare(), &mut asked.rare), (name.is_large(), &mut asked.large), (name.is_long(), &mut asked.long)]
         {
@@ -296,18 +330,21 @@ impl Domain {
     }
 
     fn has_telling(&self) -> bool {
-        self.different(|asked| asked.rare) >= MIN_RARE
-            || self.different(|asked| asked.large) >= MIN_LARGE
-            || self.different(|asked| asked.long) >= MIN_LONG
+        let [rare, large, long] =
+            [|it: &Asked| it.rare, |it: &Asked| it.large, |it: &Asked| it.long].map(|of| self.of(of));
+        rare.different.count() >= MIN_RARE
+            || large.different.count() >= MIN_LARGE && large.prevails(self.of(|asked| asked.all))
+            || long.different.count() >= MIN_LONG
     }
 
     fn has_suspect(&self) -> bool {
-        self.different(|asked| asked.suspect) >= MIN_ONCE
+        let suspect = self.of(|asked| asked.suspect);
+        suspect.different.count() >= MIN_ONCE && suspect.prevails(self.of(|asked| asked.all))
     }
 
-    /// How many different names of a sort are remembered.
-    fn different(&self, sort: fn(&Asked) -> Several) -> u32 {
-        Several(sort(&self.now).0 | sort(&self.before).0).count()
+    /// What is remembered of a sort.
+    fn of(&self, sort: fn(&Asked) -> Sort) -> Sort {
+        sort(&self.now).and(sort(&self.before))
     }
 
     /// How many flows are remembered.

@@ -94,6 +94,13 @@ impl Dns {
         Some(Self { id: word(0), is_answer: flags & 0x8000 != 0, flags, counts, question, end })
     }
 
+    /// What the first record of an answer holds, where it is whole.
+    pub(in crate::inspect) fn first_data<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let (_, behind) = (self.is_answer && self.counts[1] > 0).then(|| name(bytes, self.end)).flatten()?;
+        let length = u16::from_be_bytes(*bytes.get(behind + 8..)?.first_chunk()?);
+        bytes.get(behind + 10..)?.get(..usize::from(length))
+    }
+
     /// Whether the records that the header counts are all there and nothing is behind them.
     pub(in crate::inspect) fn is_whole(&self, bytes: &[u8]) -> bool {
         let records = self.counts[1..].iter().map(|count| usize::from(*count)).sum::<usize>();

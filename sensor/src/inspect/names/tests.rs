@@ -97,6 +97,60 @@ fn what_looks_like_a_tunnel() {
 }
 
 #[test]
+fn texts_under_a_busy_domain_are_no_tunnel() {
+    // One of five names of a domain that is asked for all day; the same ones without the others are a tunnel's.
+    for many in [60, 400, 5000_u64] {
+        let name = |nth: u64| {
+            let kind = if nth.is_multiple_of(5) { kind::TXT } else { 1 };
+            (format!("harbour{}.provider.example", nth * 7919 % 100_000), kind)
+        };
+        let all: Vec<_> = (0..many).map(name).collect();
+        assert!(!of(&all).contains(&true), "{many}");
+        let texts: Vec<_> = all.into_iter().filter(|(_, kind)| *kind == kind::TXT).collect();
+        assert!(of(&texts).iter().all(|is| *is), "{many}");
+    }
+    // A site beside the tunnel hides nothing.
+    let mut beside = many(kind::TXT, |nth| format!("q+Z8{nth}waBA.example.com"));
+    beside.extend((0..20).map(|nth| (format!("host{nth}.example.com"), 1)));
+    assert!(of(&beside).iter().all(|is| *is));
+}
+
+#[test]
+fn the_first_answer_of_iodine_is_enough() {
+    let answer = |kind: u16, data: &[u8]| {
+        let mut bytes = query("vaaaakaqxyzw.t.example.com", kind);
+        (bytes[2], bytes[7]) = (0x84, 1);
+        bytes.extend([0xc0, 12]);
+        bytes.extend(kind.to_be_bytes());
+        bytes.extend([0, 1, 0, 0, 0, 0, 0, data.len() as u8]);
+        bytes.extend(data);
+        bytes
+    };
+    let found_by = |answer: &[u8]| {
+        let (mut names, mut found) = (Names::default(), Found::new());
+        let question = query("vaaaakaqxyzw.t.example.com", kind::NULL);
+        observe(&mut names, &mut found, 0, &question, End::Client);
+        observe(&mut names, &mut found, 0, answer, End::Server);
+        // The domain is known from then on.
+        observe(&mut names, &mut found, 1, &query("paaa.t.example.com", kind::NULL), End::Client);
+        [0, 1].map(|flow| found.get(&FlowId::of(flow)).copied())
+    };
+    for word in ["VACK", "VNAK", "VFUL"] {
+        assert_eq!(found_by(&answer(kind::NULL, &[word.as_bytes(), &[1, 2, 3, 4, 0]].concat())), [Some(3), Some(1)]);
+    }
+    let whole = answer(kind::NULL, b"VACK\x01\x02\x03\x04\x00");
+    for other in [
+        answer(kind::TXT, b"VACK\x01\x02\x03\x04\x00"),
+        answer(kind::NULL, b"VACK\x01\x02\x03\x04"),
+        answer(kind::NULL, b"VOID\x01\x02\x03\x04\x00"),
+        whole[..whole.len() - 1].to_vec(),
+        whole[..20].to_vec(),
+    ] {
+        assert_eq!(found_by(&other), [None, None], "{other:?}");
+    }
+}
+
+#[test]
 fn names_that_are_asked_for_again() {
     // Hashes of a content network, for two kinds of addresses, and hosts called by their addresses.
     let both = |nth: u64| [1, 28].map(|kind| (format!("{}.safeframe.example.com", hex(nth, 32)), kind));

@@ -147,7 +147,8 @@ impl Model {
 
     /// Services that answered in the interval: address, port, protocol, class, first, last, answers, clients.
     #[expect(clippy::type_complexity, reason = "a row of a model, compared whole")]
-    fn services(&self, network: u32) -> Vec<(IpAddr, u16, u8, Option<Verdict>, Timestamp, Timestamp, u64, u64)> {
+    /// All services that answered up to now.
+    fn services(&self, network: u32) -> Vec<Answered> {
         #[derive(Default)]
         struct Known {
             times: Vec<(u32, Timestamp)>,
@@ -172,9 +173,6 @@ impl Model {
         let mut services = Vec::new();
         for ((address, port, protocol), known) in known {
             let (interval, last) = known.times[known.times.len() - 1];
-            if interval != self.interval {
-                continue;
-            }
             let mut votes: BTreeMap<(Evidence, Class), u32> = BTreeMap::new();
             for far in &known.flows {
                 if let Some(verdict) = self.flows[&(network, (address, port), *far, protocol)].verdict {
@@ -185,7 +183,8 @@ impl Model {
             let verdict = best.map(|((evidence, class), _)| Verdict { class, evidence });
             let clients: BTreeSet<IpAddr> = known.flows.iter().map(|far| far.0).collect();
             let (first, answers) = (known.times[0].1, known.flows.len() as u64);
-            services.push((address, port, protocol, verdict, first, last, answers, clients.len() as u64));
+            let (key, clients) = ((address, port, protocol), clients.len() as u64);
+            services.push(Answered { key, verdict, interval, first, last, answers, clients });
         }
         services
     }
@@ -219,7 +218,21 @@ impl Model {
 }
 
 /// `counts`: flows were not forgotten by a restart, which lets them count again.
-fn compare(taken: &Taken, model: &Model, counts: bool) -> Result<(), TestCaseError> {
+/// A service: what its flows are, and in which interval it answered last.
+struct Answered {
+    key: (IpAddr, u16, u8),
+    verdict: Option<Verdict>,
+    interval: u32,
+    first: Timestamp,
+    last: Timestamp,
+    answers: u64,
+    clients: u64,
+}
+
+/// What was told last of each service of a network.
+type Told = BTreeMap<(u32, (IpAddr, u16, u8)), (Class, Option<Evidence>)>;
+
+fn compare(taken: &Taken, model: &Model, last_told: &mut Told, counts: bool) -> Result<(), TestCaseError> {
     for (network, name) in [(1, "a"), (2, "b")] {
         let (active, active_prefixes, newly_lit, newly_lit_prefixes, ways) = model.hosts(network);
         let host = taken.hosts.iter().find(|host| &*host.network == name);
@@ -232,25 +245,30 @@ fn compare(taken: &Taken, model: &Model, counts: bool) -> Result<(), TestCaseErr
             prop_assert_eq!([host.flows, host.one_way_flows, host.asymmetric_flows], ways);
             prop_assert!(!host.incomplete && !host.initial);
         }
-        let services = model.services(network);
-        let found: Vec<_> = taken.services.iter().filter(|service| &*service.network == name).collect();
-        prop_assert_eq!(found.len(), services.len());
+        let mut found: BTreeMap<_, _> = taken
+            .services
+            .iter()
+            .filter(|service| &*service.network == name)
+            .map(|service| ((service.address, service.port, service.protocol), service))
+            .collect();
         let mut born = BTreeSet::new();
-        for (found, (address, port, protocol, verdict, first, last, answers, clients)) in found.iter().zip(services) {
-            prop_assert_eq!((found.address, found.port, found.protocol), (address, port, protocol));
-            prop_assert_eq!((found.first, found.last, found.clients, found.new), (first, last, clients, true));
-            if model.seen.iter().find(|(_, seen)| seen.at == first).unwrap().0 == model.interval {
-                born.insert((address, port, protocol));
+        for Answered { key, verdict, interval, first, last, answers, clients } in model.services(network) {
+            let found = found.remove(&key);
+            prop_assert!(interval != model.interval || found.is_some(), "{:?} answered", key);
+            if let Some(found) = found {
+                prop_assert_eq!((found.first, found.last, found.clients, found.new), (first, last, clients, true));
+                prop_assert!(!counts || found.answers == answers);
+                prop_assert_eq!(found.family, found.class.family());
+                last_told.insert((network, key), (found.class, found.evidence));
             }
-            if counts {
-                prop_assert_eq!(found.answers, answers);
-                let class = verdict.map_or(Class::Unknown, |verdict| verdict.class);
-                prop_assert_eq!(
-                    (found.class, found.family, found.evidence),
-                    (class, class.family(), verdict.map(|verdict| verdict.evidence))
-                );
+            // A verdict may come after the interval in which it answered last.
+            let known = (verdict.map_or(Class::Unknown, |verdict| verdict.class), verdict.map(|it| it.evidence));
+            prop_assert!(!counts || last_told[&(network, key)] == known, "{:?} is {:?}", key, known);
+            if model.seen.iter().find(|(_, seen)| seen.at == first).unwrap().0 == model.interval {
+                born.insert(key);
             }
         }
+        prop_assert!(found.is_empty(), "{:?}", found);
         if counts {
             let rows: Vec<_> = taken.class_hosts.iter().filter(|row| &*row.network == name).collect();
             let rows: Vec<_> = rows.iter().map(|row| (row.class, row.evidence, row.address, row.flows)).collect();
@@ -290,6 +308,7 @@ fn run(steps: Vec<Step>, restarts: bool) -> Result<(), TestCaseError> {
     let learn = Some(SignedDuration::ZERO);
     let (mut sights, mut model) = (Sights::new(Limits::default(), learn, 7), Model::default());
     sights.configure(configured());
+    let mut told = Told::new();
     for (second, step) in (0..).zip(steps.into_iter().chain([Step::Take])) {
         match step {
             Step::Packet(key, direction, flags) => sights.see(&model.packet(key, direction, flags, at(second))),
@@ -299,7 +318,7 @@ fn run(steps: Vec<Step>, restarts: bool) -> Result<(), TestCaseError> {
             }
             // An interval is closed before its history is kept.
             Step::Take | Step::Restart => {
-                compare(&sights.take(at(second)), &model, !restarts)?;
+                compare(&sights.take(at(second)), &model, &mut told, !restarts)?;
                 model.interval += 1;
                 if restarts && matches!(step, Step::Restart) {
                     sights = Sights::restore(Limits::default(), learn, &sights.snapshot()).unwrap();

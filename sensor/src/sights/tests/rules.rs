@@ -133,6 +133,23 @@ fn a_service_is_what_the_surest_of_its_flows_are() {
 }
 
 #[test]
+fn a_verdict_that_comes_after_the_interval_is_told() {
+    let mut sights = sights(Limits::default());
+    sights.see(&answer(watched(53), far(), 9));
+    assert_eq!(sights.take(at(10)).services[0].class, Class::Unknown);
+    let decide = |sights: &mut Sights, verdict| sights.decide(id(1), watched(53), far(), UDP, verdict);
+    decide(&mut sights, Verdict::confirmed(Class::Dns));
+    let taken = sights.take(at(20));
+    let [service] = &*taken.services else { panic!("{:?}", taken.services) };
+    // It answered when it did, and was born once.
+    assert_eq!((service.class, service.last, service.answers), (Class::Dns, at(9), 1));
+    assert_eq!(taken.events, []);
+    // What changes nothing is not told.
+    decide(&mut sights, Verdict::confirmed(Class::Dns));
+    assert_eq!(sights.take(at(30)).services, []);
+}
+
+#[test]
 fn who_speaks_a_suspicious_class_is_known_by_evidence() {
     let mut sights = sights(Limits::default());
     let flow = |number: u16, verdict: Verdict, seconds| {
