@@ -246,7 +246,8 @@ CREATE TABLE IF NOT EXISTS event
     `to` LowCardinality(String),
     share Float64,
     seconds UInt64,
-    INDEX starts start TYPE minmax GRANULARITY 1
+    INDEX starts start TYPE minmax GRANULARITY 1,
+    INDEX ends end TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(start)

@@ -291,21 +291,23 @@ impl Records for Warehouse {
                 format!("arrayMap((k, v) -> (concat('{group}.', k), v), mapKeys({group}), mapValues({group}))")
             })
             .join(", ");
-        let lost_names = format!("[('{UNATTRIBUTED_PACKETS}', packets), ('{UNATTRIBUTED_BYTES}', bytes)]");
+        let nameless = format!("[('{UNATTRIBUTED_PACKETS}', packets), ('{UNATTRIBUTED_BYTES}', bytes)]");
+        // Of other events that is nothing.
+        let losses = "[(concat('loss.', toString(what)), count)]".to_owned();
         let steps = Steps(QUARTER);
         let within = format!("step >= {} AND step < {}", time.start.as_second(), time.end.as_second());
-        let [sides, unattributed] =
-            [("ledger", format!("arrayConcat([{pairs}], {reasons})")), ("unattributed", lost_names)].map(
-                |(table, pairs)| {
+        let of_each =
+            [("ledger", format!("arrayConcat([{pairs}], {reasons})")), ("unattributed", nameless), ("event", losses)]
+                .map(|(table, pairs)| {
                     format!(
                         "SELECT arrayJoin({pairs}) AS pair, {} AS part FROM {} AND {within}",
                         steps.part("pair.2"),
                         steps.rows(table, &time)
                     )
-                },
-            );
+                });
         let question = format!(
-            "SELECT pair.1 AS counter, toUInt64(sum(part)) AS value FROM ({sides} UNION ALL {unattributed}) GROUP BY counter HAVING value > 0"
+            "SELECT pair.1 AS counter, toUInt64(sum(part)) AS value FROM ({}) GROUP BY counter HAVING value > 0",
+            of_each.join(" UNION ALL ")
         );
         let rows: Vec<CounterRow> = self.rows(&question)?;
         Ok(rows.into_iter().map(|row| (row.counter, row.value)).collect())

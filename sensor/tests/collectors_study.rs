@@ -23,8 +23,8 @@ use sensor::{
     epoch::Epoch,
     store::Store,
     summary::{
-        AddressSet, Count, CounterpartRecord, HostRecord, Key, LedgerRecord, Moved, NetworkRecord, Summary,
-        UnattributedRecord,
+        AddressSet, Count, CounterpartRecord, Event, EventRecord, HostRecord, Key, LedgerRecord, Moved, NetworkRecord,
+        Summary, UnattributedRecord,
     },
     testing::{
         history::{FILES, PERIODS, Version, write},
@@ -171,6 +171,8 @@ fn interval(sequence: u64, start: Timestamp, seconds: i64, rng: &mut Rng) -> Sum
         ..LedgerRecord::default()
     });
     if rng.one_in(5) {
+        let event = Event::Loss { what: "services".to_owned(), count: 1 + rng.below(9) as u64 };
+        summary.events = vec![EventRecord { network: None, at: start, event }];
         summary.unattributed = vec![UnattributedRecord { direction: Direction::In, count: count(rng) }];
     }
     summary
@@ -200,6 +202,7 @@ fn long_intervals_in_clickhouse_are_spread_as_in_the_store() {
     let report = reports(folder.path(), &engine, DAYS);
     let number = |key: &str| report["coverage"][key].as_u64().unwrap();
     assert!(number("lost_packets") > 0 && number("unattributed_packets") > 0, "{}", report["coverage"]);
+    assert!(report["coverage"]["losses"]["services"].as_u64() > Some(0), "{}", report["coverage"]);
     assert!(report["coverage"]["coarse_seconds"].as_f64() > Some(86_400.0), "{}", report["coverage"]);
 }
 
@@ -222,6 +225,7 @@ fn tables_of_an_earlier_version_become_those_of_this_one() {
     let event = schema.split("CREATE TABLE IF NOT EXISTS event").nth(1).unwrap().split_once(';').unwrap().0;
     let (columns, rest) = event.split_once("    direction LowCardinality(String),").unwrap();
     let rest = rest.split_once("    INDEX starts").unwrap().1.replace(", direction, state)", ")");
+    let rest = rest.replace(",\n    INDEX ends end TYPE minmax GRANULARITY 1", "");
     engine.ask(&format!("DROP TABLE event;\nCREATE TABLE event{columns}    INDEX starts{rest};\n"));
     engine.ask("ALTER TABLE ledger DROP COLUMN lost;\n");
     for table in ["network", "counterpart", "unattributed", "ledger"] {

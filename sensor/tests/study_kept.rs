@@ -81,8 +81,17 @@ fn size(folder: &Path) -> u64 {
 #[test]
 fn facts_that_do_not_depend_on_what_went_are_the_same() {
     const PEAK: [&str; 2] = ["/volume/peak_bits_per_second", "/volume/percentile_95_bits_per_second"];
-    const FRAMES: [&str; 8] =
-        ["seen_packets", "matched_packets", "other_packets", "unparsed", "degraded", "shed", "lost", "lost_packets"];
+    const FRAMES: [&str; 9] = [
+        "seen_packets",
+        "matched_packets",
+        "other_packets",
+        "unparsed",
+        "degraded",
+        "shed",
+        "lost",
+        "lost_packets",
+        "losses",
+    ];
     let site = Site::new();
     let (all, whole) = (site.report(), size(site.folder.path()));
     assert_eq!(said(&all), Vec::<&str>::new());

@@ -14,7 +14,7 @@ use crate::{
     config::Network,
     study::{DAY, Dimension, Heard, MINUTE, QUARTER, UNATTRIBUTED_BYTES, UNATTRIBUTED_PACKETS, Volume, day, mark},
     summary::{
-        ClassHostRecord, Count, CounterpartRecord, EventRecord, Key, LedgerRecord, NetworkRecord, ServiceRecord,
+        ClassHostRecord, Count, CounterpartRecord, Event, EventRecord, Key, LedgerRecord, NetworkRecord, ServiceRecord,
         Summary, UnattributedRecord,
     },
 };
@@ -219,6 +219,11 @@ impl Rows {
         let events = summary.events.iter().cloned().enumerate();
         self.events.extend(events.map(|(place, event)| (summary.key.sequence, place, event)));
         summary.ledger.iter().for_each(|record| self.side(record, when));
+        for record in &summary.events {
+            if let Event::Loss { what, count } = &record.event {
+                self.counter(NO_INTERFACE, "", &format!("loss.{what}"), *count, when);
+            }
+        }
         for UnattributedRecord { direction, count } in &summary.unattributed {
             for (counter, value) in [(UNATTRIBUTED_PACKETS, count.packets), (UNATTRIBUTED_BYTES, count.bytes)] {
                 self.counter(NO_INTERFACE, direction.name(), counter, value, when);

@@ -61,6 +61,8 @@ pub struct Coverage {
     pub degraded: BTreeMap<String, u64>,
     /// Watched packets that were counted and not looked into, by reason.
     pub shed: BTreeMap<String, u64>,
+    /// What of watched traffic was not remembered or not told, and how often: addresses, services and classes may lack some.
+    pub losses: BTreeMap<String, u64>,
     /// Packets of counted prefixes, each once for each of its ends, of which nobody can say any more whose they were: they are in no network.
     pub unattributed_packets: u64,
     /// Their bytes.
@@ -159,6 +161,7 @@ impl Coverage {
             unparsed,
             degraded: group("degraded"),
             shed: group("shed"),
+            losses: group("loss"),
             unattributed_packets: count(UNATTRIBUTED_PACKETS),
             unattributed_bytes: count(UNATTRIBUTED_BYTES),
             vantage,

@@ -103,7 +103,8 @@ fn rows(periods: [&Coverage; 2]) -> Vec<Vec<Cell>> {
         row("Packets that nobody can attribute any more", &|coverage| number(coverage.unattributed_packets)),
         row("Packets known to be lost", &|coverage| number(coverage.lost_packets)),
     ];
-    let groups: [(&str, Group); 4] = [
+    let groups: [(&str, Group); 5] = [
+        ("Not remembered or told", |coverage| &coverage.losses),
         ("Lost", |coverage| &coverage.lost),
         ("Without a countable IP header", |coverage| &coverage.unparsed),
         ("Counted with a reservation", |coverage| &coverage.degraded),

@@ -144,6 +144,17 @@ fn of(period: &str, coverage: &Coverage) -> Vec<String> {
         let time = text::duration(coverage.coarse_seconds);
         said.push(format!("Of {time} of the {period} nothing but sums is known: they were taken to have come evenly, which hides peaks."));
     }
+    if !coverage.losses.is_empty() {
+        let all: Vec<String> = coverage
+            .losses
+            .iter()
+            .map(|(what, count)| format!("{} ({})", text::name(what), text::exact(*count)))
+            .collect();
+        said.push(format!(
+            "Not remembered or told in the {period}: {}. Addresses, services and classes may lack some.",
+            text::list(&all)
+        ));
+    }
     let sum = |counters: &BTreeMap<String, u64>| counters.values().fold(0_u64, |sum, more| sum.saturating_add(*more));
     let told = [
         (sum(&coverage.degraded), "packets of the {} were counted with a reservation"),

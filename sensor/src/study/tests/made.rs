@@ -22,8 +22,8 @@ use crate::{
     },
     study::Study,
     summary::{
-        AddressSet, ClassHostRecord, Count, CounterpartRecord, HostRecord, Key, LedgerRecord, Moved, NetworkRecord,
-        ServiceRecord, Summary, UnattributedRecord,
+        AddressSet, ClassHostRecord, Count, CounterpartRecord, Event, EventRecord, HostRecord, Key, LedgerRecord,
+        Moved, NetworkRecord, ServiceRecord, Summary, UnattributedRecord,
     },
     testing::rng::Rng,
 };
@@ -224,6 +224,10 @@ fn interval(epoch: u8, sequence: u64, start: Timestamp, sights: &mut Sights, rng
         lost: some("missed", rng).into_iter().chain(some("damaged", rng)).collect(),
         ..LedgerRecord::default()
     });
+    if rng.one_in(9) {
+        let (what, count) = (["flows", "services"][rng.below(2)].to_owned(), 1 + rng.below(9) as u64);
+        summary.events.push(EventRecord { network: None, at: start, event: Event::Loss { what, count } });
+    }
     if rng.one_in(9) {
         let direction = Direction::ALL[rng.below(2)];
         summary.unattributed.push(UnattributedRecord { direction, count: count(rng) });

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     epoch::Epoch,
     study::{Period, Study},
-    summary::{LedgerRecord, NetworkRecord, Summary},
+    summary::{Event, LedgerRecord, NetworkRecord, Summary},
 };
 
 /// Intervals of a period.
@@ -119,6 +119,13 @@ fn check_coverage(made: &Made, study: &Study) {
         assert_eq!(coverage.unparsed, unparsed);
         assert_eq!(coverage.lost, reasons(|side| &side.lost));
         assert_eq!(coverage.lost_packets, coverage.lost.values().sum::<u64>());
+        let mut losses: BTreeMap<String, u64> = BTreeMap::new();
+        for record in intervals.iter().flat_map(|summary| &summary.events) {
+            if let Event::Loss { what, count } = &record.event {
+                *losses.entry(what.clone()).or_default() += count;
+            }
+        }
+        assert_eq!(coverage.losses, losses);
         let unattributed = || intervals.iter().flat_map(|summary| &summary.unattributed);
         assert_eq!(coverage.unattributed_packets, unattributed().map(|record| record.count.packets).sum::<u64>());
         assert_eq!(coverage.unattributed_bytes, unattributed().map(|record| record.count.bytes).sum::<u64>());
