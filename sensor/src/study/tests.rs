@@ -1,6 +1,7 @@
 //! Answers against those that somebody would find who has all intervals before him.
 
 mod edges;
+mod listened;
 mod made;
 mod properties;
 

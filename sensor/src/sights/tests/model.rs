@@ -146,7 +146,6 @@ impl Model {
     }
 
     /// Services that answered in the interval: address, port, protocol, class, first, last, answers, clients.
-    #[expect(clippy::type_complexity, reason = "a row of a model, compared whole")]
     /// All services that answered up to now.
     fn services(&self, network: u32) -> Vec<Answered> {
         #[derive(Default)]
