@@ -79,6 +79,7 @@ pub(super) enum Element {
     SeenBeforeOctetDeltaCount,
     UnparsedPacketDeltaCount,
     ShedPacketDeltaCount,
+    LostPacketDeltaCount,
 }
 
 /// How a field is written.
@@ -114,7 +115,7 @@ const STRING: (u8, u8) = (13, 0);
 
 impl Element {
     /// The own ones.
-    pub(super) const OWN: [Self; 21] = [
+    pub(super) const OWN: [Self; 22] = [
         Self::SensorEpoch,
         Self::IntervalSequence,
         Self::FirstIntervalSequence,
@@ -136,6 +137,7 @@ impl Element {
         Self::SeenBeforeOctetDeltaCount,
         Self::UnparsedPacketDeltaCount,
         Self::ShedPacketDeltaCount,
+        Self::LostPacketDeltaCount,
     ];
 
     /// How it is written.
@@ -244,6 +246,9 @@ impl Element {
             }
             Self::ShedPacketDeltaCount => {
                 own(1020, 8, DELTA, "shedPacketDeltaCount", "watched packets that were counted and not looked into")
+            }
+            Self::LostPacketDeltaCount => {
+                own(1021, 8, DELTA, "lostPacketDeltaCount", "packets that never came to the sensor")
             }
         }
     }

@@ -79,6 +79,8 @@ pub(super) struct Line<'a> {
     unparsed: BTreeMap<Cow<'a, str>, u64>,
     #[serde(borrow, default)]
     shed: BTreeMap<Cow<'a, str>, u64>,
+    #[serde(borrow, default)]
+    lost: BTreeMap<Cow<'a, str>, u64>,
 }
 
 /// A line that IPFIX tells.
@@ -177,6 +179,7 @@ impl<'a> Row<'a> {
             Element::SeenBeforeOctetDeltaCount => Value::Number(line.seen_before_bytes),
             Element::UnparsedPacketDeltaCount => Value::Number(line.unparsed.values().sum()),
             Element::ShedPacketDeltaCount => Value::Number(line.shed.values().sum()),
+            Element::LostPacketDeltaCount => Value::Number(line.lost.values().sum()),
             // Of options that are about the exporter itself.
             Element::ApplicationName
             | Element::ApplicationDescription

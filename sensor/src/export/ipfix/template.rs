@@ -205,6 +205,7 @@ pub(super) const LEDGER: Template = Template {
         Element::SeenBeforeOctetDeltaCount,
         Element::UnparsedPacketDeltaCount,
         Element::ShedPacketDeltaCount,
+        Element::LostPacketDeltaCount,
         Element::SensorEpoch,
         Element::IntervalSequence,
         Element::FirstIntervalSequence,
