@@ -52,7 +52,7 @@ impl Warehouse {
         let answer = self.questions.ask(&format!("{question} SETTINGS {SETTINGS} FORMAT JSONEachRow"))?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let rows: Result<Vec<T>, _> = lines.map(serde_json::from_slice).collect();
-        let fix = "its tables are of another version; apply docs/clickhouse/upgrade.sql of this one";
+        let fix = "its tables are of another version; apply docs/clickhouse/schema.sql and upgrade.sql of this one";
         rows.with_context(|| format!("{}: {fix}", self.questions.server()))
     }
 
