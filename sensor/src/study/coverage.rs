@@ -94,7 +94,9 @@ pub struct Coverage {
 impl Coverage {
     pub(super) fn of(records: &dyn Records, network: &str, period: &Period) -> Result<Self> {
         let time = period.time();
-        let spans = silence::spans(records, &time)?;
+        let mut spans = silence::spans(records, &time)?;
+        let first = spans.iter().map(|span| span.start.max(time.start)).min();
+        spans.iter_mut().for_each(|span| silence::reach(span, &time));
         let blind: u64 = spans.iter().filter(|span| !span.is_blind()).map(|span| span.blind_ms).sum();
         let covered = merged(&spans, &time);
         let seconds = |from: Timestamp, to: Timestamp| (to.as_microsecond() - from.as_microsecond()) as f64 / 1e6;
@@ -148,7 +150,7 @@ impl Coverage {
         sensors.dedup();
         Ok(Self {
             seconds: seconds(time.start, time.end),
-            first: spans.iter().map(|span| span.start.max(time.start)).min(),
+            first,
             // The sum of nothing is -0.
             measured_seconds: (measured - blind as f64 / 1000.0).max(0.0) + 0.0,
             coarse_seconds: spans.iter().map(|span| coarse(span, &time)).sum::<f64>().min(measured) + 0.0,

@@ -28,7 +28,6 @@ pub(super) fn spans(records: &dyn Records, time: &Range<Timestamp>) -> Result<Ve
         ..time.end.checked_add(length).unwrap_or(Timestamp::MAX);
     let mut spans = joined(records.spans(around)?, time);
     spans.retain(|span| span.start < time.end && span.end > time.start);
-    spans.iter_mut().for_each(|span| reach(span, time));
     Ok(spans)
 }
 
@@ -61,7 +60,7 @@ fn joined(spans: Vec<Span>, time: &Range<Timestamp>) -> Vec<Span> {
 }
 
 /// Has a capture begin or end with the time where it nearly does.
-fn reach(span: &mut Span, time: &Range<Timestamp>) {
+pub(super) fn reach(span: &mut Span, time: &Range<Timestamp>) {
     let Some(capture) = &span.capture else { return };
     let length = span.end.duration_since(span.start).as_secs_f64();
     let near = SignedDuration::from_secs_f64(DISTANCES_OF_ENDS * length / capture.intervals.max(1) as f64);

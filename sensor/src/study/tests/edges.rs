@@ -76,6 +76,18 @@ fn what_is_not_there_is_told_as_nothing() {
 }
 
 #[test]
+fn a_capture_of_a_day_measures_all_of_it() {
+    let (start, mut rng) = ("2026-01-01T00:20:00Z".parse::<Timestamp>().unwrap(), Rng::new(3));
+    let at = |number: u64| start + SignedDuration::from_mins(30 * number as i64);
+    let all: Vec<Summary> = (0..47).map(|number| interval(1, number, at(number), &mut rng)).collect();
+    let question = question(&TimeZone::UTC, [(2026, 1, 1), (2026, 1, 2), (2025, 12, 1), (2025, 12, 2)]);
+    let study = study_of(&question, &all);
+    assert_eq!((study.coverage.measured_seconds, &*study.coverage.gaps), (86_400.0, &[][..]));
+    // Counters of frames begin with the first frame, and nothing of them is gone.
+    assert!(!study.insufficient_data.contains_key("coverage.packets"), "{:?}", study.insufficient_data);
+}
+
+#[test]
 fn a_night_in_which_clocks_go_back_over_midnight() {
     // In Newfoundland one minute past midnight became 23:01 of the day before: the first day is not one piece of time, and nothing was heard early on it.
     let all = history(1, "2003-10-25T04:00:00Z", 30 * 60, 1);
