@@ -14,8 +14,9 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(6 * 3600);
 /// Silence is no wonder up to so many times the mean distance of intervals with frames: were these even, one as long would come once in e^60 times; nights and
 /// weekends have a tenth of the frames, and then it is once in e^6.
 const DISTANCES: f64 = 60.0;
-/// A capture that begins or ends within so many distances of a time was there from its beginning, or to its end: one frame has to be the first.
-const DISTANCES_OF_ENDS: f64 = 6.0;
+/// A capture that begins or ends within so many distances of a time was there from its beginning, or to its end: one frame has to be the first. Days begin at
+/// night, with a tenth of the frames.
+const DISTANCES_OF_ENDS: f64 = 12.0;
 
 /// The spans of a time, those of a capture joined where the silence between them is no wonder in it: with what was recorded before and behind, too.
 ///
@@ -134,9 +135,9 @@ mod tests {
             (span.start.as_second() / HOUR, span.end.as_second() / HOUR)
         };
         // One interval an hour, and two.
-        assert_eq!(reached(span(6..162, "a", 156)), (0, 168));
-        assert_eq!(reached(span(7..161, "a", 154)), (7, 161));
-        assert_eq!(reached(span(4..166, "a", 324)), (4, 168));
+        assert_eq!(reached(span(12..156, "a", 144)), (0, 168));
+        assert_eq!(reached(span(13..155, "a", 142)), (13, 155));
+        assert_eq!(reached(span(7..162, "a", 310)), (7, 168));
         assert_eq!(reached(span(-5..180, "a", 185)), (-5, 180));
         assert_eq!(reached(Span { capture: None, ..span(1..167, "a", 1) }), (1, 167));
     }

@@ -42,7 +42,7 @@ pub(super) fn measured(made: &Made, period: &Period) -> f64 {
     // One frame has to be the first, and one the last.
     let mut covered: Vec<(Timestamp, Timestamp)> = Vec::new();
     for run in joined.iter().filter(|run| inside(run.1, run.2) > 0.0) {
-        let near = 6.0 * seconds(run) / run.3;
+        let near = 12.0 * seconds(run) / run.3;
         let is_near = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64() <= near;
         let start = if is_near(time.start, run.1) { time.start } else { run.1 };
         let end = if is_near(run.2, time.end) { time.end } else { run.2 };
