@@ -24,7 +24,7 @@ const EVERYTHING: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Captures, pcap or pcapng, plain or gzip; `-` is standard input; several are one history
+    /// Captures, pcap or pcapng, plain or gzip; `-` is standard input; several are one history, in the order of their time
     #[arg(required = true, value_name = "FILE")]
     captures: Vec<PathBuf>,
     /// Which engine counts; without it the kernel's where this user may load programs, else the native one

@@ -2,9 +2,9 @@
 //!
 //! For each registered domain the different names are counted that carry something: those asked for with types that nobody else uses (NULL, KEY, the
 //! private type of iodine), those asked for with types whose answers carry much (TXT, CNAME, MX, SRV), and long ones. A domain that has enough of them is
-//! a tunnel, and so is one with many different names of a weaker sort that are each asked for once; and so is every flow that asked for such a name, before and after. dnscat2 without a domain and dns2tcp say so in one name, iodine's server in its
-//! first answer. Names with large answers and weaker ones count only where they are half of all different names under the domain: where a busy domain's hosts are asked
-//! for all day, some texts are, too.
+//! a tunnel, and so is one with many different names of a weaker sort that are each asked for once; and so is every flow that asked for such a name, before and
+//! after. dnscat2 without a domain and dns2tcp say so in one name, iodine's server in its first answer. Names with large answers and weaker ones count only where
+//! they are half of all different names under the domain: where a busy domain's hosts are asked for all day, some texts are, too.
 //!
 //! Only names of the same hour or two count together, and a tunnel is one for a day. Who looks up hosts and texts asks, in weeks, for as many different names under
 //! a domain as a tunnel does in a minute: in made traffic of eight weeks ordinary domains came to a dozen such names each (median 13). A tunnel polls every few seconds.

@@ -16,7 +16,7 @@ const ONCE: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Table<K, V> {
     limit: usize,
     rows: BTreeMap<K, Row<V>>,
-    /// Keys of rows that were touched in the interval.
+    /// Keys of rows that the interval tells.
     touched: Vec<K>,
     refused: u64,
     forgotten: u64,
@@ -29,7 +29,7 @@ pub(super) struct Row<V> {
     pub(super) first: Timestamp,
     /// When it was seen last.
     pub(super) last: Timestamp,
-    /// Whether that was in the interval.
+    /// Whether it is among those that the interval tells.
     pub(super) is_touched: bool,
     /// Whether the first time was.
     pub(super) is_fresh: bool,
@@ -68,7 +68,16 @@ impl<K: Ord + Copy, V> Table<K, V> {
 
     /// Has a row told at the end of the interval although its key was not seen: something else about it changed.
     pub(super) fn tell(&mut self, key: K) {
-        self.touched.push(key);
+        if let Some(row) = self.rows.get_mut(&key).filter(|row| !row.is_touched) {
+            row.is_touched = true;
+            self.touched.push(key);
+        }
+    }
+
+    /// How many keys it remembers to tell.
+    #[cfg(test)]
+    pub(super) fn telling(&self) -> usize {
+        self.touched.len()
     }
 
     /// Puts back what an earlier table held; as ever where there is room.

@@ -9,6 +9,11 @@ use crate::study::MINUTE;
 /// Of what is no longer than the finest step, all is in the step in which it began.
 const LONGEST_SHORT: i64 = MINUTE * 1000;
 
+/// Milliseconds since 1970.
+const START: &str = "toUnixTimestamp64Milli(start)";
+const END: &str = "toUnixTimestamp64Milli(end)";
+const LENGTH: &str = "(toUnixTimestamp64Milli(end) - toUnixTimestamp64Milli(start))";
+
 /// Steps of so many seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps(pub(super) i64);
@@ -38,11 +43,6 @@ impl Steps {
         format!("if({LENGTH} > {LONGEST_SHORT}, {to} - {from}, toInt64({number}))")
     }
 }
-
-/// Milliseconds since 1970.
-const START: &str = "toUnixTimestamp64Milli(start)";
-const END: &str = "toUnixTimestamp64Milli(end)";
-const LENGTH: &str = "(toUnixTimestamp64Milli(end) - toUnixTimestamp64Milli(start))";
 
 /// The last millisecond of a row, in milliseconds since 1970.
 pub(super) fn last() -> String {

@@ -144,6 +144,12 @@ fn a_verdict_that_comes_after_the_interval_is_told() {
     // It answered when it did, and was born once.
     assert_eq!((service.class, service.last, service.answers), (Class::Dns, at(9), 1));
     assert_eq!(taken.events, []);
+    // However often it changes.
+    for verdict in [Class::Http, Class::Dns].into_iter().cycle().take(1000) {
+        decide(&mut sights, Verdict::confirmed(verdict));
+    }
+    assert_eq!(sights.services.table.telling(), 1);
+    assert_eq!(sights.take(at(25)).services[0].class, Class::Dns);
     // What changes nothing is not told.
     decide(&mut sights, Verdict::confirmed(Class::Dns));
     assert_eq!(sights.take(at(30)).services, []);
